@@ -1,0 +1,1 @@
+"""What exists, why and how long: release, erasure, requests and their proof."""
