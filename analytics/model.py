@@ -104,8 +104,7 @@ class Visit:
         leave_us: first instant outside, or the last sight for a censored visit.
         start_reason: see `StartReason`.
         end_reason: see `EndReason`.
-        stopped_us: time stopped inside, by the STOP/RESUME rule of the metric definitions.
-        decision_us: LEAVE minus first STOP (`decision_box`), or None where the stops make no deliberation.
+        stops: (start_us, end_us) of each stop inside, by the STOP/RESUME rule of the metric definitions.
     """
 
     track: int
@@ -114,8 +113,7 @@ class Visit:
     leave_us: int
     start_reason: StartReason
     end_reason: EndReason
-    stopped_us: int = 0
-    decision_us: int | None = None
+    stops: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if self.leave_us < self.enter_us:
@@ -124,7 +122,7 @@ class Visit:
     @property
     def censored(self) -> bool:
         """True where the end was not seen: the true stay is at least this long."""
-        return self.end_reason in (EndReason.LOST, EndReason.BLIND, EndReason.OPT_OUT)
+        return self.end_reason in (EndReason.LOST, EndReason.BLIND)
 
     @property
     def dwell_us(self) -> int:

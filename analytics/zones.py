@@ -1,0 +1,164 @@
+"""Zones on the floor, and the ground they lie on. Pure geometry: no pixels, no files, no clock.
+
+A zone is a simple polygon in pixels of the full frame; a foot point is in it or not. Distances on the floor are
+metres by a four-point homography where the zone file has one, else body heights (1 BH = 1.7 m).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+BODY_HEIGHT_M = 1.7  # one body height in metres, where nothing better is known
+
+Point = tuple[float, float]
+
+
+class ZoneKind(StrEnum):
+    """What a zone is for; `pad` and `staff` are never measured as zones of a shop."""
+
+    ENTRANCE = "entrance"
+    PRODUCT = "product"
+    QUEUE = "queue"
+    SERVICE = "service"
+    PAD = "pad"
+    STAFF = "staff"
+    EXIT = "exit"
+
+
+def contains(polygon: tuple[Point, ...], x: float, y: float) -> bool:
+    """Say whether (x, y) lies in the polygon, by the even-odd rule."""
+    inside = False
+    x1, y1 = polygon[-1]
+    for x2, y2 in polygon:
+        if (y1 > y) != (y2 > y) and x < (x2 - x1) * (y - y1) / (y2 - y1) + x1:
+            inside = not inside
+        x1, y1 = x2, y2
+    return inside
+
+
+def border_distance(polygon: tuple[Point, ...], x: float, y: float) -> float:
+    """Return the distance from (x, y) to the nearest edge, in the polygon's own units."""
+    best = math.inf
+    x1, y1 = polygon[-1]
+    for x2, y2 in polygon:
+        dx, dy = x2 - x1, y2 - y1
+        length2 = dx * dx + dy * dy
+        t = 0.0 if length2 == 0 else min(1.0, max(0.0, ((x - x1) * dx + (y - y1) * dy) / length2))
+        best = min(best, math.hypot(x - x1 - t * dx, y - y1 - t * dy))
+        x1, y1 = x2, y2
+    return best
+
+
+def _crosses(a: Point, b: Point, c: Point, d: Point) -> bool:
+    def side(p: Point, q: Point, r: Point) -> float:
+        return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
+
+    return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A named floor polygon.
+
+    Attributes:
+        name: unique in its camera.
+        kind: see `ZoneKind`.
+        polygon: three corners or more, pixels; edges do not cross.
+
+    Raises:
+        ValueError: fewer than three corners, no area, or edges that cross.
+    """
+
+    name: str
+    kind: ZoneKind
+    polygon: tuple[Point, ...]
+
+    def __post_init__(self) -> None:
+        corners = self.polygon
+        n = len(corners)
+        if n < 3:
+            raise ValueError(f"zone {self.name!r} has {n} corners; a floor zone needs three or more")
+        if not all(math.isfinite(v) for corner in corners for v in corner):
+            raise ValueError(f"zone {self.name!r} has a corner that is not a number")
+        area = sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(corners, corners[1:] + corners[:1], strict=True))
+        if abs(area) < 2:
+            raise ValueError(f"zone {self.name!r} has no area; move its corners apart")
+        edges = list(zip(corners, corners[1:] + corners[:1], strict=True))
+        for i, (a, b) in enumerate(edges):
+            for c, d in edges[i + 1 :]:
+                if _crosses(a, b, c, d):
+                    raise ValueError(f"zone {self.name!r} has edges that cross; list its corners in order around it")
+
+    def contains(self, x: float, y: float) -> bool:
+        """Say whether the foot point (x, y) in pixels is inside."""
+        return contains(self.polygon, x, y)
+
+    def border_distance(self, x: float, y: float) -> float:
+        """Return pixels from (x, y) to the nearest edge."""
+        return border_distance(self.polygon, x, y)
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The floor plane: turns steps in the picture into metres.
+
+    Attributes:
+        image: four floor points in pixels, or empty where the camera is not calibrated.
+        metres: the same four points on the floor, metres.
+    """
+
+    image: tuple[Point, ...] = ()
+    metres: tuple[Point, ...] = ()
+    _matrix: tuple[float, ...] = field(init=False, repr=False, compare=False, default=())
+
+    def __post_init__(self) -> None:
+        if not self.image and not self.metres:
+            return
+        if len(self.image) != 4 or len(self.metres) != 4:
+            raise ValueError("a ground calibration needs four image points and the same four in metres")
+        rows, rhs = [], []
+        for (u, v), (x, y) in zip(self.image, self.metres, strict=True):
+            rows += [[u, v, 1, 0, 0, 0, -u * x, -v * x], [0, 0, 0, u, v, 1, -u * y, -v * y]]
+            rhs += [x, y]
+        a = np.asarray(rows, dtype=np.float64)
+        if np.linalg.cond(a) > 1e12:
+            raise ValueError("the four ground points lie on a line; choose the corners of a floor rectangle")
+        h = np.linalg.solve(a, np.asarray(rhs, dtype=np.float64))
+        object.__setattr__(self, "_matrix", (*map(float, h), 1.0))
+
+    @property
+    def calibrated(self) -> bool:
+        """True where distances are metres by homography, False where they are body heights."""
+        return bool(self._matrix)
+
+    def locate(self, x: float, y: float) -> Point:
+        """Return the floor point in metres of a pixel.
+
+        Raises:
+            ValueError: the camera is not calibrated, or the pixel lies on the horizon.
+        """
+        if not self._matrix:
+            raise ValueError("this camera has no ground calibration")
+        m = self._matrix
+        w = m[6] * x + m[7] * y + m[8]
+        if abs(w) < 1e-12:
+            raise ValueError(f"pixel ({x:g}, {y:g}) lies on the horizon of the ground calibration")
+        return (m[0] * x + m[1] * y + m[2]) / w, (m[3] * x + m[4] * y + m[5]) / w
+
+    def distance(self, ax: float, ay: float, bx: float, by: float, height: float) -> float:
+        """Return metres on the floor between two pixels.
+
+        Args:
+            ax: first foot point, pixels.
+            ay: first foot point, pixels.
+            bx: second foot point, pixels.
+            by: second foot point, pixels.
+            height: body height of the person in pixels, used where there is no calibration.
+        """
+        if self._matrix:
+            return math.dist(self.locate(ax, ay), self.locate(bx, by))
+        return math.hypot(bx - ax, by - ay) / max(height, 1.0) * BODY_HEIGHT_M
