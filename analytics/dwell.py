@@ -1,0 +1,366 @@
+"""The dwell engine: sightings of tracks in, closed zone visits out.
+
+The definitions are those of docs/metrics.md. Pure and deterministic: time is an argument, nothing is read or written,
+and what it holds is bounded by the people of the last half minute.
+
+- The state of somebody between two steps is the one of the first; a step in which they are not seen starts time
+  *unseen*, which is neither inside nor outside.
+- A person is one or more tracks: a track that dies away from exits and one born near by in time are stitched.
+- Doubt splits: a jump no walker can make gives a new person, and a blind interval forgets everybody.
+
+It does not know who anybody is, what a zone is for, or which visits may be kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from analytics.gait import Gait, GaitRules
+from analytics.model import SECOND, EndReason, Sighting, StartReason, Visit
+from analytics.zones import Ground, Zone, ZoneKind
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Every threshold of the dwell definitions; seconds, metres, metres a second. Ours where not sourced.
+
+    Attributes:
+        enter_s: inside for this long is a visit.
+        leave_s: seen outside for this long is its end.
+        blind_s: a longer gap between steps is a blind interval.
+        band_m: half width of the boundary band where the ground is calibrated.
+        band_bh: the same in body heights, where it is not.
+        hold_moving_s: how long an unseen walker's visit stays open.
+        hold_standing_s: how long an unseen stander's visit stays open.
+        stitch_gap_s: longest gap between a walker's tracks.
+        stitch_gap_standing_s: longest gap between a stander's tracks.
+        stitch_base_m: distance two tracks of one person may be apart without any gap.
+        stitch_speed: how fast that distance grows with the gap.
+        stitch_max_m: and what it never exceeds.
+        stitch_height: relative difference of body height at most.
+        max_speed: nobody in a shop is faster.
+        guard_s: shortest time base of the switch guard; one frame's jitter is no speed.
+        exit_m: a track that ends nearer than this to an exit or the frame's edge has gone.
+        gait: the STOP and RESUME rules.
+    """
+
+    enter_s: float = 0.5
+    leave_s: float = 1.5
+    blind_s: float = 2.0
+    band_m: float = 0.1
+    band_bh: float = 0.03
+    hold_moving_s: float = 3.0
+    hold_standing_s: float = 30.0
+    stitch_gap_s: float = 4.0
+    stitch_gap_standing_s: float = 30.0
+    stitch_base_m: float = 0.8
+    stitch_speed: float = 1.5
+    stitch_max_m: float = 3.0
+    stitch_height: float = 0.2
+    max_speed: float = 3.0
+    guard_s: float = 0.5
+    exit_m: float = 0.5
+    gait: GaitRules = field(default_factory=GaitRules)
+
+
+@dataclass(frozen=True, slots=True)
+class Stitch:
+    """Two tracks taken for one person.
+
+    Attributes:
+        track: the new track.
+        person: the number both now share.
+        confidence: 0 to 1; falls with distance, gap, and the number of others it could have been.
+    """
+
+    track: int
+    person: int
+    confidence: float
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where one person stands with one zone."""
+
+    inside: bool
+    since_us: int  # first instant of the present run inside or outside
+    seen_us: int = 0  # how much of that run was seen
+    enter_us: int | None = None  # of the open visit
+    start: StartReason = StartReason.CROSSED
+
+
+@dataclass(slots=True)
+class _Person:
+    number: int
+    track: int
+    gait: Gait
+    last: Sighting
+    last_us: int
+    origin: StartReason  # how a visit starts if the first sight is inside
+    places: dict[str, _Place] = field(default_factory=dict)
+    seen: bool = True  # in the last step
+
+
+class DwellEngine:
+    """Turns the sightings of one camera into zone visits.
+
+    Args:
+        zones: the floor zones; they may overlap and are independent of one another.
+        ground: metres where calibrated, body heights where not.
+        rules: see `Rules`.
+        frame_size: (width, height) in pixels; with it, a track that ends at the frame's edge has gone.
+    """
+
+    def __init__(
+        self,
+        zones: Sequence[Zone],
+        *,
+        ground: Ground | None = None,
+        rules: Rules | None = None,
+        frame_size: tuple[int, int] | None = None,
+    ) -> None:
+        self._zones = tuple(zones)
+        if len({zone.name for zone in self._zones}) != len(self._zones):
+            raise ValueError("two zones share a name; give each its own")
+        self._exits = tuple(z for z in self._zones if z.kind in (ZoneKind.EXIT, ZoneKind.ENTRANCE))
+        self._ground = ground or Ground()
+        self._rules = rules or Rules()
+        self._frame_size = frame_size
+        self._people: dict[int, _Person] = {}  # by the track that stands for them now
+        self._numbers = 0
+        self._t_us: int | None = None
+        self.stitches: list[Stitch] = []  # made in the last step
+
+    def person(self, track: int) -> int:
+        """Return the person number of a track seen lately; stitched tracks share it.
+
+        Raises:
+            KeyError: the track is unknown, or was forgotten after its holds ran out.
+        """
+        return self._people[track].number
+
+    def step(self, t_us: int, sightings: Sequence[Sighting]) -> list[Visit]:
+        """Take the sightings of one frame.
+
+        Args:
+            t_us: presentation time of the frame, UTC microseconds, later than the step before.
+            sightings: each track at most once, in any order.
+
+        Returns:
+            The visits that closed, in order of leaving. Closing may lag behind by the occlusion hold.
+
+        Raises:
+            ValueError: time does not advance, or a track appears twice.
+        """
+        if self._t_us is not None and t_us <= self._t_us:
+            raise ValueError(f"time must advance: {t_us} after {self._t_us}")
+        if len({s.track for s in sightings}) != len(sightings):
+            raise ValueError("a track appears twice in one frame")
+        closed: list[Visit] = []
+        if self._t_us is not None and t_us - self._t_us > self._rules.blind_s * SECOND:
+            closed += self.blind(self._t_us, t_us)
+        self._t_us = t_us
+        self.stitches = []
+        closed += self._let_time_pass(t_us)
+        closed += self._expire(t_us)
+        known = [s for s in sightings if s.track in self._people]
+        born = sorted((s for s in sightings if s.track not in self._people), key=lambda s: s.track)
+        for sighting in known:
+            closed += self._see_again(t_us, sighting)
+        for sighting, person in self._stitch(t_us, born):
+            self._people[sighting.track] = person
+            closed += self._see_again(t_us, sighting)
+        for sighting in born:
+            if sighting.track not in self._people:
+                self._welcome(t_us, sighting, StartReason.APPEARED)
+        return sorted(closed, key=lambda v: (v.leave_us, v.track, v.zone))
+
+    def blind(self, start_us: int, end_us: int) -> list[Visit]:
+        """Close everything at last sight, because nothing was seen between the two instants."""
+        if end_us < start_us:
+            raise ValueError(f"a blind interval ends before it starts: {start_us} > {end_us}")
+        closed = [v for p in self._people.values() for v in self._close_all(p, EndReason.BLIND)]
+        self._people.clear()
+        return sorted(closed, key=lambda v: (v.leave_us, v.track, v.zone))
+
+    def flush(self) -> list[Visit]:
+        """Close everything at last sight: the source has ended, and what came after is unknown."""
+        return self.blind(self._t_us or 0, self._t_us or 0)
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    def _let_time_pass(self, t_us: int) -> list[Visit]:
+        """Credit the time since the last step to everybody seen in it."""
+        closed = []
+        for person in self._people.values():
+            if not person.seen:
+                continue
+            person.seen = False
+            for zone, place in person.places.items():
+                place.seen_us += t_us - person.last_us
+                if place.inside:
+                    if place.enter_us is None and place.seen_us >= self._rules.enter_s * SECOND:
+                        place.enter_us = place.since_us
+                elif place.enter_us is not None and place.seen_us >= self._rules.leave_s * SECOND:
+                    closed.append(self._visit(person, zone, place, EndReason.CROSSED))
+        return closed
+
+    def _expire(self, t_us: int) -> list[Visit]:
+        """Close visits whose occlusion hold ran out, and forget people nothing can bring back."""
+        rules, closed = self._rules, []
+        for track, person in list(self._people.items()):
+            unseen = t_us - person.last_us
+            standing = person.gait.standing
+            if unseen > (rules.hold_standing_s if standing else rules.hold_moving_s) * SECOND:
+                closed += self._close_all(person, EndReason.LOST)
+                person.places.clear()
+                person.origin = StartReason.APPEARED
+                if unseen > (rules.stitch_gap_standing_s if standing else rules.stitch_gap_s) * SECOND:
+                    del self._people[track]
+        return closed
+
+    # --- people -----------------------------------------------------------------------------------------------------
+
+    def _welcome(self, t_us: int, sighting: Sighting, origin: StartReason) -> None:
+        self._numbers += 1
+        person = _Person(
+            number=self._numbers,
+            track=sighting.track,
+            gait=Gait(self._ground, self._rules.gait),
+            last=sighting,
+            last_us=t_us,
+            origin=origin,
+        )
+        self._people[sighting.track] = person
+        self._place(t_us, person, sighting)
+
+    def _see_again(self, t_us: int, sighting: Sighting) -> list[Visit]:
+        person = self._people[sighting.track]
+        base_s = max((t_us - person.last_us) / SECOND, self._rules.guard_s)
+        if self._distance(person.last, sighting) / base_s > self._rules.max_speed:
+            closed = self._close_all(person, EndReason.LOST)
+            self._welcome(t_us, sighting, StartReason.SPLIT)
+            return closed
+        person.track, person.last, person.last_us, person.seen = sighting.track, sighting, t_us, True
+        self._place(t_us, person, sighting)
+        return []
+
+    def _place(self, t_us: int, person: _Person, sighting: Sighting) -> None:
+        """Move a person to where they are seen now."""
+        person.gait.see(t_us, sighting.x, sighting.y, sighting.height)
+        earliest = t_us
+        for zone in self._zones:
+            place = person.places.get(zone.name)
+            inside = self._is_inside(zone, sighting, place)
+            if place is None:
+                start = person.origin if inside else StartReason.CROSSED
+                person.places[zone.name] = _Place(inside=inside, since_us=t_us, start=start)
+                continue
+            if inside != place.inside:
+                # a visit lives on through an outside run too short to be a leave
+                if inside and place.enter_us is None:
+                    place.start = StartReason.CROSSED
+                place.inside, place.since_us, place.seen_us = inside, t_us, 0
+            earliest = min(earliest, place.since_us if place.enter_us is None else place.enter_us)
+        person.gait.forget_before(earliest)
+
+    def _is_inside(self, zone: Zone, sighting: Sighting, place: _Place | None) -> bool:
+        inside = zone.contains(sighting.x, sighting.y)
+        if place is None or inside == place.inside:
+            return inside
+        if self._ground.calibrated:
+            near = self._metres_to_border(zone, sighting) <= self._rules.band_m
+        else:
+            near = zone.border_distance(sighting.x, sighting.y) <= self._rules.band_bh * sighting.height
+        return place.inside if near else inside
+
+    def _metres_to_border(self, zone: Zone, sighting: Sighting) -> float:
+        """Return metres from a foot point to the nearest edge, by the local scale of the ground plane."""
+        step = 1.0  # pixel
+        scale = max(
+            self._ground.distance(sighting.x, sighting.y, sighting.x + step, sighting.y, sighting.height),
+            self._ground.distance(sighting.x, sighting.y, sighting.x, sighting.y + step, sighting.height),
+        )
+        return zone.border_distance(sighting.x, sighting.y) * scale
+
+    def _distance(self, a: Sighting, b: Sighting) -> float:
+        return self._ground.distance(a.x, a.y, b.x, b.y, (a.height + b.height) / 2)
+
+    # --- stitching --------------------------------------------------------------------------------------------------
+
+    def _stitch(self, t_us: int, born: Sequence[Sighting]) -> Iterator[tuple[Sighting, _Person]]:
+        """Pair new tracks with unseen people, one to one, nearest in all."""
+        rules = self._rules
+        lost = [p for p in self._people.values() if p.last_us < t_us and not p.seen and not self._has_gone(p.last)]
+        if not born or not lost:
+            return
+        cost = np.full((len(born), len(lost)), math.inf)
+        for j, person in enumerate(lost):
+            gap_s = (t_us - person.last_us) / SECOND
+            if gap_s > (rules.stitch_gap_standing_s if person.gait.standing else rules.stitch_gap_s):
+                continue
+            reach = min(rules.stitch_base_m + rules.stitch_speed * gap_s, rules.stitch_max_m)
+            for i, sighting in enumerate(born):
+                ratio = sighting.height / max(person.last.height, 1.0)
+                if 1 - rules.stitch_height <= ratio <= 1 + rules.stitch_height:
+                    distance = self._distance(person.last, sighting)
+                    if distance <= reach:
+                        cost[i, j] = distance / reach
+        possible = np.isfinite(cost)
+        rows, columns = linear_sum_assignment(np.where(possible, cost, 1e6))
+        for i, j in zip(rows.tolist(), columns.tolist(), strict=True):
+            if not possible[i, j]:
+                continue
+            person, sighting = lost[j], born[i]
+            rivals = int(possible[i].sum() + possible[:, j].sum()) - 1  # 1 where nothing else was possible
+            gap_s = (t_us - person.last_us) / SECOND
+            confidence = (1 - float(cost[i, j])) * (1 - gap_s / (rules.stitch_gap_standing_s + 1)) / rivals
+            self.stitches.append(Stitch(sighting.track, person.number, confidence))
+            del self._people[person.track]
+            yield sighting, person
+
+    def _has_gone(self, last: Sighting) -> bool:
+        """Say whether somebody last seen here has left by an exit or the edge of the picture."""
+        if self._frame_size is not None:
+            width, height = self._frame_size
+            x1, y1, x2, y2 = last.box
+            margin = 2.0  # pixels
+            if x1 <= margin or y1 <= margin or x2 >= width - margin or y2 >= height - margin:
+                return True
+        return any(zone.contains(last.x, last.y) or self._near(zone, last, self._rules.exit_m) for zone in self._exits)
+
+    def _near(self, zone: Zone, sighting: Sighting, metres: float) -> bool:
+        if self._ground.calibrated:
+            return self._metres_to_border(zone, sighting) <= metres
+        pixels = zone.border_distance(sighting.x, sighting.y)
+        return self._ground.distance(0, 0, pixels, 0, sighting.height) <= metres
+
+    # --- closing ----------------------------------------------------------------------------------------------------
+
+    def _close_all(self, person: _Person, reason: EndReason) -> list[Visit]:
+        return [self._visit(person, zone, place, reason) for zone, place in person.places.items() if self._open(place)]
+
+    def _open(self, place: _Place) -> bool:
+        return place.enter_us is not None
+
+    def _visit(self, person: _Person, zone: str, place: _Place, reason: EndReason) -> Visit:
+        """Close a visit: at the first instant outside if the person was last seen outside, else at last sight."""
+        if place.enter_us is None:
+            raise ValueError(f"no open visit of {person.number} in {zone}")
+        leave_us = person.last_us if place.inside else place.since_us
+        visit = Visit(
+            track=person.number,
+            zone=zone,
+            enter_us=place.enter_us,
+            leave_us=leave_us,
+            start_reason=place.start,
+            end_reason=reason if place.inside else EndReason.CROSSED,
+            stops=person.gait.stops(place.enter_us, leave_us),
+        )
+        place.enter_us = None
+        return visit
