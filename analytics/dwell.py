@@ -45,7 +45,7 @@ class Rules:
         stitch_height: relative difference of body height at most.
         max_speed: nobody in a shop is faster.
         guard_s: shortest time base of the switch guard; one frame's jitter is no speed.
-        exit_m: a track that ends nearer than this to an exit or the frame's edge has gone.
+        exit_m: who is last seen nearer than this to an exit or the frame's edge has gone.
         gait: the STOP and RESUME rules.
     """
 
@@ -296,7 +296,7 @@ class DwellEngine:
     def _stitch(self, t_us: int, born: Sequence[Sighting]) -> Iterator[tuple[Sighting, _Person]]:
         """Pair new tracks with unseen people, one to one, nearest in all."""
         rules = self._rules
-        lost = [p for p in self._people.values() if p.last_us < t_us and not p.seen and not self._has_gone(p.last)]
+        lost = [p for p in self._people.values() if p.last_us < t_us and not p.seen and not self._at_exit(p.last)]
         if not born or not lost:
             return
         cost = np.full((len(born), len(lost)), math.inf)
@@ -324,15 +324,18 @@ class DwellEngine:
             del self._people[person.track]
             yield sighting, person
 
-    def _has_gone(self, last: Sighting) -> bool:
-        """Say whether somebody last seen here has left by an exit or the edge of the picture."""
+    def _at_exit(self, here: Sighting) -> bool:
+        """Say whether people come and go here: near an exit, or near the left, right or lower edge of the picture."""
         if self._frame_size is not None:
             width, height = self._frame_size
-            x1, y1, x2, y2 = last.box
-            margin = 2.0  # pixels
-            if x1 <= margin or y1 <= margin or x2 >= width - margin or y2 >= height - margin:
+            x1, _, x2, y2 = here.box
+            edge = min(x1, width - x2, height - y2)
+            if (
+                edge <= 0
+                or self._ground.distance(here.x, here.y, here.x + edge, here.y, here.height) <= self._rules.exit_m
+            ):
                 return True
-        return any(zone.contains(last.x, last.y) or self._near(zone, last, self._rules.exit_m) for zone in self._exits)
+        return any(zone.contains(here.x, here.y) or self._near(zone, here, self._rules.exit_m) for zone in self._exits)
 
     def _near(self, zone: Zone, sighting: Sighting, metres: float) -> bool:
         if self._ground.calibrated:

@@ -1,0 +1,164 @@
+"""Pixels in, tracked people out; no pixel travels further than this module.
+
+A `Vision` is one camera's eyes: a detector, a motion gate that skips looks at still pictures, a tracker that gives
+numbers, and foot points. It keeps one grey thumbnail of 160 pixels' width in memory for the gate, and writes nothing.
+Nobody is recognised: a track number says only "the same box a moment ago".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import cv2
+import numpy as np
+import supervision as sv
+
+from analytics.body import Bodies
+from analytics.detect import Detector
+from analytics.model import SECOND, Frame, Sighting
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """OC-SORT's settings; docs/decisions/tracking.md says how they were chosen.
+
+    Attributes:
+        sure: detections from this confidence on start and carry tracks.
+        overlap: least IoU between a track's prediction and a detection.
+        confirm: consecutive frames before a track gets a number.
+        lost_s: seconds an unmatched track waits for its person; the dwell engine stitches beyond.
+    """
+
+    sure: float = 0.4
+    overlap: float = 0.2
+    confirm: int = 2
+    lost_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class GateRules:
+    """When a picture is so like the last one that nobody can have moved.
+
+    Attributes:
+        width: of the thumbnails that are compared, pixels.
+        level: a pixel has changed when it differs by more grey levels than this.
+        pixels: so many changed pixels are motion.
+        heartbeat_s: a look is taken at least this often, motion or not.
+    """
+
+    width: int = 160
+    level: int = 12
+    pixels: int = 3
+    heartbeat_s: float = 1.0
+
+
+class MotionGate:
+    """Says whether a picture is worth a look. Keeps one grey thumbnail in memory."""
+
+    def __init__(self, rules: GateRules | None = None) -> None:
+        self._rules = rules or GateRules()
+        self._last: NDArray[np.uint8] | None = None
+        self._last_us = 0
+
+    def opens(self, frame: Frame) -> bool:
+        """Say whether to look at this frame, and if so remember it as the last one looked at."""
+        height, width = frame.image.shape[:2]
+        size = (self._rules.width, max(1, round(height * self._rules.width / width)))
+        thumbnail = cv2.cvtColor(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+        if self._last is not None and frame.t_us - self._last_us < self._rules.heartbeat_s * SECOND:
+            changed = np.count_nonzero(cv2.absdiff(thumbnail, self._last) > self._rules.level)
+            if changed < self._rules.pixels:
+                return False
+        self._last, self._last_us = cast("NDArray[np.uint8]", thumbnail), frame.t_us
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one frame showed.
+
+    Attributes:
+        sightings: people with a track number.
+        untracked: boxes (x1, y1, x2, y2) in pixels of people without one; they count where doubt does.
+    """
+
+    sightings: tuple[Sighting, ...]
+    untracked: tuple[tuple[float, float, float, float], ...] = ()
+
+
+class Vision:
+    """One camera's eyes: detector, motion gate, tracker, foot points.
+
+    Args:
+        detector: see `Detector`.
+        gate: skips looks at still pictures; None looks at every frame it is given.
+        tracking: see `Tracking`.
+
+    Attributes:
+        inferences: how often the network ran.
+    """
+
+    def __init__(self, detector: Detector, *, gate: MotionGate | None = None, tracking: Tracking | None = None) -> None:
+        self._detector = detector
+        self._gate = gate
+        self._tracking = tracking or Tracking()
+        self._numbers = 0
+        self.inferences = 0
+        self._bodies: Bodies | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every track; to be called after a blind interval. Track numbers are not used again."""
+        from trackers import OCSORTTracker
+
+        self._tracker = OCSORTTracker(
+            lost_track_buffer=round(self._tracking.lost_s * 30),  # the library counts frames at 30 a second
+            minimum_consecutive_frames=self._tracking.confirm,
+            minimum_iou_threshold=self._tracking.overlap,
+            high_conf_det_threshold=self._tracking.sure,
+        )
+        self._renumber: dict[int, int] = {}
+        self._last = sv.Detections.empty()
+
+    def see(self, frame: Frame) -> Seen:
+        """Find and follow the people of one frame.
+
+        Args:
+            frame: later than the one before; the picture is not kept.
+        """
+        height, width = frame.image.shape[:2]
+        if self._bodies is None:
+            self._bodies = Bodies((width, height))
+        if self._gate is None or self._gate.opens(frame):
+            self._last = self._detector.detect(frame.image)
+            self.inferences += 1
+            for box, confidence in _rows(self._last):
+                self._bodies.learn(box, confidence)
+        tracked = self._tracker.update(self._last, timestamp=frame.t_us / SECOND)
+        sightings, untracked = [], []
+        numbers = np.full(len(tracked), -1) if tracked.tracker_id is None else tracked.tracker_id
+        for number, (box, confidence) in zip(numbers.tolist(), _rows(tracked), strict=True):
+            if number < 0:
+                untracked.append(box)
+                continue
+            if number not in self._renumber:
+                self._numbers += 1
+                self._renumber[number] = self._numbers
+            track = self._renumber[number]
+            x, y, body = self._bodies.stand(track, box)
+            sightings.append(Sighting(track=track, x=x, y=y, height=body, confidence=confidence, box=box))
+        alive = {int(t.tracker_id) for t in self._tracker.tracks}
+        self._renumber = {old: new for old, new in self._renumber.items() if old in alive}
+        self._bodies.forget(set(self._renumber.values()))
+        return Seen(tuple(sightings), tuple(untracked))
+
+
+def _rows(detections: sv.Detections) -> Iterator[tuple[tuple[float, float, float, float], float]]:
+    """Yield each box and its confidence as plain numbers."""
+    confidences = detections.confidence if detections.confidence is not None else np.ones(len(detections))
+    yield from zip(map(tuple, detections.xyxy.tolist()), confidences.tolist(), strict=True)
