@@ -1,0 +1,244 @@
+"""Train the expression net: ``python -m analytics.training.expression --data DIR --out FILE``.
+
+Rules
+- Everything is chosen on a held-out part of the training archive; the test archive is not opened here.
+- The file is what DeepFace loads as its emotion model under ``DEEPFACE_BACKEND_ENGINE=onnx``: grey (n, 48, 48, 1) in
+  [0, 1] in, seven probabilities in `LABELS` order out. Standardisation, the mirror image and the fitted temperature
+  are inside the graph, so no caller has to know them.
+- Non-faces are taught the even answer (1/7 each). Doubt about the face and doubt about the expression then look
+  alike, and one threshold on the largest probability serves both.
+- A checkpoint after every epoch; the same command goes on where it stopped, with the same random choices.
+
+What this does not do: find faces, learn who somebody is, or measure a finished file; for the last see
+`analytics.training.expression_figures`.
+Needs torch and onnx (requirements/yolo.txt); the file it writes needs only onnxruntime.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
+
+from analytics.training.expression_faces import (
+    LABELS,
+    NONFACES,
+    PRODUCTS,
+    SEED,
+    SIZE,
+    TRAINING,
+    clutter,
+    hold_out,
+    read,
+    twins,
+)
+from analytics.training.expression_figures import answers, threshold
+from analytics.training.expression_net import ExpressionNet, export
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Every number that shapes the result.
+
+    Attributes:
+        sizes: (epochs, side in pixels) in order; small pictures first make the early epochs cheap.
+        smoothing: share of the target spread evenly over the labels (the labels are wrong about one time in three).
+        mix: Beta parameter of mixup, applied to every second batch.
+        decay: of the running mean of the weights, per step.
+    """
+
+    sizes: tuple[tuple[int, int], ...] = ((12, 32), (12, 40), (18, 48))
+    batch: int = 128
+    rate: float = 0.1
+    weight_decay: float = 5e-4
+    smoothing: float = 0.1
+    mix: float = 0.2
+    decay: float = 0.998
+    seed: int = SEED
+
+    def side(self, epoch: int) -> int:
+        """Side of the training pictures in this epoch (from 0)."""
+        for epochs, side in self.sizes:
+            if epoch < epochs:
+                return side
+            epoch -= epochs
+        return self.sizes[-1][1]
+
+    @property
+    def epochs(self) -> int:
+        """All epochs."""
+        return sum(epochs for epochs, _ in self.sizes)
+
+
+def vary(x: Tensor, side: int) -> Tensor:
+    """Change pictures as cameras and people do: mirror, turn, scale, shift, light, blur, noise, something in front.
+
+    Args:
+        x: (n, 1, SIZE, SIZE) in [0, 1].
+        side: of the result, pixels.
+
+    Returns:
+        (n, 1, side, side) in [0, 1].
+    """
+    n = len(x)
+
+    def between(low: float, high: float) -> Tensor:
+        return torch.empty(n, 1, 1, 1).uniform_(low, high)
+
+    turn, scale = between(-0.25, 0.25).flatten(), between(0.8, 1.15).flatten()
+    mirror = torch.where(torch.rand(n) < 0.5, -1.0, 1.0)
+    cos, sin = scale * turn.cos(), scale * turn.sin()
+    moves = torch.stack(
+        (cos * mirror, -sin, between(-0.12, 0.12).flatten(), sin * mirror, cos, between(-0.12, 0.12).flatten()), 1
+    )
+    grid = F.affine_grid(moves.view(n, 2, 3), [n, 1, side, side], align_corners=False)
+    outside = "border" if torch.rand(()) < 0.7 else "zeros"  # DeepFace pads crops that are not square with black
+    x = F.grid_sample(x, grid, padding_mode=outside, align_corners=False)
+    coarse = torch.rand(n) < 0.2
+    if coarse.any():  # a face far from the camera has fewer pixels than the net's input
+        few = int(torch.randint(side // 3, side, ()))
+        x[coarse] = F.interpolate(F.interpolate(x[coarse], (few, few), mode="area"), (side, side), mode="bilinear")
+    x = x.clamp(1e-4, 1) ** between(-0.5, 0.5).exp() * between(0.6, 1.2) + between(-0.15, 0.15)
+    x = x.clamp(0, 1) + torch.randn(n, 1, side, side) * between(0, 0.03)
+    at = torch.arange(side) / side
+    top, left, reach = torch.rand(n, 1), torch.rand(n, 1), 0.05 + 0.175 * torch.rand(2, n, 1)
+    front = ((at - top).abs() < reach[0])[:, :, None] & ((at - left).abs() < reach[1])[:, None, :]
+    front &= (torch.rand(n) < 0.5)[:, None, None]
+    return torch.where(front[:, None], between(0, 1) + 0.1 * torch.randn(n, 1, side, side), x)
+
+
+def scramble(x: Tensor) -> Tensor:
+    """Faces cut into 16 tiles and laid anew: the parts of a face are no face."""
+    tile = SIZE // 4
+    tiles = x.view(len(x), 4, tile, 4, tile).transpose(2, 3).reshape(len(x), 16, tile, tile)
+    tiles = tiles[:, torch.randperm(16)]
+    return tiles.view(len(x), 4, 4, tile, tile).transpose(2, 3).reshape(len(x), 1, SIZE, SIZE)
+
+
+def logits(net: nn.Module, faces: Tensor) -> Tensor:
+    """Mean of the answers to the pictures and to their mirror images; (n, 1, SIZE, SIZE) to (n, 7)."""
+    net.eval()
+    with torch.inference_mode():
+        both = [(net(part) + net(part.flip(3))) / 2 for part in torch.split(faces, 256)]
+    return torch.cat(both)
+
+
+def tensor(grey: NDArray[np.uint8]) -> Tensor:
+    """(n, SIZE, SIZE) uint8 to (n, 1, SIZE, SIZE) in [0, 1]."""
+    return torch.from_numpy(grey)[:, None].float() / 255
+
+
+def train(data: Path, checkpoint: Path, recipe: Recipe) -> tuple[nn.Module, float]:
+    """Train, and fit the temperature.
+
+    Args:
+        data: folder with ``emotion/fer2013_train.zip`` and ``products/grocery_store_small.zip``.
+        checkpoint: file to go on from and to write after each epoch; weights only, no picture.
+        recipe: the numbers.
+
+    Returns:
+        The net with averaged weights, and the temperature that its logits are divided by.
+    """
+    faces, classes = read(data / TRAINING)
+    held = hold_out(twins(faces))
+    nonfaces, nonfaces_held = clutter(data / PRODUCTS, NONFACES)
+    chosen = np.flatnonzero(~held)
+    even = torch.full((len(LABELS),), 1 / len(LABELS))
+    torch.manual_seed(recipe.seed)
+    net = ExpressionNet().to(memory_format=torch.channels_last)
+    mean = copy.deepcopy(net)
+    decayed = [p for p in net.parameters() if p.ndim > 1]
+    kept = [p for p in net.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed}, {"params": kept, "weight_decay": 0.0}]
+    descent = torch.optim.SGD(groups, recipe.rate, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay)
+    steps = len(chosen) // recipe.batch
+    plan = torch.optim.lr_scheduler.OneCycleLR(
+        descent, recipe.rate, total_steps=steps * recipe.epochs, pct_start=0.15, cycle_momentum=False
+    )
+    first = 0
+    if checkpoint.is_file():
+        state = torch.load(checkpoint, weights_only=True)
+        for part, saved in zip((net, mean, descent, plan), state["parts"], strict=True):
+            part.load_state_dict(saved)
+        first = state["epoch"] + 1
+    for epoch in range(first, recipe.epochs):
+        began, total = time.monotonic(), 0.0
+        torch.manual_seed(recipe.seed * 1000 + epoch)
+        chance = np.random.default_rng((recipe.seed, epoch))
+        order = chance.permutation(chosen)
+        net.train()
+        for step in range(steps):
+            pick = order[step * recipe.batch : (step + 1) * recipe.batch]
+            x = tensor(faces[pick])
+            other = tensor(nonfaces[chance.integers(len(nonfaces), size=recipe.batch // 16)])
+            x = torch.cat((x, other, scramble(x[: recipe.batch // 32])))
+            target = even.repeat(len(x), 1)
+            own = F.one_hot(torch.from_numpy(classes[pick]), len(LABELS))
+            target[: len(pick)] = own * (1 - recipe.smoothing) + recipe.smoothing / len(LABELS)
+            x = vary(x, recipe.side(epoch))
+            if step % 2:
+                share, partner = float(chance.beta(recipe.mix, recipe.mix)), torch.randperm(len(x))
+                x, target = x.lerp(x[partner], share), target.lerp(target[partner], share)
+            with torch.autocast("cpu", torch.bfloat16):
+                answer = net(x.contiguous(memory_format=torch.channels_last))
+            loss = F.cross_entropy(answer.float(), target)
+            descent.zero_grad()
+            loss.backward()
+            descent.step()
+            plan.step()
+            total += float(loss.detach())
+            with torch.no_grad():
+                for ours, now in zip(mean.state_dict().values(), net.state_dict().values(), strict=True):
+                    if ours.is_floating_point():
+                        ours.lerp_(now, 1 - recipe.decay)
+        torch.save({"epoch": epoch, "parts": [p.state_dict() for p in (net, mean, descent, plan)]}, checkpoint)
+        line = f"epoch {epoch + 1}/{recipe.epochs} side {recipe.side(epoch)} loss {total / steps:.3f}"
+        if epoch % 4 == 3 or epoch + 4 > recipe.epochs:
+            answer = logits(mean, tensor(faces[held]))
+            right = (answer.argmax(1).numpy() == classes[held]).mean()
+            sure = logits(mean, tensor(nonfaces_held)).softmax(1).amax(1)
+            line += f" held-out accuracy {right:.4f} non-faces' largest probability {sure.mean():.2f}"
+        print(f"{line} ({time.monotonic() - began:.0f} s)", flush=True)
+    return mean, temperature(logits(mean, tensor(faces[held])), torch.from_numpy(classes[held]))
+
+
+def temperature(answer: Tensor, classes: Tensor) -> float:
+    """The divisor of the logits with the smallest log loss (Guo et al. 2017, as for the calibration error)."""
+    tries = torch.linspace(0.3, 3.0, 541)
+    return float(tries[torch.stack([F.cross_entropy(answer / t, classes) for t in tries]).argmin()])
+
+
+def main(words: list[str] | None = None) -> None:
+    """Train, calibrate, choose the threshold, write the file."""
+    parser = argparse.ArgumentParser(description="Train the expression net and write it in DeepFace's ONNX form.")
+    parser.add_argument("--data", type=Path, required=True, help=f"folder that holds {TRAINING} and {PRODUCTS}")
+    parser.add_argument("--out", type=Path, required=True, help="ONNX file to write")
+    parser.add_argument("--checkpoint", type=Path, default=Path(tempfile.gettempdir()) / "openaisle-expression.pt")
+    parser.add_argument("--threads", type=int, default=1, help="more only when the cores are idle")
+    given = parser.parse_args(words)
+    torch.set_num_threads(given.threads)
+    net, divisor = train(given.data, given.checkpoint, Recipe())
+    graph = export(net, divisor)
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    least = threshold(answers(session, clutter(given.data / PRODUCTS, NONFACES)[1]))
+    # a file carries its own threshold, so that a shop's own file can bring another
+    onnx.helper.set_model_props(
+        graph, {"labels": ",".join(LABELS), "temperature": f"{divisor:.3f}", "answer_at_least": f"{least:.2f}"}
+    )
+    given.out.write_bytes(graph.SerializeToString())
+    print(f"{given.out}: {given.out.stat().st_size} bytes, temperature {divisor:.3f}, answer at least {least:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""The expression net itself, and the form in which it is shipped.
+
+Small enough for one core, big enough for the data. The shipped graph holds more than the net: normalisation folded
+into the convolutions, the mirror image averaged in, the fitted temperature, and DeepFace's shapes, so that no caller
+has to know them. Needs torch and onnx; what `export` returns needs only onnxruntime.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
+from torch.nn.utils import fuse_conv_bn_eval
+
+from analytics.training.expression_faces import LABELS, SIZE
+
+
+class Block(nn.Module):
+    """Two 3 x 3 convolutions beside a short cut."""
+
+    def __init__(self, inside: int, outside: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outside)
+        self.conv2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outside)
+        self.pool = nn.AvgPool2d(2) if stride == 2 else nn.Identity()
+        same = inside == outside
+        self.conv3 = nn.Identity() if same else nn.Conv2d(inside, outside, 1, bias=False)
+        self.norm3 = nn.Identity() if same else nn.BatchNorm2d(outside)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Halve the side where the stride is 2."""
+        y = F.relu(self.norm1(self.conv1(x)))
+        return F.relu(self.norm2(self.conv2(y)) + self.norm3(self.conv3(self.pool(x))))
+
+
+class ExpressionNet(nn.Module):
+    """A small residual net, 2.7 M weights; (n, 1, side, side) in [0, 1] to (n, 7) logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv0 = nn.Conv2d(1, 32, 3, 1, 1, bias=False)
+        self.norm0 = nn.BatchNorm2d(32)
+        self.blocks = nn.Sequential(
+            Block(32, 64, 2), Block(64, 128, 2), Block(128, 128, 1), Block(128, 256, 2), Block(256, 256, 1)
+        )
+        self.drop = nn.Dropout(0.3)
+        self.head = nn.Linear(256, len(LABELS))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardise each picture by itself: a dim shop and a bright one look alike to the net."""
+        centred = x - x.mean((2, 3), keepdim=True)
+        x = centred / (centred.square().mean((2, 3), keepdim=True).sqrt() + 0.03)
+        x = self.blocks(F.relu(self.norm0(self.conv0(x))))
+        return self.head(self.drop(x.mean((2, 3))))
+
+
+class Deployed(nn.Module):
+    """What the file holds: normalisation folded into the convolutions, weights in half precision, DeepFace's shapes."""
+
+    def __init__(self, net: nn.Module, divisor: float) -> None:
+        super().__init__()
+        net = copy.deepcopy(net).eval()
+        for part in (net, *net.blocks):
+            for conv, norm in [
+                (n, n.replace("conv", "norm")) for n, _ in part.named_children() if n.startswith("conv")
+            ]:
+                if isinstance(getattr(part, norm), nn.BatchNorm2d):
+                    setattr(part, conv, fuse_conv_bn_eval(getattr(part, conv), getattr(part, norm)))
+                    setattr(part, norm, nn.Identity())
+        self.net = net
+        self.divisor = divisor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, 48, 48, 1) in [0, 1] to (n, 7) probabilities."""
+        x = x.permute(0, 3, 1, 2)
+        return ((self.net(x) + self.net(x.flip(3))) / (2 * self.divisor)).softmax(1)
+
+
+def export(net: nn.Module, divisor: float) -> onnx.ModelProto:
+    """Write the graph, its larger weights stored in half precision and widened when the file is loaded."""
+    buffer = io.BytesIO()
+    torch.onnx.export(
+        Deployed(net, divisor),
+        (torch.rand(2, SIZE, SIZE, 1),),
+        buffer,
+        dynamo=False,  # the newer exporter needs one more package and gains nothing for a graph this plain
+        input_names=["face"],
+        output_names=["expression"],
+        dynamic_axes={"face": {0: "n"}, "expression": {0: "n"}},
+        opset_version=17,
+    )
+    graph = onnx.load_from_string(buffer.getvalue())
+    for weight in list(graph.graph.initializer):
+        values = onnx.numpy_helper.to_array(weight)
+        if values.dtype == np.float32 and values.size > 1000:
+            half = f"{weight.name}.half"
+            graph.graph.node.insert(0, onnx.helper.make_node("Cast", [half], [weight.name], to=onnx.TensorProto.FLOAT))
+            weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), half))
+    onnx.checker.check_model(graph, full_check=True)
+    return graph
