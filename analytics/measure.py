@@ -1,0 +1,253 @@
+"""`openaisle measure`: zone visits of one clip, scored against a truth where there is one. Stores nothing.
+
+The parts are those that `watch` runs; only the end differs: visits go to the caller instead of through the gate. Times
+in the result are seconds from the first picture.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analytics.accuracy import Score, Stay
+from analytics.config import ConfigError, ZoneFile
+from analytics.detect import Detector
+from analytics.dwell import DwellEngine
+from analytics.model import SECOND, Blind, Visit
+from analytics.video import Source, frames, probe
+from analytics.vision import MotionGate, Vision
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from analytics.canvas import Canvas
+
+DEFAULT_FPS = 10.0  # looks a second; docs/decisions/tracking.md has what more and fewer give
+
+
+@dataclass(slots=True)
+class Measurement:
+    """What one run over one clip gave.
+
+    Attributes:
+        visits: in order of entering; times in microseconds of media time from the first picture.
+        frames: pictures looked at, the gate's skipped ones included.
+        inferences: how often the network ran.
+        seconds: of media, first to last picture.
+        blind_s: seconds of it in which nothing was seen.
+        cpu_seconds: of this process for reading, seeing and measuring; loading the model is not in it.
+        score: against true visits, or None.
+        tracking: HOTA and IDF1 against true boxes, or None.
+    """
+
+    visits: list[Visit] = field(default_factory=list)
+    frames: int = 0
+    inferences: int = 0
+    seconds: float = 0.0
+    blind_s: float = 0.0
+    cpu_seconds: float = 0.0
+    score: Score | None = None
+    tracking: dict[str, float] | None = None
+
+    def stays(self) -> list[Stay]:
+        """Return the visits as the scorer wants them."""
+        return [Stay(v.zone, v.enter_us / SECOND, v.leave_us / SECOND) for v in self.visits]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the object that ``--json`` prints."""
+        return {
+            "visits": [
+                {
+                    "zone": visit.zone,
+                    "track": visit.track,
+                    "enter_s": round(visit.enter_us / SECOND, 3),
+                    "leave_s": round(visit.leave_us / SECOND, 3),
+                    "end_reason": str(visit.end_reason),
+                }
+                for visit in self.visits
+            ],
+            "frames": self.frames,
+            "seconds": round(self.seconds, 3),
+            "blind_s": round(self.blind_s, 3),
+            "cpu_seconds": round(self.cpu_seconds, 3),
+            "inferences": self.inferences,
+            "score": {**(self.score.as_dict() if self.score else {}), **(self.tracking or {})} or None,
+        }
+
+    def table(self) -> str:
+        """Return the figures per zone as text; lengths in seconds."""
+        lines = [f"{'zone':<20}{'visits':>8}{'median':>10}{'p90':>10}{'longest':>10}{'censored':>10}"]
+        for zone in sorted({visit.zone for visit in self.visits}):
+            dwells = sorted(visit.dwell_us / SECOND for visit in self.visits if visit.zone == zone)
+            censored = sum(visit.censored for visit in self.visits if visit.zone == zone) / len(dwells)
+            median, p90 = (float(np.quantile(dwells, q)) for q in (0.5, 0.9))
+            lines.append(
+                f"{zone:<20}{len(dwells):>8}{median:>8.1f} s{p90:>8.1f} s{dwells[-1]:>8.1f} s{censored:>10.0%}"
+            )
+        seen = 1 - self.blind_s / self.seconds if self.seconds else 0.0
+        lines.append(
+            f"{self.seconds:.1f} s of video, coverage {seen:.0%}{' (low: read with care)' if seen < 0.9 else ''}, "
+            f"{self.frames} looks, {self.inferences} inferences, {self.cpu_seconds:.1f} s of CPU"
+        )
+        if self.score is not None:
+            s = self.score
+            dwell = "no visit matched" if s.dwell_error_s is None else f"dwell error {s.dwell_error_s:.2f} s"
+            total = "" if s.total_dwell_error is None else f", total dwell {s.total_dwell_error:+.1%}"
+            visits = f"{s.matched} of {s.true} true, {s.measured} measured"
+            lines.append(f"against the truth: visit F1 {s.f1:.3f} ({visits}), {dwell}{total}")
+        if self.tracking is not None:
+            lines.append(f"against true boxes: HOTA {self.tracking['hota']:.3f}, IDF1 {self.tracking['idf1']:.3f}")
+        return "\n".join(lines)
+
+
+def measure(
+    video: Path,
+    zones: ZoneFile,
+    detector: Detector,
+    *,
+    fps: float | None = DEFAULT_FPS,
+    motion_gate: bool = True,
+    canvas: Canvas | None = None,
+    progress: Callable[[float], object] | None = None,
+    audit: TrackAudit | None = None,
+) -> Measurement:
+    """Measure the zone visits of a clip.
+
+    Args:
+        video: any file PyAV reads.
+        zones: see `analytics.config.read_zones`.
+        detector: see `analytics.detect.detector`.
+        fps: looks a second of media time; None looks at every picture.
+        motion_gate: skip the network on pictures in which nothing moved.
+        canvas: gets what was seen, to draw it; no picture.
+        progress: called with the seconds of media done.
+        audit: compares people with true boxes, frame by frame.
+
+    Raises:
+        VideoError: the file gives no picture.
+    """
+    source = Source(str(video), fps=fps, masks=zones.masks)
+    info = probe(source)
+    detector.detect(np.zeros((info.height, info.width, 3), np.uint8))  # loads and compiles before the clock starts
+    vision = Vision(detector, gate=MotionGate() if motion_gate else None)
+    engine = DwellEngine(zones.zones(), ground=zones.floor(), frame_size=(info.width, info.height))
+    result = Measurement()
+    started, last_us = time.process_time(), 0
+    for item in frames(source):
+        if isinstance(item, Blind):
+            result.visits += engine.blind(item.start_us, item.end_us)
+            result.blind_s += (item.end_us - item.start_us) / SECOND
+            vision.reset()
+            continue
+        seen = vision.see(item)
+        result.visits += engine.step(item.t_us, seen.sightings)
+        result.frames += 1
+        last_us = item.t_us
+        if canvas is not None:
+            canvas.draw(item.t_us, seen)
+        if audit is not None:
+            audit.see(item.t_us, [(engine.person(s.track), s.box) for s in seen.sightings])
+        if progress is not None:
+            progress(last_us / SECOND)
+    result.visits += engine.flush()
+    result.cpu_seconds = time.process_time() - started
+    result.visits.sort(key=lambda visit: (visit.enter_us, visit.zone, visit.track))
+    result.inferences = vision.inferences
+    result.seconds = last_us / SECOND
+    return result
+
+
+class TrackAudit:
+    """Compares people with true boxes: HOTA and IDF1 over the frames that were looked at.
+
+    Args:
+        path: MOTChallenge ``gt.txt``: frame (from 1), id, left, top, width, height, flag (0 is left out).
+        fps: of the clip; the truth knows frame numbers only.
+
+    Raises:
+        ConfigError: the file is missing or malformed.
+    """
+
+    def __init__(self, path: Path, fps: float) -> None:
+        self._fps = fps
+        self._true: dict[int, list[tuple[int, tuple[float, float, float, float]]]] = {}
+        self._true_ids: list[NDArray[np.int64]] = []
+        self._ids: list[NDArray[np.int64]] = []
+        self._overlaps: list[NDArray[np.float64]] = []
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                for number, row in enumerate(csv.reader(file), start=1):
+                    try:
+                        frame, person = int(row[0]), int(row[1])
+                        left, top, width, height, flag = map(float, row[2:7])
+                    except (ValueError, IndexError) as error:
+                        raise ConfigError(
+                            f"{path}, row {number}: not frame, id, left, top, width, height, flag"
+                        ) from error
+                    if flag:
+                        self._true.setdefault(frame, []).append((person, (left, top, left + width, top + height)))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} cannot be read as true boxes: {error}") from error
+
+    def see(self, t_us: int, people: Sequence[tuple[int, tuple[float, float, float, float]]]) -> None:
+        """Take one frame: person numbers and boxes in pixels."""
+        from trackers.eval import box_iou
+
+        true = self._true.get(round(t_us / SECOND * self._fps) + 1, [])
+        self._true_ids.append(np.array([n for n, _ in true], dtype=np.int64))
+        self._ids.append(np.array([n for n, _ in people], dtype=np.int64))
+        boxes = [np.array([b for _, b in side], dtype=np.float64).reshape(-1, 4) for side in (true, people)]
+        self._overlaps.append(box_iou(boxes[0], boxes[1]))
+
+    def figures(self) -> dict[str, float]:
+        """Return HOTA and IDF1, 0 to 1."""
+        from trackers.eval import compute_hota_metrics, compute_identity_metrics
+
+        sides = (self._true_ids, self._ids, self._overlaps)
+        return {
+            "hota": float(compute_hota_metrics(*sides)["HOTA"]),
+            "idf1": float(compute_identity_metrics(*sides)["IDF1"]),
+        }
+
+
+def read_truth(path: Path, zones: ZoneFile) -> list[Stay]:
+    """Read true visits and check that their zones exist.
+
+    Raises:
+        ConfigError: the truth file is missing, malformed, or names a zone the zone file does not have.
+    """
+    true = read_stays(path)
+    known = {zone.name for zone in zones.zone}
+    for stay in true:
+        if stay.zone not in known:
+            raise ConfigError(f"{path}: zone {stay.zone!r} is not in the zone file; it has {', '.join(sorted(known))}")
+    return true
+
+
+def read_stays(path: Path) -> list[Stay]:
+    """Read visits from a CSV with the columns zone, person, enter_s, leave_s.
+
+    Raises:
+        ConfigError: one line with the file, the row and what is wrong.
+    """
+    wanted = {"zone", "enter_s", "leave_s"}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file)
+            if rows.fieldnames is None or not wanted <= set(rows.fieldnames):
+                raise ConfigError(f"{path} needs the columns zone, person, enter_s, leave_s in its first row")
+            stays = []
+            for row in rows:
+                try:
+                    stays.append(Stay(str(row["zone"]), float(row["enter_s"]), float(row["leave_s"])))
+                except (TypeError, ValueError) as error:
+                    raise ConfigError(f"{path}, row {rows.line_num}: {error}") from error
+            return stays
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{path} cannot be read as a truth file: {error}") from error
