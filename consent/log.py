@@ -150,12 +150,12 @@ def split(note: str) -> tuple[str, list[Signature]]:
     return head + "\n", signatures
 
 
-def open_note(note: str, public: bytes, *, origin: str | None = None) -> Checkpoint:
+def open_note(note: str, public: bytes | Sequence[bytes], *, origin: str | None = None) -> Checkpoint:
     """Return the checkpoint of a note that the log's key signed.
 
     Args:
         note: the signed note.
-        public: the log's Ed25519 public key, 32 bytes.
+        public: the log's Ed25519 public key, 32 bytes, or all of them where it was rotated.
         origin: the name the log must have, where the caller knows it.
 
     Raises:
@@ -165,12 +165,13 @@ def open_note(note: str, public: bytes, *, origin: str | None = None) -> Checkpo
     checkpoint = Checkpoint.parse(text)
     if origin is not None and checkpoint.origin != origin:
         raise LogError(f"this checkpoint is of the log {checkpoint.origin}, not of {origin}")
-    wanted = key_id(checkpoint.origin, public)
-    found = [s for s in signatures if s.name == checkpoint.origin and s.key_id == wanted]
+    keys = {key_id(checkpoint.origin, key): key for key in ((public,) if isinstance(public, bytes) else public)}
+    found = [s for s in signatures if s.name == checkpoint.origin and s.key_id in keys]
     if not found:
         raise LogError("this checkpoint is not signed by the log's key")
     for signature in found:
-        _check(public, signature.value, text.encode(), "the log's signature on this checkpoint does not verify")
+        complaint = "the log's signature on this checkpoint does not verify"
+        _check(keys[signature.key_id], signature.value, text.encode(), complaint)
     return checkpoint
 
 
@@ -253,13 +254,17 @@ class Verified:
 
 
 def verify(
-    directory: Path, public: bytes, *, known: Iterable[str] = (), witness: tuple[str, bytes] | None = None
+    directory: Path,
+    public: bytes | Sequence[bytes],
+    *,
+    known: Iterable[str] = (),
+    witness: tuple[str, bytes] | None = None,
 ) -> Verified:
     """Check an exported log offline.
 
     Args:
         directory: what `export` wrote.
-        public: the log's Ed25519 public key, 32 bytes, from somewhere else than the export.
+        public: the log's Ed25519 public key, 32 bytes, or all of them, from somewhere else than the export.
         known: signed checkpoints from receipts or from the witness; the log must contain each.
         witness: (name, public key) of a witness that must have cosigned every known checkpoint.
 

@@ -15,7 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from consent.database import Database, LedgerError
+from consent.database import LedgerError
+from consent.tree import Tree
 
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _PAD = re.compile(r"[^\x00-\x1f]{1,64}")
@@ -107,7 +108,7 @@ class Request:
     result: bytes | None
 
 
-class Mailbox(Database):
+class Mailbox(Tree):
     """The tables in which the processes leave each other messages."""
 
     # kiosk → watch → kiosk
@@ -121,6 +122,7 @@ class Mailbox(Database):
         now_us: int,
         screen_us: int | None = None,
         tap_us: int | None = None,
+        operation: bytes | None = None,
     ) -> int:
         """Ask the camera that sees the pad, and return the number to read the answer by.
 
@@ -131,18 +133,16 @@ class Mailbox(Database):
             now_us: UTC microseconds.
             screen_us: when the consent screen appeared, `now_us` by default.
             tap_us: when the shopper tapped, `now_us` by default.
+            operation: 16 random bytes or more that make a retry return the first number.
         """
         kind = PadKind(kind)
         if not _PAD.fullmatch(pad):
             raise LedgerError("a pad is named by its zone in store.toml")
         if (subject is None) == (kind in (PadKind.GRANT, PadKind.LINK)):
             raise LedgerError(f"a pad request to {kind} names {'a' if subject is None else 'no'} subject")
-        times = (now_us if screen_us is None else screen_us, now_us if tap_us is None else tap_us, now_us)
-        with self._write() as db:
-            sql = (
-                "INSERT INTO pad_requests (pad, kind, subject, screen_us, tap_us, opened_us) VALUES (?, ?, ?, ?, ?, ?)"
-            )
-            return int(db.execute(sql, (pad, kind.value, subject, *times)).lastrowid or 0)
+        sql = "INSERT INTO pad_requests (pad, kind, subject, screen_us, tap_us, opened_us) VALUES (?, ?, ?, ?, ?, ?)"
+        screen, tap = now_us if screen_us is None else screen_us, now_us if tap_us is None else tap_us
+        return self._put_once(sql, (pad, kind.value, subject, screen, tap, now_us), now_us, operation, subject)
 
     def pending_pad_requests(self, pad: str | None = None) -> list[PadRequest]:
         """Return the questions nobody has answered, oldest first."""
@@ -193,11 +193,25 @@ class Mailbox(Database):
 
     # dashboard → keeper
 
-    def open_request(self, kind: str, args: bytes = b"", *, now_us: int) -> int:
+    def open_request(self, kind: str, args: bytes = b"", *, now_us: int, operation: bytes | None = None) -> int:
         """Ask the keeper for something, and return the number to read the result by."""
+        sql = "INSERT INTO requests (kind, args, status, opened_us) VALUES (?, ?, 'pending', ?)"
+        return self._put_once(sql, (_word(kind), args, now_us), now_us, operation)
+
+    def _put_once(
+        self,
+        sql: str,
+        args: tuple[str | bytes | int | None, ...],
+        now_us: int,
+        operation: bytes | None,
+        subject: bytes | None = None,
+    ) -> int:
         with self._write() as db:
-            sql = "INSERT INTO requests (kind, args, status, opened_us) VALUES (?, ?, 'pending', ?)"
-            return int(db.execute(sql, (_word(kind), args, now_us)).lastrowid or 0)
+            if done := self._done(operation):
+                return int(str(done["id"]))
+            number = int(db.execute(sql, args).lastrowid or 0)
+            self._did(operation, now_us, subject, {"id": number})
+            return number
 
     def pending_requests(self) -> list[Request]:
         """Return the requests that are not settled, oldest first; one that runs was interrupted or is at work."""
