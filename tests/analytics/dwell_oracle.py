@@ -19,6 +19,7 @@ Where a sentence leaves room, it is read like this:
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ def speed(ground: Ground, seen: Sequence[tuple[int, Sighting]], i: int, rules: R
     window = [
         metres(ground, seen[j - 1][1], seen[j][1]) * SECOND / (seen[j][0] - seen[j - 1][0])
         for j in range(1, i + 1)
-        if seen[i][0] - seen[j][0] <= rules.speed_window_s * SECOND
+        if seen[i][0] - seen[j][0] <= rules.gait.window_s * SECOND
     ]
     return statistics.median(window) if window else None
 
@@ -71,13 +72,13 @@ def speed(ground: Ground, seen: Sequence[tuple[int, Sighting]], i: int, rules: R
 def standing(ground: Ground, seen: Sequence[tuple[int, Sighting]], rules: Rules) -> bool:
     """`standing` at last sight: slower than the speed of a stop."""
     v = speed(ground, seen, len(seen) - 1, rules)
-    return v is not None and v < rules.stop_speed
+    return v is not None and v < rules.gait.stop_speed
 
 
 def stretches(recording: Recording, ground: Ground, rules: Rules, blinds: Sequence[tuple[int, int]]) -> list[Stretch]:
     """Cut a recording where a blind interval, a hold that ran out, or an impossible step breaks it."""
     steps = [t for t, _ in recording]
-    holes = [*blinds, *((a, b) for a, b in zip(steps, steps[1:], strict=False) if b - a > rules.blind_s * SECOND)]
+    holes = [*blinds, *((a, b) for a, b in itertools.pairwise(steps) if b - a > rules.blind_s * SECOND)]
     sightings = [(t, s) for t, s in recording if s is not None]
     found: list[Stretch] = []
     current: list[tuple[int, Sighting]] = []
@@ -120,10 +121,36 @@ def inside(zone: Zone, ground: Ground, rules: Rules, stretch: Stretch, i: int) -
     return zone.contains(first.x, first.y)
 
 
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """When one stretch was seen, and on which side of one zone's border: True is inside."""
+
+    t: tuple[int, ...]
+    inside: tuple[bool, ...]
+    rules: Rules
+
+    def inside_since(self, i: int) -> int:
+        """The first sighting of the run inside that i belongs to."""
+        return self.inside_since(i - 1) if i > 0 and self.inside[i - 1] else i
+
+    def outside_since(self, i: int) -> int:
+        """The first sighting of the run outside that i belongs to; a gap longer than the leave time breaks a run."""
+        unbroken = i > 0 and not self.inside[i - 1] and self.t[i] - self.t[i - 1] <= self.rules.leave_s * SECOND
+        return self.outside_since(i - 1) if unbroken else i
+
+    def has_entered(self, i: int) -> bool:
+        """`Enter: inside ≥ 0.5 s.`"""
+        return self.inside[i] and self.t[i] - self.t[self.inside_since(i)] >= self.rules.enter_s * SECOND
+
+    def has_left(self, i: int) -> bool:
+        """`Leave: outside ≥ 1.5 s.`"""
+        return not self.inside[i] and self.t[i] - self.t[self.outside_since(i)] >= self.rules.leave_s * SECOND
+
+
 def stays(
     recording: Recording, zone: Zone, ground: Ground, rules: Rules, blinds: Sequence[tuple[int, int]] = ()
 ) -> list[Stay]:
-    """Return the visits of one track to one zone, in order of time.
+    """Return the visits of one track to one zone, in order of time; `both are backdated to the first instant`.
 
     Args:
         recording: every step of the source in order, with the sighting of the track or None.
@@ -134,39 +161,24 @@ def stays(
     """
     found = []
     for stretch in stretches(recording, ground, rules, blinds):
-        t = [at for at, _ in stretch.seen]
-        side = [inside(zone, ground, rules, stretch, i) for i in range(len(t))]
-
-        def inside_since(i: int, side: list[bool] = side) -> int:
-            return i if i == 0 or not side[i - 1] else inside_since(i - 1)
-
-        def outside_since(i: int, side: list[bool] = side, t: list[int] = t) -> int:
-            unbroken = i > 0 and not side[i - 1] and t[i] - t[i - 1] <= rules.leave_s * SECOND
-            return outside_since(i - 1) if unbroken else i
-
-        def has_entered(i: int, side: list[bool] = side, t: list[int] = t) -> bool:
-            return side[i] and t[i] - t[inside_since(i)] >= rules.enter_s * SECOND
-
-        def has_left(i: int, side: list[bool] = side, t: list[int] = t) -> bool:
-            return not side[i] and t[i] - t[outside_since(i)] >= rules.leave_s * SECOND
-
-        n = len(t)
-        i = 0
-        while True:
-            entered = next((j for j in range(i, n) if has_entered(j)), None)
+        n = len(stretch.seen)
+        t = tuple(at for at, _ in stretch.seen)
+        sides = Sides(t, tuple(inside(zone, ground, rules, stretch, i) for i in range(n)), rules)
+        left: int | None = 0
+        while left is not None:
+            entered = next((i for i in range(left, n) if sides.has_entered(i)), None)
             if entered is None:
                 break
-            enter = inside_since(entered)
-            left = next((j for j in range(entered, n) if has_left(j)), None)
-            start = StartReason.CROSSED if enter > 0 else stretch.began
-            if left is None:
-                if side[-1]:
-                    found.append(Stay(zone.name, t[enter], t[-1], start, stretch.ended))
-                else:
-                    found.append(Stay(zone.name, t[enter], t[outside_since(n - 1)], start, EndReason.CROSSED))
-                break
-            found.append(Stay(zone.name, t[enter], t[outside_since(left)], start, EndReason.CROSSED))
-            i = left
+            first = sides.inside_since(entered)
+            left = next((i for i in range(entered, n) if sides.has_left(i)), None)
+            start = StartReason.CROSSED if first > 0 else stretch.began
+            if left is not None:
+                leave, end = t[sides.outside_since(left)], EndReason.CROSSED
+            elif sides.inside[-1]:
+                leave, end = t[-1], stretch.ended
+            else:
+                leave, end = t[sides.outside_since(n - 1)], EndReason.CROSSED
+            found.append(Stay(zone.name, t[first], leave, start, end))
     return found
 
 
@@ -194,7 +206,7 @@ def may_be_one_person(
                 away = border_distance(floor, *ground.locate(a.x, a.y))
             else:
                 away = zone.border_distance(a.x, a.y) / a.height * BODY_HEIGHT_M
-            if zone.contains(a.x, a.y) or away <= 0.5:
+            if zone.contains(a.x, a.y) or away <= rules.exit_m:
                 return False
     if frame_size is not None:
         x1, y1, x2, y2 = a.box
