@@ -1,0 +1,152 @@
+"""The newest picture of a live camera, read by a thread that reconnects until it is closed.
+
+Rules:
+
+* The first picture that arrives at the pace of life anchors the camera's time to the clock; from there its own
+  presentation times count. What a server had stored and sends in a rush before it is thrown away.
+* After a reconnect, or where the camera's own clock jumps, the anchor is set anew. Time never steps back.
+* Only the newest picture is kept. What was missed is told with it: since when, and why.
+* Pauses between attempts grow from 0.5 s to 30 s, each shortened by up to a half at random, so that a shop's cameras
+  do not all come back in one instant.
+
+What this does not do: convert pixels; that is left to the reader, so that pictures overtaken cost no conversion.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import av
+
+from analytics.model import SECOND
+from analytics.source import HOPELESS, Grid, Source, VideoError, connect, media_us, pictures, reason_of
+
+BLIND_AFTER_US = 2 * SECOND  # a feed gap longer than this is a blind interval
+BACKOFF_S = (0.5, 30.0)  # first and longest pause before a new attempt
+AHEAD_US, BEHIND_US = 2 * SECOND, 10 * SECOND  # a time outside this window around the clock is not believed
+TIMELESS = 25  # pictures in a row without a time after which a camera is taken to send none; some begin with one
+CLOSE_S = 1.0  # how long `close` waits; a thread that is held in a read ends later, at its timeout
+
+_log = logging.getLogger(__name__)
+
+
+class Feed(threading.Thread):
+    """Reads a camera in the background.
+
+    A thread, because a camera does not wait: unread pictures pile up and every one read later would be old. It is a
+    daemon, because a USB driver may hold a read for ever.
+    """
+
+    def __init__(self, source: Source, clock: Callable[[], int], now_us: int) -> None:
+        super().__init__(name="video", daemon=True)
+        self.seen_us = now_us  # time of the last picture that arrived; before the first, the start
+        self.down = False
+        self._source, self._clock = source, clock
+        self._grid = Grid(source.fps)
+        self._arrived_us = now_us
+        self._shift: int | None = None  # media time + shift = UTC
+        self._media_us: int | None = None
+        self._timeless = 0  # pictures without a time, in a row
+        self._begun = False
+        self._closed = threading.Event()
+        self._change = threading.Condition()
+        self._newest: tuple[int, Any] | None = None
+        self._dark_from: int | None = None
+        self._reason = "gap"
+        self._fault: str | None = None
+
+    def take(self, timeout_s: float) -> tuple[int, Any, int | None, str] | None:
+        """Hand over the newest picture: (time, picture, start of a hole before it or None, reason of the hole).
+
+        Raises:
+            VideoError: the source was wrong from the start, and waiting will not mend it.
+        """
+        with self._change:
+            self._change.wait_for(lambda: self._newest or self._fault, timeout_s)
+            if self._fault:
+                raise VideoError(self._fault)
+            if self._newest is None:
+                return None
+            taken = (*self._newest, self._dark_from, self._reason)
+            self._newest, self._dark_from, self._reason = None, None, "gap"
+            return taken
+
+    def close(self) -> None:
+        """Ask the thread to end; it does so at its next picture or timeout."""
+        self._closed.set()
+        if self.is_alive():
+            self.join(timeout=CLOSE_S)
+
+    def run(self) -> None:
+        """Read, and when the feed dies connect again, until closed."""
+        first, longest = BACKOFF_S
+        pause = first
+        while not self._closed.is_set():
+            connected = False
+            try:
+                container = connect(self._source)
+                try:
+                    self._shift = self._media_us = None
+                    for picture in pictures(container, live=True):
+                        if self._closed.is_set():
+                            return
+                        connected = self._begun = True
+                        self._offer(picture)
+                finally:
+                    container.close()
+                what = f"the stream of {self._source.name} ended"
+            except (av.error.FFmpegError, VideoError) as error:
+                what = reason_of(self._source, error)
+                if not self._begun and isinstance(error, HOPELESS):
+                    with self._change:
+                        self._fault = what
+                        self._change.notify()
+                    return
+            pause = first if connected else min(2 * pause, longest)
+            if not self.down:
+                _log.warning("%s; trying again until it is back", what)
+            self.down = True
+            self._closed.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 (spreads load, guards nothing)
+
+    def _offer(self, picture: Any) -> None:
+        arrived, media = self._clock(), media_us(picture)
+        waited, self._arrived_us = arrived - self._arrived_us, arrived
+        t = self._time(media, arrived, waited)
+        if t is None or t <= self.seen_us:
+            return
+        with self._change:
+            if self.down:
+                self._reason = "reconnect"
+            elif arrived - self.seen_us > BLIND_AFTER_US:
+                self._reason = "stalled"
+            if t - self.seen_us > BLIND_AFTER_US:
+                self._dark_from = self.seen_us if self._dark_from is None else self._dark_from
+                self._grid.restart()
+            if self.down:
+                _log.warning("%s is back", self._source.name)
+            self.seen_us, self.down = t, False
+            if self._grid.due(t):
+                self._newest = (t, picture)
+                self._change.notify()
+
+    def _time(self, media: int | None, arrived: int, waited: int) -> int | None:
+        """Map media time to UTC; None for a picture out of the server's store, which came too soon to tell."""
+        self._timeless = self._timeless + 1 if media is None else 0
+        if media is None:
+            return arrived if self._timeless > TIMELESS else None
+        step = None if self._media_us is None else media - self._media_us
+        self._media_us = media
+        if self._shift is None:
+            if step is None or 2 * waited < step:
+                return None
+        elif step is not None and step >= 0:
+            t = media + self._shift
+            if arrived - BEHIND_US <= t <= arrived + AHEAD_US or arrived <= self.seen_us:
+                return t
+        t = max(arrived, self.seen_us + 1)
+        self._shift = t - media
+        return t

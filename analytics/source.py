@@ -1,0 +1,219 @@
+"""Where pictures come from: a file, an RTSP camera or a USB camera, opened and decoded with PyAV.
+
+Rules:
+
+* Camera credentials reach no message and no log line: an address is shown as `Source.name`, and libav, which writes
+  whole addresses, is kept silent.
+* A file is read and nothing else: no playlist in it leads to another file or to the network.
+* What is damaged is skipped; a picture that the decoder calls damaged is not handed on.
+
+What this does not do: time, masks, reconnecting (`analytics.video` does), sound.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+import av.logging
+
+from analytics.model import SECOND, AnalyticsError
+
+if TYPE_CHECKING:
+    from analytics.zones import Point
+
+OPEN_TIMEOUT_S = 5.0  # a server that does not answer is given up after this
+READ_TIMEOUT_S = 3.0  # a connection that brings nothing is closed after this; libav waits for it up to twice
+BROKEN_READS = 100  # unreadable stretches in a row after which a file is taken to have ended
+
+av.logging.set_level(None)
+
+_log = logging.getLogger(__name__)
+_LIVE = ("rtsp://", "rtsps://")
+_USB = re.compile(r"usb:(\d+)$")
+
+
+class VideoError(AnalyticsError):
+    """A source that cannot be read; one line that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where pictures come from, and what must never be seen in them.
+
+    Attributes:
+        url: path of a file, ``rtsp://…``, ``rtsps://…``, ``/dev/videoN`` or ``usb:N``. Not shown in ``repr``: it may
+            hold a password.
+        start_us: instant of the first picture of a file, UTC microseconds; ignored for live sources.
+        fps: pictures wanted per second of media time; None hands on every picture.
+        masks: polygons in pixels of the full picture, filled black; parts outside the picture are cut off.
+    """
+
+    url: str = field(repr=False)
+    start_us: int = 0
+    fps: float | None = None
+    masks: tuple[tuple[Point, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.url:
+            raise VideoError("no video source given; name a file, an rtsp:// address or usb:0")
+        if "://" in self.url and not self.url.lower().startswith(_LIVE):
+            raise VideoError(f"{self.name} is not a kind of address this reads; use a file, rtsp:// or usb:0")
+        if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
+            raise VideoError(f"fps must be a number above 0, not {self.fps}; leave it out for every frame")
+        for mask in self.masks:
+            if len(mask) < 3 or not all(abs(v) < 1e5 for point in mask for v in point):
+                raise VideoError(f"a privacy mask needs 3 or more points in pixels, not {mask}; draw it again")
+
+    @property
+    def usb(self) -> bool:
+        """True for a camera on a USB port of this machine (Linux, V4L2)."""
+        return self.url.startswith("/dev/video") or _USB.match(self.url) is not None
+
+    @property
+    def live(self) -> bool:
+        """True for a camera, False for a file."""
+        return self.usb or self.url.lower().startswith(_LIVE)
+
+    @property
+    def name(self) -> str:
+        """The address without user, password and parameters, fit for messages and logs."""
+        if "://" not in self.url:
+            return self.url
+        scheme, rest = self.url.split("://", 1)
+        host = rest.rsplit("@", 1)[-1]  # a password may hold any sign, the last @ ends it
+        return f"{scheme}://" + re.split(r"[?=&;#]", host)[0] + ("…" if re.search(r"[?=&;#]", host) else "")
+
+
+class Grid:
+    """Picks the picture nearest to each point of a regular grid of media time, without looking ahead."""
+
+    def __init__(self, fps: float | None) -> None:
+        self._period = SECOND / fps if fps else 0.0
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new grid at the next picture."""
+        self._origin: int | None = None
+        self._seen = self._next = 0
+
+    def due(self, t_us: int) -> bool:
+        """Say whether the picture at ``t_us`` is wanted; times must increase."""
+        if self._origin is None:
+            self._origin = self._seen = t_us
+            self._next = 1
+            return True
+        # the next picture will be about one step later, so within half a step of the point none will be nearer
+        near = min(t_us - self._seen, self._period) / 2
+        self._seen = t_us
+        if t_us - self._origin + near < self._next * self._period:
+            return False
+        self._next = int((t_us - self._origin + near) // self._period) + 1 if self._period else 0
+        return True
+
+
+def open_source(source: Source) -> Any:
+    """Open a source; the caller closes it.
+
+    Raises:
+        VideoError: it cannot be opened.
+    """
+    try:
+        return connect(source)
+    except av.error.FFmpegError as error:
+        reason = reason_of(source, error)
+    raise VideoError(reason)  # outside the except block: libav's own message holds the whole address
+
+
+def connect(source: Source) -> Any:
+    """Open a source as libav does, with its own errors, which may hold credentials.
+
+    Raises:
+        VideoError: it was opened and is of no use.
+        av.error.FFmpegError: it cannot be opened now.
+    """
+    if source.usb:
+        match = _USB.match(source.url)
+        container = av.open(f"/dev/video{match[1]}" if match else source.url, format="video4linux2,v4l2")
+    elif source.live:
+        container = av.open(
+            source.url,
+            # TCP: over UDP a lost packet is a damaged picture
+            # analysis stores pictures up to guess the frame rate, and we need none
+            container_options={
+                "rtsp_transport": "tcp",
+                "allowed_media_types": "video",
+                "analyzeduration": "100000",
+            },
+            timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S),
+        )
+    else:
+        if Path(source.url).is_file() and Path(source.url).stat().st_size == 0:
+            raise VideoError(f"{source.name} is empty; copy it again from the recorder")
+        # an absolute path cannot be taken for a protocol, and the whitelist keeps playlists off the network
+        container = av.open(str(Path(source.url).absolute()), container_options={"protocol_whitelist": "file"})
+    if not container.streams.video:
+        container.close()
+        raise VideoError(f"{source.name} has no pictures in it; name a video")
+    # one thread: on 2 cores frame threads decode sooner but cost 8 to 15 % more CPU, and we pay in CPU
+    container.streams.video[0].codec_context.thread_count = 1
+    return container
+
+
+def pictures(container: Any, live: bool) -> Iterator[Any]:
+    """Decode, skipping what is damaged; the end of a file is the end, however it comes."""
+    stream = container.streams.video[0]
+    broken = 0
+    while broken < BROKEN_READS:
+        try:
+            for packet in container.demux(stream):
+                broken = 0
+                try:
+                    decoded = packet.decode()
+                except av.error.InvalidDataError:
+                    continue
+                yield from (picture for picture in decoded if not picture.is_corrupt)
+        except av.error.FFmpegError as error:
+            if live:
+                raise
+            broken += 1
+            _log.debug("unreadable stretch: %s", type(error).__name__)
+        else:
+            return
+
+
+def media_us(picture: Any) -> int | None:
+    """Return the presentation time, microseconds of the container's own clock."""
+    if picture.pts is None or picture.time_base is None:
+        return None
+    microseconds: int = round(picture.pts * picture.time_base * SECOND)
+    return microseconds
+
+
+_LOGIN = (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)
+HOPELESS = (VideoError, *_LOGIN, av.error.FileNotFoundError, av.error.PermissionError)
+
+
+def reason_of(source: Source, error: Exception) -> str:
+    """Put an error into one line that says what to do and holds no credentials."""
+    name = source.name
+    if isinstance(error, VideoError):
+        return str(error)
+    if isinstance(error, _LOGIN):
+        return f"{name} refuses the user or password; correct them in its address"
+    if isinstance(error, av.error.FileNotFoundError):
+        return f"there is no {name}; " + ("plug the camera in or check its number" if source.live else "check the path")
+    if isinstance(error, av.error.IsADirectoryError):
+        return f"{name} is a directory; name one video file"
+    if isinstance(error, av.error.PermissionError):
+        return f"{name} may not be read by this user; change its permissions"
+    if source.live:
+        why = re.sub(r"\W+", " ", getattr(error, "strerror", "") or type(error).__name__).strip().lower()
+        return f"{name} does not answer as a camera should ({why}); check that it is on and its address is right"
+    return f"{name} is not a video, or lost its index when it was cut off; export it again from the recorder"
