@@ -97,6 +97,15 @@ class Checkpoint:
         return cls(lines[0], int(lines[1]), _decode(lines[2]), tuple(lines[3:-1]))
 
 
+def is_signed(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Say whether an Ed25519 signature (RFC 8032) of a 32-byte public key verifies."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 def key_id(name: str, public: bytes, kind: int = ED25519) -> bytes:
     """Return the first 4 bytes of SHA-256(name ‖ 0x0A ‖ kind ‖ public key)."""
     return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + public).digest()[:4]
@@ -272,20 +281,35 @@ def verify(
         ConsentError: any bit was changed, or an entry removed, added, repeated or moved, or the log does not contain
             a known checkpoint: it was cut short, rolled back or forked.
     """
+    names = ("checkpoint", "leaves.jsonl", "openings.jsonl")
     try:
-        note = (directory / "checkpoint").read_bytes().decode("utf-8")
-        lines = _lines((directory / "leaves.jsonl").read_bytes(), "leaves.jsonl")
-        openings = _lines((directory / "openings.jsonl").read_bytes(), "openings.jsonl")
+        note, leaves, openings = ((directory / name).read_bytes() for name in names)
     except OSError as error:
         raise LogError(f"this is not an export of a log: {error.filename} cannot be read") from error
+    return check(note, leaves, openings, public, known=known, witness=witness)
+
+
+def check(
+    note_file: bytes,
+    leaves_file: bytes,
+    openings_file: bytes,
+    public: bytes | Sequence[bytes],
+    *,
+    known: Iterable[str] = (),
+    witness: tuple[str, bytes] | None = None,
+) -> Verified:
+    """Check the contents of the three files of an export; see `verify`."""
+    try:
+        note = note_file.decode("utf-8")
     except UnicodeDecodeError as error:
         raise LogError("the checkpoint is not text: the export was changed") from error
+    lines, openings = _lines(leaves_file, "leaves.jsonl"), _lines(openings_file, "openings.jsonl")
     checkpoint = open_note(note, public)
     if len(split(note)[1]) != 1:
         raise LogError("the checkpoint of an export carries the log's signature and no other")
     if len(lines) != checkpoint.size:
         raise LogError(f"the export has {len(lines)} entries, its checkpoint {checkpoint.size}")
-    levels = _tree(lines)
+    levels = subtrees(lines)
 
     def read(level: int, index: int) -> bytes:
         return levels[level][index]
@@ -305,8 +329,8 @@ def verify(
     return Verified(checkpoint, len(notes), max(times, default=None))
 
 
-def _tree(lines: Sequence[bytes]) -> list[list[bytes]]:
-    """Return the complete subtrees over the lines, by level."""
+def subtrees(lines: Sequence[bytes]) -> list[list[bytes]]:
+    """Return the hashes of the complete subtrees over leaf data, by level and index."""
     levels = [[merkle.leaf_hash(line) for line in lines]]
     while len(levels[-1]) > 1:
         below = levels[-1]
@@ -345,10 +369,8 @@ def _cosigned(text: str, time_s: int) -> bytes:
 
 
 def _check(public: bytes, signature: bytes, message: bytes, complaint: str) -> None:
-    try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
-    except (InvalidSignature, ValueError) as error:
-        raise LogError(complaint) from error
+    if not is_signed(public, signature, message):
+        raise LogError(complaint)
 
 
 def _encode(value: bytes) -> str:

@@ -152,13 +152,15 @@ def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, pro
     """
     if not 0 <= old <= new:
         raise ProofError(f"a log of {new} entries cannot follow one of {old}: it was cut short or rolled back")
-    _check_hashes(old_root, new_root, *proof)
-    if old in (0, new):
+    if old == 0:
+        raise ProofError("every log continues the empty one: a proof from 0 says nothing")
+    if old == new:
         if proof:
             raise ProofError("the consistency proof is too long")
-        if not hmac.compare_digest(old_root, new_root if old else EMPTY_ROOT):
+        if not hmac.compare_digest(old_root, new_root):
             raise ProofError("two logs of the same size have different roots: the log was forked")
         return
+    _check_hashes(old_root, new_root, *proof)
     if not proof:
         raise ProofError("the consistency proof is empty")
     path = list(proof) if old & (old - 1) else [old_root, *proof]
