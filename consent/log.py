@@ -241,8 +241,7 @@ def export(ledger: Ledger, directory: Path) -> Checkpoint:
                 record = ledger.record(index)
                 if record is None:
                     raise LogError(f"entry {index} is about no person, but its payload is gone: the ledger was changed")
-                line = {"index": index, "key": record.entry_key.hex(), "payload": record.payload.decode("ascii")}
-                openings.write(_json(line) + b"\n")
+                openings.write(_opening(index, record.entry_key, record.payload) + b"\n")
     (directory / "checkpoint").write_text(note, encoding="utf-8", newline="")
     return checkpoint
 
@@ -346,7 +345,7 @@ def _check_openings(lines: Sequence[bytes], openings: Sequence[bytes]) -> None:
         try:
             opening = json.loads(line)
             key, payload = bytes.fromhex(opening["key"]), opening["payload"].encode("ascii")
-            same = opening["index"] == index and _json(opening) == line and commit(key, payload) == leaf.commitment
+            same = _opening(index, key, payload) == line and commit(key, payload) == leaf.commitment
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise LogError(f"the opening of entry {index} is damaged: the export was changed") from error
         if not same:
@@ -360,8 +359,10 @@ def _lines(data: bytes, name: str) -> list[bytes]:
     return lines
 
 
-def _json(value: dict[str, object]) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
+def _opening(index: int, entry_key: bytes, payload: bytes) -> bytes:
+    """Return the one form of a line of openings.jsonl."""
+    fields = {"index": index, "key": entry_key.hex(), "payload": payload.decode("ascii")}
+    return json.dumps(fields, separators=(",", ":")).encode("ascii")
 
 
 def _cosigned(text: str, time_s: int) -> bytes:

@@ -16,6 +16,7 @@ import hmac
 import re
 import secrets
 import struct
+import unicodedata
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from consent.events import ConsentError, Purpose
@@ -35,7 +36,8 @@ __all__ = [
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base32: no I, L, O or U to misread
 _SECRET = re.compile(f"[{_ALPHABET}]{{20}}")
-_MISREAD = str.maketrans({"O": "0", "I": "1", "L": "1", " ": None, "-": None, "\t": None, "\n": None, "\r": None})
+_MISREAD = str.maketrans("OIL", "011")
+_GAPS = re.compile(r"[\s‐-―−_.-]")  # with the dashes that phones make
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ALWAYS = "always"  # the period of repeat visits
 
@@ -46,12 +48,12 @@ def new_secret() -> str:
 
 
 def read_secret(typed: str) -> str:
-    """Return the secret that a person typed: case, blanks, dashes, and O/0, I/1, L/1 do not matter.
+    """Return the secret that a person typed: case, blanks, dashes, full width, and O/0, I/1, L/1 do not matter.
 
     Raises:
         ConsentError: it cannot be one; the text is not repeated in the message.
     """
-    secret = typed.upper().translate(_MISREAD)
+    secret = _GAPS.sub("", unicodedata.normalize("NFKC", typed).upper()).translate(_MISREAD)
     if not _SECRET.fullmatch(secret):
         raise ConsentError("a code has 20 letters and digits; please check it against the receipt")
     return secret
