@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import supervision as sv
 
-from analytics.body import Bodies
+from analytics.body import Bodies, Box
 from analytics.detect import Detector
 from analytics.model import SECOND, Frame, Sighting
 
@@ -32,12 +32,16 @@ class Tracking:
         overlap: least IoU between a track's prediction and a detection.
         confirm: consecutive frames before a track gets a number.
         lost_s: seconds an unmatched track waits for its person; the dwell engine stitches beyond.
+        weak_overlap: a weaker detection is trusted where it overlaps by this IoU with where a track was last seen...
+        taken: ... that no sure detection covers by this IoU.
     """
 
     sure: float = 0.4
-    overlap: float = 0.2
+    overlap: float = 0.15
     confirm: int = 2
     lost_s: float = 1.0
+    weak_overlap: float = 0.4
+    taken: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ class Seen:
     """
 
     sightings: tuple[Sighting, ...]
-    untracked: tuple[tuple[float, float, float, float], ...] = ()
+    untracked: tuple[Box, ...] = ()
 
 
 class Vision:
@@ -124,6 +128,7 @@ class Vision:
         )
         self._renumber: dict[int, int] = {}
         self._last = sv.Detections.empty()
+        self._places: dict[int, tuple[int, Box]] = {}  # where and when each track was last seen
 
     def see(self, frame: Frame) -> Seen:
         """Find and follow the people of one frame.
@@ -139,7 +144,7 @@ class Vision:
             self.inferences += 1
             for box, confidence in _rows(self._last):
                 self._bodies.learn(box, confidence)
-        tracked = self._tracker.update(self._last, timestamp=frame.t_us / SECOND)
+        tracked = self._tracker.update(self._trust(self._last, frame.t_us), timestamp=frame.t_us / SECOND)
         sightings, untracked = [], []
         numbers = np.full(len(tracked), -1) if tracked.tracker_id is None else tracked.tracker_id
         for number, (box, confidence) in zip(numbers.tolist(), _rows(tracked), strict=True):
@@ -152,13 +157,42 @@ class Vision:
             track = self._renumber[number]
             x, y, body = self._bodies.stand(track, box)
             sightings.append(Sighting(track=track, x=x, y=y, height=body, confidence=confidence, box=box))
+            self._places[track] = frame.t_us, box
         alive = {int(t.tracker_id) for t in self._tracker.tracks}
         self._renumber = {old: new for old, new in self._renumber.items() if old in alive}
         self._bodies.forget(set(self._renumber.values()))
         return Seen(tuple(sightings), tuple(untracked))
 
+    def _trust(self, found: sv.Detections, t_us: int) -> sv.Detections:
+        """Raise weak detections that stand where a track just was to the confidence that carries it on.
 
-def _rows(detections: sv.Detections) -> Iterator[tuple[tuple[float, float, float, float], float]]:
-    """Yield each box and its confidence as plain numbers."""
-    confidences = detections.confidence if detections.confidence is not None else np.ones(len(detections))
+        Somebody half hidden gives a weak box; a weak box in the middle of nowhere is nobody. OC-SORT looks at sure
+        boxes only, so the two are told apart here.
+        """
+        rules = self._tracking
+        oldest = t_us - int(rules.lost_s * SECOND)
+        self._places = {track: place for track, place in self._places.items() if place[0] >= oldest}
+        if not len(found) or found.confidence is None or not self._places:
+            return found
+        sure = np.asarray(found.confidence >= rules.sure)
+        places = np.array([box for _, box in self._places.values()], dtype=np.float32)
+        overlaps = sv.box_iou_batch(found.xyxy, places)  # (detections, tracks)
+        among = sv.box_iou_batch(found.xyxy, found.xyxy)
+        free = np.asarray(~(overlaps[sure] >= rules.taken).any(axis=0))
+        carried = found.confidence.copy()
+        for index in np.argsort(-found.confidence):
+            if sure[index] or (among[index, sure] >= 0.5).any():  # a second box of somebody surely seen
+                continue
+            track = int(np.argmax(np.where(free, overlaps[index], 0.0)))
+            if free[track] and overlaps[index, track] >= rules.weak_overlap:
+                free[track] = False
+                carried[index] = rules.sure
+        trusted = sv.Detections(xyxy=found.xyxy, confidence=carried, class_id=found.class_id)
+        trusted.data["seen"] = found.confidence
+        return trusted
+
+
+def _rows(detections: sv.Detections) -> Iterator[tuple[Box, float]]:
+    """Yield each box and the detector's confidence in it as plain numbers."""
+    confidences = np.asarray(detections.data.get("seen", detections.confidence))
     yield from zip(map(tuple, detections.xyxy.tolist()), confidences.tolist(), strict=True)
