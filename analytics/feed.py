@@ -63,13 +63,15 @@ class Feed(threading.Thread):
         """Hand over the newest picture: (time, picture, start of a hole before it or None, reason of the hole).
 
         Raises:
-            VideoError: the source was wrong from the start, and waiting will not mend it.
+            VideoError: the source was wrong from the start, and waiting will not mend it; or the thread is dead.
         """
         with self._change:
             self._change.wait_for(lambda: self._newest or self._fault, timeout_s)
             if self._fault:
                 raise VideoError(self._fault)
             if self._newest is None:
+                if not (self.is_alive() or self._closed.is_set()):
+                    raise VideoError(f"reading {self._source.name} broke off; start again and report what was printed")
                 return None
             taken = (*self._newest, self._dark_from, self._reason)
             self._newest, self._dark_from, self._reason = None, None, "gap"
@@ -106,11 +108,12 @@ class Feed(threading.Thread):
                         self._fault = what
                         self._change.notify()
                     return
-            pause = first if connected else min(2 * pause, longest)
+            pause = first if connected else pause
             if not self.down:
                 _log.warning("%s; trying again until it is back", what)
             self.down = True
             self._closed.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 (spreads load, guards nothing)
+            pause = min(2 * pause, longest)
 
     def _offer(self, picture: Any) -> None:
         arrived, media = self._clock(), media_us(picture)

@@ -161,6 +161,9 @@ def connect(source: Source) -> Any:
     if not container.streams.video:
         container.close()
         raise VideoError(f"{source.name} has no pictures in it; name a video")
+    if container.streams.video[0].codec_context is None:
+        container.close()
+        raise VideoError(f"{source.name} holds pictures in a form unknown here; export it again, as H.264 if you can")
     # one thread: on 2 cores frame threads decode sooner but cost 8 to 15 % more CPU, and we pay in CPU
     container.streams.video[0].codec_context.thread_count = 1
     return container
@@ -214,6 +217,8 @@ def reason_of(source: Source, error: Exception) -> str:
     if isinstance(error, av.error.PermissionError):
         return f"{name} may not be read by this user; change its permissions"
     if source.live:
+        if isinstance(error, av.error.ExitError):
+            return f"{name} does not answer; check that it is on and its address is right"
         why = re.sub(r"\W+", " ", getattr(error, "strerror", "") or type(error).__name__).strip().lower()
         return f"{name} does not answer as a camera should ({why}); check that it is on and its address is right"
     return f"{name} is not a video, or lost its index when it was cut off; export it again from the recorder"

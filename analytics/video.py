@@ -163,8 +163,10 @@ def _live(source: Source, stop: Callable[[], bool], clock: Callable[[], int]) ->
     feed = Feed(source, clock, last)
     feed.start()
     try:
-        while not stop():
-            if (taken := feed.take(POLL_S)) is None:
+        ending = False
+        while not ending:
+            ending = stop()
+            if (taken := feed.take(0 if ending else POLL_S)) is None:
                 continue
             t, picture, dark_from, reason = taken
             if dark_from is None and t - last > patience:  # pictures came, but were overtaken before anyone looked
