@@ -53,14 +53,15 @@ class Recipe:
 
     Attributes:
         sizes: (epochs, side in pixels) in order; small pictures first make the early epochs cheap.
+        rates: (epoch, learning rate) between which the rate runs straight.
         smoothing: share of the target spread evenly over the labels (the labels are wrong about one time in three).
         mix: Beta parameter of mixup, applied to every second batch.
         decay: of the running mean of the weights, per step.
     """
 
-    sizes: tuple[tuple[int, int], ...] = ((12, 32), (12, 40), (18, 48))
+    sizes: tuple[tuple[int, int], ...] = ((12, 32), (10, 40), (8, 48))
+    rates: tuple[tuple[float, float], ...] = ((0, 0.004), (6, 0.1), (15, 0.086), (30, 0.0))
     batch: int = 128
-    rate: float = 0.1
     weight_decay: float = 5e-4
     smoothing: float = 0.1
     mix: float = 0.2
@@ -74,6 +75,11 @@ class Recipe:
                 return side
             epoch -= epochs
         return self.sizes[-1][1]
+
+    def rate(self, epoch: float) -> float:
+        """Learning rate at this time, in epochs."""
+        times, rates = zip(*self.rates, strict=True)
+        return float(np.interp(epoch, np.array(times), np.array(rates)))
 
     @property
     def epochs(self) -> int:
@@ -161,15 +167,12 @@ def train(data: Path, checkpoint: Path, recipe: Recipe) -> tuple[nn.Module, floa
     decayed = [p for p in net.parameters() if p.ndim > 1]
     kept = [p for p in net.parameters() if p.ndim <= 1]
     groups = [{"params": decayed}, {"params": kept, "weight_decay": 0.0}]
-    descent = torch.optim.SGD(groups, recipe.rate, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay)
+    descent = torch.optim.SGD(groups, recipe.rate(0), momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay)
     steps = len(chosen) // recipe.batch
-    plan = torch.optim.lr_scheduler.OneCycleLR(
-        descent, recipe.rate, total_steps=steps * recipe.epochs, pct_start=0.15, cycle_momentum=False
-    )
     first = 0
     if checkpoint.is_file():
         state = torch.load(checkpoint, weights_only=True)
-        for part, saved in zip((net, mean, descent, plan), state["parts"], strict=True):
+        for part, saved in zip((net, mean, descent), state["parts"], strict=True):
             part.load_state_dict(saved)
         first = state["epoch"] + 1
     for epoch in range(first, recipe.epochs):
@@ -195,14 +198,15 @@ def train(data: Path, checkpoint: Path, recipe: Recipe) -> tuple[nn.Module, floa
             loss = F.cross_entropy(answer.float(), target)
             descent.zero_grad()
             loss.backward()
+            for group in descent.param_groups:
+                group["lr"] = recipe.rate(epoch + step / steps)
             descent.step()
-            plan.step()
             total += float(loss.detach())
             with torch.no_grad():
                 for ours, now in zip(mean.state_dict().values(), net.state_dict().values(), strict=True):
                     if ours.is_floating_point():
                         ours.lerp_(now, 1 - recipe.decay)
-        torch.save({"epoch": epoch, "parts": [p.state_dict() for p in (net, mean, descent, plan)]}, checkpoint)
+        torch.save({"epoch": epoch, "parts": [p.state_dict() for p in (net, mean, descent)]}, checkpoint)
         line = f"epoch {epoch + 1}/{recipe.epochs} side {recipe.side(epoch)} loss {total / steps:.3f}"
         if epoch % 4 == 3 or epoch + 4 > recipe.epochs:
             answer = logits(mean, tensor(faces[held]))
