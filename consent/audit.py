@@ -9,7 +9,8 @@ It repairs nothing. What stands outside the file (receipts, witness, export) is 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from consent import log, merkle
 from consent.database import LedgerError
@@ -73,15 +74,35 @@ def _check_records(ledger: Ledger, leaves: list[Leaf]) -> int:
     return len(rows)
 
 
+@dataclass(frozen=True, slots=True)
+class _Stand:
+    """One row of the consents, as the replay of its events gives it."""
+
+    state: State = State.UNKNOWN
+    given_us: int = 0
+    until_us: int = 0
+    ended_us: int | None = None
+    leaf: int = -1
+
+    def after(self, kind: EventKind, purpose: Purpose, payload: dict[str, Any], leaf: int) -> _Stand:
+        state, at_us = move(self.state, *_MOVES[kind]), payload["at_us"]
+        if not state.permits:
+            return replace(self, state=state, ended_us=at_us, leaf=leaf)
+        given_us = self.given_us if kind is EventKind.RENEWED else at_us
+        return _Stand(state, given_us, payload["until_us"][purpose], None, leaf)
+
+
 def _check_consents(ledger: Ledger, leaves: list[Leaf]) -> int:
-    replayed: dict[tuple[bytes, Purpose], tuple[State, int]] = {}
-    for index, subject in ledger.select("SELECT leaf, subject FROM records WHERE subject IS NOT NULL ORDER BY leaf"):
+    replayed: dict[tuple[bytes, Purpose], _Stand] = {}
+    sql = "SELECT leaf, subject, payload FROM records WHERE subject IS NOT NULL ORDER BY leaf"
+    for index, subject, payload in ledger.select(sql):
         for purpose in leaves[index].purposes:
-            before, _ = replayed.get((subject, purpose), (State.UNKNOWN, -1))
-            replayed[subject, purpose] = (move(before, *_MOVES[leaves[index].kind]), index)
+            before = replayed.get((subject, purpose), _Stand())
+            replayed[subject, purpose] = before.after(leaves[index].kind, purpose, json.loads(payload), index)
+    sql = "SELECT subject, purpose, state, given_us, until_us, ended_us, leaf FROM grants"
     stored = {
-        (subject, Purpose(purpose)): (State(state), leaf)
-        for subject, purpose, state, leaf in ledger.select("SELECT subject, purpose, state, leaf FROM grants")
+        (subject, Purpose(purpose)): _Stand(State(state), given, until, ended, leaf)
+        for subject, purpose, state, given, until, ended, leaf in ledger.select(sql)
     }
     if stored != replayed:
         raise LedgerError("the consents do not follow from the log: one stands without its entry, or the reverse")

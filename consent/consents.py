@@ -15,6 +15,7 @@ import secrets
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from consent.database import LedgerError
 from consent.events import (
@@ -125,8 +126,8 @@ class Consents(Register):
             raise LedgerError("make the code with new_secret() and pass it, so that a retry can return the same one")
         secret = new_secret() if secret is None else read_secret(secret)
         with self._write() as db:
-            if done := self._done(operation):
-                return _grant_again(secret, done)
+            if done := self._done(EventKind.GRANTED, operation):
+                return self._grant_again(secret, done)
             subject = self._find(secret) or self.keys.subjects_of(secret)[0]
             self._expire_due(db, now_us, subject)
             states = {s.purpose: s.state for s in self.standing(subject)}
@@ -167,8 +168,8 @@ class Consents(Register):
             raise LedgerError("a consent is renewed at the kiosk; a phone can withdraw, show and export")
         secret = read_secret(secret)
         with self._write() as db:
-            if done := self._done(operation):
-                return _grant_again(secret, done)
+            if done := self._done(EventKind.RENEWED, operation):
+                return self._grant_again(secret, done)
             subject = self._known(secret)
             states = {s.purpose: s for s in self.standing(subject)}
             due = {p for p, s in states.items() if s.state in PERMITTING and s.until_us <= now_us}
@@ -214,12 +215,20 @@ class Consents(Register):
                 ),
             )
         self._did(
+            kind,
             operation,
             now_us,
             subject,
             {"subject": subject.hex(), "grant": grant_id.hex(), "leaf": leaf, "until": payload["until_us"]},
         )
         return Grant(secret, subject, grant_id, until, leaf)
+
+    def _grant_again(self, secret: str, done: Mapping[str, Any]) -> Grant:
+        subject = bytes.fromhex(done["subject"])
+        if subject not in self.keys.subjects_of(secret):
+            raise LedgerError("this operation id was used with another code; make a new one")
+        until = {Purpose(p): int(t) for p, t in done["until"].items()}
+        return Grant(secret, subject, bytes.fromhex(done["grant"]), until, int(done["leaf"]))
 
     # saying no
 
@@ -313,17 +322,20 @@ class Consents(Register):
         operation: bytes | None,
     ) -> Withdrawal:
         with self._write() as db:
-            if done := self._done(operation):
-                ended = frozenset(Purpose(p) for p in str(done["purposes"]).split())
-                leaf = done["leaf"]
-                return Withdrawal(bytes.fromhex(str(done["subject"])), ended, None if leaf is None else int(str(leaf)))
+            if done := self._done(how, operation):
+                ended = frozenset(Purpose(p) for p in done["purposes"])
+                return Withdrawal(bytes.fromhex(done["subject"]), ended, done["leaf"])
             subject = self._first_known(subjects)
             if subject is None:
                 raise UnknownCodeError
             result = self._finish(db, subject, how, now_us, purposes, channel)
-            words = " ".join(sorted(p.value for p in result.purposes))
+            words = sorted(p.value for p in result.purposes)
             self._did(
-                operation, now_us, subject, {"subject": subject.hex(), "purposes": words, "leaf": result.leaf_index}
+                how,
+                operation,
+                now_us,
+                subject,
+                {"subject": subject.hex(), "purposes": words, "leaf": result.leaf_index},
             )
             return result
 
@@ -381,16 +393,3 @@ def read_sha256(value: bytes | str, what: str) -> bytes:
     if len(digest) != 32:
         raise LedgerError(f"{what} is named by its SHA-256: 32 bytes or 64 hex digits")
     return digest
-
-
-def _grant_again(secret: str, done: Mapping[str, object]) -> Grant:
-    until = done["until"]
-    if not isinstance(until, Mapping):
-        raise LedgerError("this operation id was used for something else; make a new one")
-    return Grant(
-        secret,
-        bytes.fromhex(str(done["subject"])),
-        bytes.fromhex(str(done["grant"])),
-        {Purpose(p): int(str(t)) for p, t in until.items()},
-        int(str(done["leaf"])),
-    )

@@ -53,7 +53,7 @@ CREATE TABLE records (
 CREATE INDEX records_subject ON records (subject) WHERE subject IS NOT NULL;
 CREATE INDEX records_kind ON records (kind, leaf);
 CREATE TABLE operations (
-    op BLOB PRIMARY KEY, subject BLOB REFERENCES subjects (subject), at_us INTEGER NOT NULL,
+    op BLOB PRIMARY KEY, what TEXT NOT NULL, subject BLOB REFERENCES subjects (subject), at_us INTEGER NOT NULL,
     result TEXT NOT NULL) STRICT;
 CREATE TABLE inbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, subject BLOB REFERENCES subjects (subject),
@@ -202,20 +202,27 @@ class Database:
 
     # what was already done
 
-    def _done(self, operation: bytes | None) -> dict[str, object] | None:
-        """Return the result of an operation that was carried out before, so that a retry changes nothing."""
+    def _done(self, what: str, operation: bytes | None) -> dict[str, Any] | None:
+        """Return the result of an operation that was carried out before, so that a retry changes nothing.
+
+        Raises:
+            ConsentError: the id is too short, or was used for something else.
+        """
         if operation is None:
             return None
         if len(operation) < 16:
             raise LedgerError("an operation id has 16 random bytes or more")
-        row = self._db.execute("SELECT result FROM operations WHERE op = ?", (_op(operation),)).fetchone()
-        return None if row is None else dict(json.loads(row[0]))
+        row = self._db.execute("SELECT what, result FROM operations WHERE op = ?", (_op(operation),)).fetchone()
+        if row is not None and row[0] != what:
+            raise LedgerError("this operation id was used for something else; make a new one")
+        return None if row is None else dict(json.loads(row[1]))
 
-    def _did(self, operation: bytes | None, now_us: int, subject: bytes | None, result: Mapping[str, object]) -> None:
+    def _did(
+        self, what: str, operation: bytes | None, now_us: int, subject: bytes | None, result: Mapping[str, Any]
+    ) -> None:
         if operation is not None:
-            self._db.execute(
-                "INSERT INTO operations VALUES (?, ?, ?, ?)", (_op(operation), subject, now_us, json.dumps(result))
-            )
+            row = (_op(operation), what, subject, now_us, json.dumps(result))
+            self._db.execute("INSERT INTO operations VALUES (?, ?, ?, ?, ?)", row)
 
 
 def _op(operation: bytes) -> bytes:

@@ -142,7 +142,7 @@ class Mailbox(Tree):
             raise LedgerError(f"a pad request to {kind} names {'a' if subject is None else 'no'} subject")
         sql = "INSERT INTO pad_requests (pad, kind, subject, screen_us, tap_us, opened_us) VALUES (?, ?, ?, ?, ?, ?)"
         screen, tap = now_us if screen_us is None else screen_us, now_us if tap_us is None else tap_us
-        return self._put_once(sql, (pad, kind.value, subject, screen, tap, now_us), now_us, operation, subject)
+        return self._put_once("pad", sql, (pad, kind.value, subject, screen, tap, now_us), now_us, operation, subject)
 
     def pending_pad_requests(self, pad: str | None = None) -> list[PadRequest]:
         """Return the questions nobody has answered, oldest first."""
@@ -196,10 +196,11 @@ class Mailbox(Tree):
     def open_request(self, kind: str, args: bytes = b"", *, now_us: int, operation: bytes | None = None) -> int:
         """Ask the keeper for something, and return the number to read the result by."""
         sql = "INSERT INTO requests (kind, args, status, opened_us) VALUES (?, ?, 'pending', ?)"
-        return self._put_once(sql, (_word(kind), args, now_us), now_us, operation)
+        return self._put_once("request", sql, (_word(kind), args, now_us), now_us, operation)
 
     def _put_once(
         self,
+        what: str,
         sql: str,
         args: tuple[str | bytes | int | None, ...],
         now_us: int,
@@ -207,10 +208,10 @@ class Mailbox(Tree):
         subject: bytes | None = None,
     ) -> int:
         with self._write() as db:
-            if done := self._done(operation):
-                return int(str(done["id"]))
+            if done := self._done(what, operation):
+                return int(done["id"])
             number = int(db.execute(sql, args).lastrowid or 0)
-            self._did(operation, now_us, subject, {"id": number})
+            self._did(what, operation, now_us, subject, {"id": number})
             return number
 
     def pending_requests(self) -> list[Request]:

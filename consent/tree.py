@@ -94,10 +94,10 @@ class Tree(Database):
 
     def _once(self, entry: Entry, operation: bytes | None) -> int:
         with self._write() as db:
-            if done := self._done(operation):
-                return int(str(done["leaf"]))
+            if done := self._done(entry.kind, operation):
+                return int(done["leaf"])
             leaf = self._append(db, entry)
-            self._did(operation, entry.at_us, None, {"leaf": leaf})
+            self._did(entry.kind, operation, entry.at_us, None, {"leaf": leaf})
             return leaf
 
     def _append(self, db: sqlite3.Connection, entry: Entry) -> int:
