@@ -2,28 +2,47 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
-PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 CORE := $(VENV)/.core
 DEV := $(VENV)/.dev
 YOLO := $(VENV)/.yolo
 
 .PHONY: test lint test-yolo bench demo clean
 
-$(VENV)/bin/python:
+test: lint
+	$(BIN)/pytest -m "not yolo" $(ARGS)
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-yolo: $(YOLO)
+	$(BIN)/pytest -m yolo $(ARGS)
+
+bench: $(YOLO)
+	$(BIN)/python -m tests.bench.bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# --no-deps on pinned files keeps one OpenCV wheel instead of three that overwrite each other, and no CUDA.
-$(CORE): requirements/core.txt pyproject.toml | $(VENV)/bin/python
-	$(PIP) --no-deps -r requirements/core.txt
-	$(PIP) --no-deps --no-build-isolation -e . || $(PIP) --no-deps -e .
+# --no-deps on pinned files keeps one OpenCV wheel instead of three that overwrite each other.
+$(CORE): requirements/build.txt requirements/core.txt pyproject.toml | $(BIN)/python
+	$(PIP) --no-deps -r requirements/build.txt -r requirements/core.txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	touch $@
 
 $(DEV): requirements/dev.txt $(CORE)
 	$(PIP) --no-deps -r requirements/dev.txt
 	touch $@
 
-# torch alone is installed with its dependencies: what they are differs between a CPU and a CUDA build.
-$(YOLO): requirements/yolo.txt requirements/torch.txt $(DEV)
+# torch alone comes with its dependencies: what they are differs between a CPU and a CUDA build.
+$(YOLO): requirements/torch.txt requirements/yolo.txt $(DEV)
 	$(PIP) -r requirements/torch.txt
 	$(PIP) --no-deps -r requirements/yolo.txt
 	touch $@
