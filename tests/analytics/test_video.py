@@ -564,9 +564,11 @@ def test_a_camera_still_booting_is_waited_for_as_blind_time() -> None:
     begun = utc_us()
     script = Script((1.0, camera.start))
     script.start()
-    items = list(itertools.islice(frames(Source(camera.url), stop=after(10)), 5))
-    script.join()
-    camera.kill()
+    try:
+        items = list(itertools.islice(frames(Source(camera.url), stop=after(10)), 5))
+    finally:
+        script.join()
+        camera.kill()
     first = items[0]
     assert isinstance(first, Blind)
     assert first.reason == "reconnect"
