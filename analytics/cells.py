@@ -1,0 +1,231 @@
+"""Everybody's figures: visits become sums in RAM, and leave it only as cells of enough people.
+
+Rules:
+- A visit counts in the bin in which it ended, and in exactly one cell of each figure.
+- A bin with too few people in it waits and merges with the next. At the end of the day the last of them merges back
+  into the cell before it, which waits for that; where there is none, nothing is said but that it was suppressed. An
+  empty bin is treated as one of four people is, so that nobody can tell the two apart.
+- How many people are enough is written in `analytics.figures` and, once more, in `retention.release`.
+- Opted-out tracks are left out; pads and staff zones are not measured.
+
+Who is in an open bin is known by track number and in RAM only. Nothing here rounds, reads a clock or touches a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from analytics.bins import HOUR, Plan, bin_of, day_of
+from analytics.figures import FIGURES, Audience, Figure, slot
+from analytics.model import SECOND, EndReason, StartReason, Visit
+from analytics.payload import CellError, CellPayload, OpenBin
+from analytics.zones import Zone, ZoneKind
+
+__all__ = ["GRACE_US", "CellError", "CellPayload", "Tally"]
+
+GRACE_US = 90 * SECOND  # a visit is known this long after its end at the latest: two holds of 30 s, and a stitch
+
+_UNMEASURED = (ZoneKind.PAD, ZoneKind.STAFF)
+
+
+@dataclass(slots=True)
+class _Line:
+    """The bins of one figure of one zone, in order: filling, waiting (too few people), held (for the day's tail)."""
+
+    zone: Zone
+    figure: Figure
+    next_us: int | None = None  # start of the first bin not closed yet
+    filling: dict[int, OpenBin] = field(default_factory=dict)
+    waiting: OpenBin | None = None
+    held: OpenBin | None = None
+
+    def bins(self) -> list[OpenBin]:
+        return [*self.filling.values(), *(b for b in (self.waiting, self.held) if b)]
+
+
+class Tally:
+    """The sums of one camera.
+
+    Args:
+        camera: name of the camera.
+        zones: its zones; pads and staff zones may be among them and are not measured.
+        run: a random word, new with each start, that keeps the names of cells apart.
+        plan: how long each zone's bins are.
+        tz: IANA name of the store's time zone.
+    """
+
+    def __init__(
+        self, camera: str, zones: Iterable[Zone], *, run: str, plan: Plan | None = None, tz: str = "UTC"
+    ) -> None:
+        self._camera, self._run, self._plan, self._tz = camera, run, plan or Plan(), tz
+        self._lines = {
+            (zone.name, figure): _Line(zone, figure)
+            for zone in zones
+            if zone.kind not in _UNMEASURED
+            for figure in FIGURES[Audience.EVERYBODY]
+            if figure is not Figure.FOOTFALL or zone.kind is ZoneKind.ENTRANCE
+        }
+        self._first: dict[int, tuple[int, int]] = {}  # track: first instant in any zone, last instant in any zone
+        self._seen: list[tuple[int, int]] = []
+        self._open: list[tuple[int, int]] = []
+
+    def add_visit(self, visit: Visit) -> None:
+        """Count a closed visit; one that was opted out, or of a zone that is not measured, only places its track.
+
+        A visit of an entrance is footfall where it is the track's first visit of any zone and the track was seen to
+        walk on from it: whoever leaves the shop has been elsewhere, or is lost at the door.
+        """
+        first, last = self._first.get(visit.track, (visit.enter_us, visit.leave_us))
+        earlier = visit.track in self._first and first <= visit.enter_us
+        self._first[visit.track] = (min(first, visit.enter_us), max(last, visit.leave_us))
+        if visit.end_reason is EndReason.OPT_OUT:
+            self.forget(visit.track)
+            return
+        came = visit.start_reason in (StartReason.CROSSED, StartReason.APPEARED)
+        walked_on = visit.end_reason is EndReason.CROSSED
+        for figure in FIGURES[Audience.EVERYBODY]:
+            line = self._lines.get((visit.zone, figure))
+            if line is None or (figure is Figure.FOOTFALL and (earlier or not came or not walked_on)):
+                continue
+            at = slot(figure, visit.dwell_us, stopped=bool(visit.stops), censored=visit.censored)
+            if at is not None:
+                self._bin(line, visit.leave_us).add(visit.track, at)
+
+    def forget(self, track: int) -> None:
+        """Take a track out of every bin that has not left: it objected."""
+        for line in self._lines.values():
+            for each in line.bins():
+                each.people.pop(track, None)
+
+    def add_observed(self, start_us: int, end_us: int) -> None:
+        """Say that the camera saw from one instant to the other. Instants come in order; gaps are allowed."""
+        _extend(self._seen, start_us, end_us)
+        _extend(self._open, start_us, end_us)
+
+    def add_blind(self, start_us: int, end_us: int) -> None:
+        """Say that it was meant to see from one instant to the other, and did not."""
+        _extend(self._open, start_us, end_us)
+
+    def close(self, now_us: int) -> list[CellPayload]:
+        """Hand out the cells that are over and have enough people; each is handed out once.
+
+        The newest of them waits until the next one passes or the local day ends.
+
+        Args:
+            now_us: media time, UTC microseconds.
+        """
+        out = [cell for line in self._lines.values() for cell in self._advance(line, now_us - GRACE_US)]
+        self._first = {t: seen for t, seen in self._first.items() if seen[1] > now_us - 24 * HOUR}
+        pending = [b.start_us for line in self._lines.values() for b in line.bins()]
+        keep_us = min([*pending, day_of(now_us - GRACE_US, self._tz)[0]])
+        self._seen = [span for span in self._seen if span[1] > keep_us]
+        self._open = [span for span in self._open if span[1] > keep_us]
+        return out
+
+    def finish(self, now_us: int) -> list[CellPayload]:
+        """Hand out everything there is, the running bin too, because the camera stops; the end of a tally.
+
+        Args:
+            now_us: media time, UTC microseconds.
+        """
+        out = []
+        for line in self._lines.values():
+            ends = [b.end_us for b in line.filling.values()]
+            ends.append(self._grid(line, now_us)[1])
+            out += self._advance(line, max(ends))
+            out += self._flush(line)
+        return out
+
+    def _grid(self, line: _Line, t_us: int) -> tuple[int, int, int]:
+        length = self._plan.length(Audience.EVERYBODY, line.figure, self._camera, line.zone.name, t_us)
+        return *bin_of(t_us, length, self._tz), length
+
+    def _bin(self, line: _Line, t_us: int) -> OpenBin:
+        start, end, length = self._grid(line, t_us if line.next_us is None else max(t_us, line.next_us))
+        return line.filling.setdefault(start, OpenBin(start, end, length))
+
+    def _advance(self, line: _Line, until_us: int) -> list[CellPayload]:
+        out: list[CellPayload] = []
+        if line.next_us is None:
+            known = [*line.filling, *(start for start, _ in self._open[:1])]
+            if not known:
+                return out
+            line.next_us = self._grid(line, min(known))[0]
+        while True:
+            start, end, length = self._grid(line, line.next_us)
+            if end > until_us:
+                break
+            line.next_us = end
+            done = line.filling.pop(start, None)
+            if done is None and not _overlap(self._open, start, end):
+                continue  # closed for the night
+            out += self._take(line, done or OpenBin(start, end, length))
+        last = line.held or line.waiting
+        if last and day_of(last.start_us, self._tz)[1] <= until_us:
+            out += self._flush(line)
+        return out
+
+    def _take(self, line: _Line, done: OpenBin) -> list[CellPayload]:
+        out: list[CellPayload] = []
+        last = line.held or line.waiting
+        if last and day_of(last.start_us, self._tz)[1] <= done.start_us:
+            out += self._flush(line)
+        self._recheck(line)
+        line.waiting = line.waiting.merge(done) if line.waiting else done
+        if line.waiting.passes(Audience.EVERYBODY, line.figure):
+            if line.held:
+                out.append(self._cell(line, line.held))
+            line.held, line.waiting = line.waiting, None
+        return out
+
+    def _recheck(self, line: _Line) -> None:
+        """A held cell that somebody was taken out of may have too few people again."""
+        if line.held and not line.held.passes(Audience.EVERYBODY, line.figure):
+            line.waiting = line.held.merge(line.waiting) if line.waiting else line.held
+            line.held = None
+
+    def _flush(self, line: _Line) -> list[CellPayload]:
+        self._recheck(line)
+        held, waiting = line.held, line.waiting
+        line.held = line.waiting = None
+        last = held.merge(waiting) if held and waiting else held or waiting
+        return [self._cell(line, last)] if last else []
+
+    def _cell(self, line: _Line, done: OpenBin) -> CellPayload:
+        enough = done.passes(Audience.EVERYBODY, line.figure)
+        name = json.dumps([self._run, self._camera, line.zone.name, line.figure.value, done.start_us])
+        return CellPayload(
+            id=hashlib.sha256(name.encode()).hexdigest()[:32],
+            audience=Audience.EVERYBODY,
+            figure=line.figure,
+            camera=self._camera,
+            zone=line.zone.name,
+            kind=line.zone.kind,
+            tz=self._tz,
+            start_us=done.start_us,
+            end_us=done.end_us,
+            bin_us=done.bin_us,
+            people=len(done.people) if enough else 0,
+            counts=done.counts(line.figure) if enough else (),
+            observed_us=_overlap(self._seen, done.start_us, done.end_us),
+            open_us=_overlap(self._open, done.start_us, done.end_us),
+        )
+
+
+def _extend(spans: list[tuple[int, int]], start_us: int, end_us: int) -> None:
+    """Add a span after those before it; what was said already is not said twice."""
+    if spans:
+        start_us = max(start_us, spans[-1][1])
+    if end_us <= start_us:
+        return
+    if spans and spans[-1][1] == start_us:
+        spans[-1] = (spans[-1][0], end_us)
+    else:
+        spans.append((start_us, end_us))
+
+
+def _overlap(spans: list[tuple[int, int]], start_us: int, end_us: int) -> int:
+    return sum(max(0, min(b, end_us) - max(a, start_us)) for a, b in spans)
