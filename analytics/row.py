@@ -1,0 +1,91 @@
+"""A consented zone visit on its way from `watch` to the keeper, and in the keeper's hands.
+
+The payload of an inbox row of kind `visit` is canonical JSON (RFC 8785):
+
+    {"camera":"entrance","end":"crossed","enter_us":1790000000000000,"leave_us":1790000012500000,
+     "start":"crossed","stopped_us":4000000,"zone":"coffee"}
+
+It says where and how long, and not who: the subject stands beside it in the inbox, and no pseudonym is computed before
+the keeper loads the row. Anything but exactly this form is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Self
+
+import rfc8785
+
+from analytics.model import AnalyticsError, EndReason, StartReason, Visit
+
+VISIT = "visit"  # kind of inbox row
+_LONGEST_NAME = 64  # characters of a camera or zone
+
+
+class RowError(AnalyticsError):
+    """A payload that `watch` of this version does not write."""
+
+
+@dataclass(frozen=True, slots=True)
+class VisitRow:
+    """One closed zone visit of somebody who said yes.
+
+    Attributes:
+        camera: name of the camera.
+        zone: name of the zone, unique in its camera.
+        enter_us: first instant inside, UTC microseconds.
+        leave_us: first instant outside, or the last sight for a censored visit.
+        start: why it begins when it does.
+        end: why it ends when it does.
+        stopped_us: length of all stops inside, microseconds.
+    """
+
+    camera: str
+    zone: str
+    enter_us: int
+    leave_us: int
+    start: StartReason
+    end: EndReason
+    stopped_us: int
+
+    def __post_init__(self) -> None:
+        for name in (self.camera, self.zone):
+            if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME:
+                raise RowError(f"a camera or a zone has a name of 1 to {_LONGEST_NAME} characters")
+        if any(type(v) is not int for v in (self.enter_us, self.leave_us, self.stopped_us)):
+            raise RowError("the instants of a visit are whole microseconds")
+        if not 0 <= self.enter_us <= self.leave_us < 2**53 or not 0 <= self.stopped_us <= self.leave_us - self.enter_us:
+            raise RowError("a visit ends after it starts, and is not stopped for longer than it lasts")
+
+    @classmethod
+    def of(cls, camera: str, visit: Visit) -> Self:
+        """Return the row of a visit, as the gate admitted it."""
+        stopped = sum(end - start for start, end in visit.stops)
+        return cls(camera, visit.zone, visit.enter_us, visit.leave_us, visit.start_reason, visit.end_reason, stopped)
+
+    @property
+    def censored(self) -> bool:
+        """True where the end was not seen: the true stay is at least this long."""
+        return self.end in (EndReason.LOST, EndReason.BLIND)
+
+    def encode(self) -> bytes:
+        """Return the payload."""
+        return rfc8785.dumps({**asdict(self), "start": self.start.value, "end": self.end.value})
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Self:
+        """Read a payload.
+
+        Raises:
+            RowError: it is not exactly what `encode` writes; the text does not repeat it.
+        """
+        try:
+            fields = json.loads(payload)
+            row = cls(**{**fields, "start": StartReason(fields["start"]), "end": EndReason(fields["end"])})
+            same = row.encode() == payload
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise RowError("this is no visit as this version writes it") from error
+        if not same:
+            raise RowError("this visit is not in canonical form")
+        return row

@@ -1,0 +1,444 @@
+"""The keeper's file `visits.duckdb`: zone visits of consenting shoppers, one table a purpose.
+
+Rules:
+- One process opens it, the keeper, under a lock of its own beside the file.
+- The tables are made from `DECLARED`; a table or column that is not declared there stops everything.
+- Rows and the inbox number they came with are one transaction, so that loading again loads nothing twice.
+- Deleted bytes stay in a DuckDB file; `rewrite` moves what is left into a new file and replaces the old one.
+- Reasons are numbers and a pseudonym is stored uncompressed, so that a scan of the bytes can find what is there.
+
+Who may be in it, and until when, is decided in `retention`; nothing here knows a subject, a key or a consent.
+"""
+
+# ruff: noqa: S608 - table and column names come from DECLARED and PURPOSES; every value is a parameter
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import IO, Any, Self
+
+import duckdb
+
+from analytics.model import AnalyticsError, EndReason, StartReason
+from analytics.row import VisitRow
+from consent.events import Purpose
+
+STORAGE_VERSION = "v1.5.0"
+PURPOSES = (Purpose.DWELL, Purpose.REPEAT)  # each has a table of its own name
+
+# what a number in the columns start_reason and end_reason means; numbers are never used again
+START_CODES = {StartReason.CROSSED: 0, StartReason.APPEARED: 1, StartReason.CONSENT: 2, StartReason.SPLIT: 3}
+END_CODES = {EndReason.CROSSED: 0, EndReason.LOST: 1, EndReason.BLIND: 2, EndReason.OPT_OUT: 3}
+_STARTS = {code: reason for reason, code in START_CODES.items()}
+_ENDS = {code: reason for reason, code in END_CODES.items()}
+
+_VISIT = {
+    "visitor": "UBIGINT",  # 64 bits of a keyed hash: of the day, or constant in `repeat`
+    "zone": "SMALLINT",  # see `zones`
+    "enter": "TIMESTAMP",  # UTC
+    "leave": "TIMESTAMP",  # UTC
+    "censored": "BOOLEAN",  # the end was not seen
+    "start_reason": "UTINYINT",  # see START_CODES
+    "end_reason": "UTINYINT",  # see END_CODES
+    "stopped_us": "BIGINT",  # length of all stops inside
+    "day": "DATE",  # of `enter`, in the store's time zone
+}
+DECLARED: dict[str, dict[str, str]] = {
+    **{purpose.value: _VISIT for purpose in PURPOSES},
+    "zones": {"id": "SMALLINT", "camera": "VARCHAR", "name": "VARCHAR", "kind": "VARCHAR"},
+    "loaded": {"inbox": "BIGINT"},  # number of the newest inbox row that was dealt with
+    "erasing": {"visitor": "UBIGINT"},  # deleted, and its bytes not yet gone
+    "erasures": {"request": "BIGINT", "deleted": "BIGINT"},  # rows deleted under an erasure that is not yet logged
+}
+_STAYS_BEHIND = "erasing"  # the one table that a rewrite does not carry over
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class StoreError(AnalyticsError):
+    """The visits cannot be used as asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewVisit:
+    """One row to load: a visit under a pseudonym, for one purpose, with its store-local day."""
+
+    purpose: Purpose
+    visitor: int
+    day: date
+    row: VisitRow
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What one live grant covers: rows of a pseudonym that lie between two instants (UTC microseconds)."""
+
+    purpose: Purpose
+    visitor: int
+    since_us: int
+    until_us: int
+
+
+class Visits:
+    """The open file.
+
+    Args:
+        path: `visits.duckdb`; made when missing.
+        threads: that DuckDB may use.
+        memory_limit: in DuckDB's words; what exceeds it goes, encrypted, into `spill/` beside the file.
+
+    Raises:
+        StoreError: another keeper runs, or the file holds something that is not declared.
+    """
+
+    def __init__(self, path: Path, *, threads: int = 2, memory_limit: str = "512MB") -> None:
+        self.path = path
+        self._spill = path.parent / "spill"
+        self._next = path.with_name(path.name + ".next")
+        self._lock = _lock(path.with_name(path.name + ".lock"))
+        try:
+            self._clean()
+            # an in-memory database that attaches the file: a second `connect` to a path could see the old inode
+            self._db = duckdb.connect(
+                config={
+                    "threads": threads,
+                    "memory_limit": memory_limit,
+                    "temp_directory": str(self._spill),
+                    "temp_file_encryption": True,
+                    "autoinstall_known_extensions": False,
+                    "autoload_known_extensions": False,
+                    "allow_community_extensions": False,
+                }
+            )
+            self._db.execute("SET TimeZone = 'UTC'")
+            if not path.exists():
+                self._make(self._next, "next")
+                self._detach("next", self._next)
+                self._swap()
+            self._attach()
+            self.check_schema()
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file and let another keeper in."""
+        self._db.close()
+        shutil.rmtree(self._spill, ignore_errors=True)
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # the file
+
+    def _clean(self) -> None:
+        """Remove what a killed keeper left beside the file."""
+        shutil.rmtree(self._spill, ignore_errors=True)
+        shutil.rmtree(self.path.with_name(self.path.name + ".tmp"), ignore_errors=True)
+        for orphan in self.path.parent.glob(self._next.name + "*"):
+            orphan.unlink()
+
+    def _attach(self) -> None:
+        try:
+            self._db.execute(f"ATTACH '{_quoted(self.path)}' AS visits (STORAGE_VERSION '{STORAGE_VERSION}')")
+        except duckdb.Error as error:
+            raise StoreError(f"{self.path} cannot be opened as a store of visits: {_line(error)}") from error
+
+    def _make(self, path: Path, alias: str) -> None:
+        self._db.execute(f"ATTACH '{_quoted(path)}' AS {alias} (STORAGE_VERSION '{STORAGE_VERSION}')")
+        with self._transaction():
+            for table, columns in DECLARED.items():
+                lines = (f"{_name(c)} {t}{_form(table, c)}" for c, t in columns.items())
+                self._db.execute(f"CREATE TABLE {alias}.{table} ({', '.join(lines)})")
+            self._db.execute(f"INSERT INTO {alias}.loaded VALUES (0)")
+
+    def _detach(self, alias: str, path: Path) -> None:
+        """Bring everything into the file itself and let go of it."""
+        self._db.execute(f"CHECKPOINT {alias}")
+        self._db.execute(f"DETACH {alias}")
+        wal = path.with_name(path.name + ".wal")
+        if wal.exists():
+            raise StoreError(f"{wal.name} did not empty; stop the keeper and start it again")
+
+    def _swap(self) -> None:
+        with self._next.open("rb+") as file:
+            os.fsync(file.fileno())
+        self._next.replace(self.path)
+        directory = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def check_schema(self) -> None:
+        """Compare what is in the file with what is declared.
+
+        Raises:
+            StoreError: a table, view, index or column is there that is not declared, or one is missing.
+        """
+        found: dict[str, dict[str, str]] = {}
+        sql = (
+            "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = 'visits'"
+            " AND NOT internal ORDER BY table_name, column_index"
+        )
+        for table, column, kind in self._all(sql):
+            found.setdefault(table, {})[column] = kind
+        strange = [
+            f"{table}.{column}"
+            for table, columns in found.items()
+            for column, kind in columns.items()
+            if DECLARED.get(table, {}).get(column) != kind
+        ]
+        strange += [
+            name for (name,) in self._all("SELECT index_name FROM duckdb_indexes() WHERE database_name='visits'")
+        ]
+        if strange:
+            raise StoreError(f"{self.path.name} holds {strange[0]}, which no retention rule names; remove it")
+        if missing := [t for t, columns in DECLARED.items() if found.get(t) != columns]:
+            raise StoreError(f"{self.path.name} lacks columns of {missing[0]}: it is of another version of openaisle")
+
+    # loading
+
+    @property
+    def mark(self) -> int:
+        """Number of the newest inbox row that was dealt with."""
+        return int(self._one("SELECT inbox FROM visits.loaded")[0])
+
+    def load(self, rows: Sequence[NewVisit], mark: int, kinds: Mapping[tuple[str, str], str] | None = None) -> None:
+        """Insert rows and move the mark, in one transaction.
+
+        Args:
+            rows: of inbox rows above the present mark.
+            mark: number of the newest inbox row they came from.
+            kinds: what kind of zone (camera, name) is, as store.toml has it.
+
+        Raises:
+            StoreError: the mark would move back.
+        """
+        with self._transaction():
+            if mark < self.mark:
+                raise StoreError("inbox rows that were loaded already cannot be loaded again")
+            zones = self._zones({(n.row.camera, n.row.zone) for n in rows}, kinds or {})
+            for purpose in PURPOSES:
+                chosen = [n for n in rows if n.purpose is purpose]
+                if not chosen:
+                    continue
+                columns: dict[str, list[Any]] = {
+                    "visitor": [n.visitor for n in chosen],
+                    "zone": [zones[n.row.camera, n.row.zone] for n in chosen],
+                    "enter": [n.row.enter_us for n in chosen],
+                    "leave": [n.row.leave_us for n in chosen],
+                    "censored": [n.row.censored for n in chosen],
+                    "start_reason": [START_CODES[n.row.start] for n in chosen],
+                    "end_reason": [END_CODES[n.row.end] for n in chosen],
+                    "stopped_us": [n.row.stopped_us for n in chosen],
+                    "day": [n.day for n in chosen],
+                }
+                self._insert(f"visits.{purpose.value}", _VISIT, columns)
+            self._db.execute("UPDATE visits.loaded SET inbox = ?", [mark])
+
+    def _zones(self, wanted: set[tuple[str, str]], kinds: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], int]:
+        known = {(camera, name): int(i) for i, camera, name in self._all("SELECT id, camera, name FROM visits.zones")}
+        for camera, name in sorted(wanted - set(known)):
+            known[camera, name] = max(known.values(), default=0) + 1
+            row = [known[camera, name], camera, name, kinds.get((camera, name))]
+            self._db.execute("INSERT INTO visits.zones VALUES (?, ?, ?, ?)", row)
+        return known
+
+    def _insert(self, table: str, types: Mapping[str, str], columns: Mapping[str, list[Any]]) -> None:
+        parts = [
+            "make_timestamp(unnest(?::BIGINT[]))" if t == "TIMESTAMP" else f"unnest(?::{t}[])"
+            for t in types.values()
+        ]
+        self._db.execute(f"INSERT INTO {table} SELECT {', '.join(parts)}", [columns[c] for c in types])
+
+    # reading
+
+    def count(self, purpose: Purpose) -> int:
+        """Return the number of rows held for a purpose."""
+        return int(self._one(f"SELECT count(*) FROM visits.{purpose.value}")[0])
+
+    def days(self, purpose: Purpose) -> list[date]:
+        """Return the store-local days on which there are rows for a purpose."""
+        return [day for (day,) in self._all(f"SELECT DISTINCT day FROM visits.{purpose.value} ORDER BY day")]
+
+    def read(self, purpose: Purpose, *, since_us: int = 0, until_us: int = 2**53 - 1) -> Iterator[NewVisit]:
+        """Yield the rows of a purpose that were entered in a stretch, oldest first; inside this process only."""
+        sql = (
+            'SELECT visitor, camera, name, epoch_us(enter), epoch_us("leave"), start_reason, end_reason, stopped_us,'
+            f" day FROM visits.{purpose.value} JOIN visits.zones ON zone = id"
+            " WHERE enter >= make_timestamp(?) AND enter < make_timestamp(?) ORDER BY enter, visitor"
+        )
+        for visitor, camera, zone, enter, leave, start, end, stopped, day in self._all(sql, since_us, until_us):
+            row = VisitRow(camera, zone, enter, leave, _STARTS[start], _ENDS[end], stopped)
+            yield NewVisit(purpose, visitor, day, row)
+
+    # erasing
+
+    def due(self, covers: Sequence[Cover], oldest_us: Mapping[Purpose, int]) -> int:
+        """Return how many rows no cover holds or are older than their purpose allows.
+
+        Args:
+            covers: everything that live grants cover.
+            oldest_us: of each purpose, the instant at which rows that ended then are too old.
+        """
+        self._cover(covers)
+        return sum(
+            int(self._one(f"SELECT count(*) FROM visits.{p.value} v WHERE {_DUE}", oldest_us[p], p.value)[0])
+            for p in PURPOSES
+        )
+
+    def delete(self, covers: Sequence[Cover], oldest_us: Mapping[Purpose, int], request: int) -> int:
+        """Delete what `due` counts, and remember in the same transaction whose bytes must still go, and how many rows.
+
+        Args:
+            covers: see `due`.
+            oldest_us: see `due`.
+            request: number of the erasure, for `deleted`.
+        """
+        self._cover(covers)
+        gone = 0
+        with self._transaction():
+            for p in PURPOSES:
+                args = [oldest_us[p], p.value]
+                table = f"visits.{p.value}"
+                self._db.execute(
+                    f"INSERT INTO visits.erasing SELECT DISTINCT visitor FROM {table} v WHERE {_DUE}", args
+                )
+                gone += int(self._one(f"DELETE FROM {table} v WHERE {_DUE}", *args)[0])
+            # a pseudonym with younger rows stays in the file rightly
+            held = " UNION ALL ".join(f"SELECT visitor FROM visits.{p.value}" for p in PURPOSES)
+            self._db.execute(f"DELETE FROM visits.erasing WHERE visitor IN ({held})")
+            if gone:
+                self._db.execute("INSERT INTO visits.erasures VALUES (?, ?)", [request, gone])
+        return gone
+
+    def _cover(self, covers: Sequence[Cover]) -> None:
+        types = {"purpose": "VARCHAR", "visitor": "UBIGINT", "since": "BIGINT", "until": "BIGINT"}
+        columns = ", ".join(f"{c} {t}" for c, t in types.items())
+        self._db.execute(f"CREATE OR REPLACE TEMP TABLE covered ({columns})")
+        values: dict[str, list[Any]] = {
+            "purpose": [c.purpose.value for c in covers],
+            "visitor": [c.visitor for c in covers],
+            "since": [c.since_us for c in covers],
+            "until": [c.until_us for c in covers],
+        }
+        self._insert("covered", types, values)
+
+    def erasing(self) -> list[int]:
+        """Return the pseudonyms that were deleted and whose bytes are still in the file."""
+        return [visitor for (visitor,) in self._all("SELECT DISTINCT visitor FROM visits.erasing")]
+
+    def deleted(self, request: int) -> int:
+        """Return how many rows were deleted under an erasure that is not settled."""
+        return int(self._one("SELECT coalesce(sum(deleted), 0) FROM visits.erasures WHERE request = ?", request)[0])
+
+    def settle(self, request: int) -> None:
+        """Forget the count of an erasure, once it is logged."""
+        self._db.execute("DELETE FROM visits.erasures WHERE request = ?", [request])
+
+    def rewrite(self, prove: Callable[[Path], None]) -> None:
+        """Move everything into a new file, prove it, and put it in the old one's place.
+
+        Args:
+            prove: is given the new file, closed, before it replaces the old one; what it raises leaves the old one.
+
+        Raises:
+            StoreError: the new file does not hold what the old one did; the old one stays.
+        """
+        self._db.execute("CHECKPOINT visits")
+        if self.path.with_name(self.path.name + ".wal").exists():
+            raise StoreError(f"{self.path.name}.wal did not empty; stop the keeper and start it again")
+        self._clean()
+        self._make(self._next, "next")
+        kept = [table for table in DECLARED if table != _STAYS_BEHIND]
+        with self._transaction():
+            self._db.execute("DELETE FROM next.loaded")
+            for table in kept:
+                self._db.execute(f"INSERT INTO next.{table} SELECT * FROM visits.{table}")
+        self._detach("next", self._next)
+        # read back from the disk: what cannot be decoded must be noticed while the old file is still there
+        self._db.execute(f"ATTACH '{_quoted(self._next)}' AS next (READ_ONLY)")
+        try:
+            broken = [t for t in kept if self._digest("visits", t) != self._digest("next", t)]
+        except duckdb.Error as error:
+            raise StoreError(f"the rewritten visits cannot be read back: {_line(error)}") from error
+        finally:
+            self._db.execute("DETACH next")
+        if broken:
+            raise StoreError(f"the rewritten visits differ in {broken[0]}; the old file stays, try again")
+        prove(self._next)
+        self._detach("visits", self.path)
+        self._swap()
+        self._attach()
+
+    def _digest(self, alias: str, table: str) -> tuple[Any, ...]:
+        return self._one(f"SELECT count(*), bit_xor(hash(t)) FROM {alias}.{table} t")
+
+    # words to DuckDB
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+
+    def _all(self, sql: str, *args: object) -> list[Any]:
+        return self._db.execute(sql, list(args)).fetchall()
+
+    def _one(self, sql: str, *args: object) -> tuple[Any, ...]:
+        return self._all(sql, *args)[0]  # type: ignore[no-any-return]
+
+
+# the one rule: a row is due when its term is over or no live grant covers it
+_DUE = (
+    '(v."leave" <= make_timestamp(?) OR NOT EXISTS (SELECT 1 FROM covered c WHERE c.purpose = ?'
+    ' AND c.visitor = v.visitor AND v.enter >= make_timestamp(c.since) AND v."leave" <= make_timestamp(c.until)))'
+)
+
+
+def day_of(t_us: int, zone: Any) -> date:
+    """Return the store-local day of an instant (UTC microseconds)."""
+    return (_EPOCH + timedelta(microseconds=t_us)).astimezone(zone).date()
+
+
+def _lock(path: Path) -> IO[bytes]:
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise StoreError(f"another keeper works in {path.parent}; one is enough") from error
+    return file
+
+
+def _form(table: str, column: str) -> str:
+    if table == "zones" and column == "kind":
+        return ""  # unknown where store.toml no longer names the zone
+    return " NOT NULL USING COMPRESSION uncompressed" if column == "visitor" else " NOT NULL"
+
+
+def _name(column: str) -> str:
+    return f'"{column}"'
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _line(error: duckdb.Error) -> str:
+    return str(error).splitlines()[0]
