@@ -2,8 +2,8 @@
 
 People walk on a floor before a tilted camera. What the camera reports is made worse on purpose: people behind others
 are missed, anybody may be missed for a while, tracks break and go on under a new number, two who come near each other
-swap numbers or one takes the other's, a fresh track has no number for two frames, and boxes appear where nobody is.
-The true person of every track in every frame is kept beside, for the judge alone.
+swap numbers or one takes the other's, a fresh track has no number for two frames, some are seen twice, and there are
+boxes where nobody is. The true person of every track in every frame is kept beside, for the judge alone.
 
 The tracker here is worse than a real one where people meet; it does not model a number that jumps to a far person.
 """
@@ -14,12 +14,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.gate import PadLinker, PadRequest, PadRules, RequestKind
-from analytics.links import Box
+from analytics.gate import Outcome, PadLinker, PadRequest, PadRules, RequestKind
+from analytics.guard import Box
 from analytics.model import SECOND, Sighting
 from analytics.zones import Ground, Zone, ZoneKind
 from consent.events import Purpose
@@ -148,11 +149,18 @@ def _visit(
     return [(arrive_s - lead_s, *origin), (arrive_s, *spot), *_walk(rng, leave_s, end_s, spot)]
 
 
-def crowd(seed: int, scene: Scene | None = None, *, fps: float | None = None) -> Crowd:
-    """Make one scene; the same seed makes the same scene."""
+def crowd(seed: int, scene: Scene | None = None, *, faults: float = 1.0, most: int = 5) -> Crowd:
+    """Make one scene; the same arguments make the same scene.
+
+    Args:
+        seed: of everything random.
+        scene: any, if None.
+        faults: how often detector and tracker fail, 1 for far worse than real ones and 0 for never.
+        most: strollers besides those the scene needs.
+    """
     rng = np.random.default_rng(seed)
     scene = scene or tuple(Scene)[int(rng.integers(len(Scene)))]
-    fps = fps or float(rng.choice([4.0, 6.0, 9.0]))
+    fps = float(rng.choice([4.0, 6.0, 9.0]))
     shown = rng.uniform(3.0, 4.0)
     tap = shown + rng.uniform(0.8, 3.0)
     stay = tap + (rng.uniform(0.0, 0.9) if scene is Scene.HURRY else rng.uniform(1.3, 3.0))
@@ -191,7 +199,7 @@ def crowd(seed: int, scene: Scene | None = None, *, fps: float | None = None) ->
         tapper = join(_visit(rng, arrive + rng.uniform(-0.5, 0.5), stay, end, beside, 2.0))
     elif scene is Scene.HURRY:
         join(_visit(rng, stay + rng.uniform(0.1, 0.6), stay + 3, end, PAD_CENTRE, 1.2))
-    for _ in range(int(rng.integers(0, 6))):
+    for _ in range(int(rng.integers(0, most + 1))):
         near = scene is Scene.CROWD
         path = _walk(rng, 0.0, end, _away(rng, near))
         for _ in range(200):
@@ -202,7 +210,7 @@ def crowd(seed: int, scene: Scene | None = None, *, fps: float | None = None) ->
 
     times = np.arange(0.0, end, 1 / fps) + rng.uniform(0, 0.02)
     stamps = [START_US + round(t * SECOND) for t in times.tolist()]
-    pictures = _report(rng, times, stamps, paths, np.array(heights), fps)
+    pictures = _report(rng, times, stamps, paths, np.array(heights), fps, faults)
     request = PadRequest(
         1,
         RequestKind.GRANT,
@@ -232,6 +240,7 @@ def _report(
     paths: list[Path],
     heights: NDArray[np.float64],
     fps: float,
+    faults: float,
 ) -> Iterator[Picture]:
     """Turn true paths into what a poor detector and a poor tracker say of them."""
     steps, people = len(times), len(paths)
@@ -253,19 +262,20 @@ def _report(
     nearer = ys[:, None, :] < ys[:, :, None]
     covered = np.where(both & nearer, cover, 0).max(axis=2)
     missed = (covered > 0.6) & (rng.random((steps, people)) < 0.9)
-    missed |= rng.random((steps, people)) < np.where(heights < 1.2, 0.35, 0.03)
-    for t, n in np.argwhere(rng.random((steps, people)) < 0.02 / fps * 2):
+    missed |= rng.random((steps, people)) < faults * np.where(heights < 1.2, 0.35, 0.03)
+    for t, n in np.argwhere(rng.random((steps, people)) < faults * 0.04 / fps):
         missed[t : t + int(rng.integers(2, int(2 * fps) + 2)), n] = True
     seen = present & ~missed
     close = _overlaps(boxes, 0.25)[0] > 0
     swap = np.where(iou > 0.1, 0.06, np.where(iou > 0, 0.01, 0.0))
     swap = np.where(close & (missed[:, :, None] | missed[:, None, :]), np.maximum(swap, 0.03), swap)
-    swaps = both & (rng.random(swap.shape) < swap * 6 / fps)
+    swaps = both & (rng.random(swap.shape) < faults * swap * 6 / fps)
+    twice = rng.random((steps, people)) < faults * 0.03
     confidence = np.clip(rng.normal(0.75, 0.12, size=(steps, people)), 0.1, 0.98)
 
     number, ids, last, age = 0, [0] * people, [-(10**6)] * people, [0] * people
     keeps = rng.random((steps, people))
-    false_at = {int(t): int(rng.integers(1, 8)) for t in rng.integers(0, steps, size=rng.poisson(1.0))}
+    false_at = {int(t): int(rng.integers(1, 8)) for t in rng.integers(0, steps, size=rng.poisson(faults))}
     false: list[tuple[int, Box, int]] = []  # (last step, box, track or 0)
     box_list, seen_list, confidence_list = boxes.tolist(), seen.tolist(), confidence.tolist()
     swap_at: dict[int, list[tuple[int, int]]] = {}
@@ -283,11 +293,13 @@ def _report(
                 continue
             box = box_list[t][n]
             gap_s = (t - last[n]) / fps
-            if gap_s > 3 or (gap_s > 0.4 and keeps[t, n] < 0.4) or keeps[t, n] > 1 - 0.01 / fps:
+            if gap_s > 3 or (gap_s > 0.4 and keeps[t, n] < 0.4) or keeps[t, n] > 1 - faults * 0.01 / fps:
                 number += 1
                 ids[n], age[n] = number, 0
             last[n] = t
             age[n] += 1
+            if twice[t, n]:  # half of them once more, too faint for a number
+                others.append((box[0], box[1], box[2], (box[1] + box[3]) / 2 + 0.3 * (box[3] - box[1])))
             if age[n] <= 2:
                 others.append(tuple(box))
                 continue
@@ -313,16 +325,15 @@ def _report(
 def judge(crowd_: Crowd, rules: PadRules | None = None) -> Verdict:
     """Run the gate over a crowd and compare with the truth."""
     linker = PadLinker(PAD, ground=crowd_.ground, rules=rules, frame_size=FRAME)
-    outcome, track, wrong = "unanswered", 0, False
+    outcome, track, wrong, asked = "unanswered", 0, False, False
     history: list[tuple[int, int | None]] = []  # (instant, true person of the linked track)
     for picture in crowd_.pictures:
-        due = [crowd_.request] if picture.t_us >= crowd_.request.shown_us else []
+        due, asked = ([crowd_.request], True) if not asked and picture.t_us >= crowd_.request.shown_us else ([], asked)
         for answer in linker.step(picture.t_us, picture.sightings, due, others=picture.others):
-            if outcome == "unanswered":
-                outcome = answer.outcome.value
-            if answer.outcome.value == "linked":
+            outcome = answer.outcome.value
+            if answer.outcome is Outcome.LINKED:
                 track = answer.tracks[0]
-                wrong = wrong or picture.truth.get(track) != crowd_.tapper
+                wrong = picture.truth.get(track) != crowd_.tapper
         if track:
             history.append((picture.t_us, picture.truth.get(track)))
     if not track:
@@ -330,7 +341,7 @@ def judge(crowd_: Crowd, rules: PadRules | None = None) -> Verdict:
     permit = linker.links.permit(track)
     assert permit is not None
     kept = foreign = 0
-    for (t_us, who), (next_us, _) in zip(history, history[1:], strict=False):
+    for (t_us, who), (next_us, _) in pairwise(history):
         if t_us <= permit.until_us:
             if who in (crowd_.tapper, None):
                 kept += next_us - t_us
