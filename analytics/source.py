@@ -92,7 +92,7 @@ class Source:
 
 
 class Grid:
-    """Picks the picture nearest to each point of a regular grid of media time, without looking ahead."""
+    """Picks the first picture at or after each point of a regular grid of media time."""
 
     def __init__(self, fps: float | None) -> None:
         self._period = SECOND / fps if fps else 0.0
@@ -101,20 +101,16 @@ class Grid:
     def restart(self) -> None:
         """Begin a new grid at the next picture."""
         self._origin: int | None = None
-        self._seen = self._next = 0
+        self._next = 0
 
     def due(self, t_us: int) -> bool:
         """Say whether the picture at ``t_us`` is wanted; times must increase."""
         if self._origin is None:
-            self._origin = self._seen = t_us
-            self._next = 1
-            return True
-        # the next picture will be about one step later, so within half a step of the point none will be nearer
-        near = min(t_us - self._seen, self._period) / 2
-        self._seen = t_us
-        if t_us - self._origin + near < self._next * self._period:
+            self._origin = t_us
+        since = t_us - self._origin + self._period / 20  # containers round their times, by up to a tick
+        if since < self._next * self._period:
             return False
-        self._next = int((t_us - self._origin + near) // self._period) + 1 if self._period else 0
+        self._next = int(since // self._period) + 1 if self._period else 0
         return True
 
 

@@ -99,8 +99,9 @@ def frames(
 ) -> Iterator[Frame | Blind]:
     """Read a source: pictures in order of time, and a `Blind` for each hole between them.
 
-    With `Source.fps`, pictures nearest to a regular grid of media time are handed on; the others are decoded but not
-    converted. A file that is damaged or cut yields what decodes and then ends. A live source ends only by ``stop``.
+    With `Source.fps`, the first picture at or after each point of a regular grid of media time is handed on; the
+    others are decoded but not converted. A file that is damaged or cut yields what decodes and then ends. A live
+    source ends only by ``stop``.
 
     Args:
         source: what to read.

@@ -150,14 +150,14 @@ def test_times_are_the_presentation_times_at_any_rate(
         assert not any(t >= a + 1.5 * period for t in skipped)
 
 
-def test_a_regular_clip_is_sampled_at_the_nearest_pictures(tmp_path: Path) -> None:
+def test_a_regular_clip_is_sampled_at_the_first_picture_of_each_step(tmp_path: Path) -> None:
     path = write(tmp_path / "c.mkv", [40 * i for i in range(100)])
     for fps in (5.0, 7.0, 10.0, 12.5, 25.0, 30.0):
         seen = times(list(frames(Source(str(path), fps=fps))))
         period = SECOND / min(fps, 25)
         assert len(seen) == pytest.approx(4 * min(fps, 25), abs=1)
         for k, t in enumerate(seen):
-            assert abs(t - k * period) <= 21_000
+            assert -period / 20 <= t - k * period < 40_000
 
 
 def test_a_hole_over_two_seconds_is_blind_and_a_shorter_one_is_not(tmp_path: Path) -> None:
