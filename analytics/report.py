@@ -1,0 +1,311 @@
+"""What the pages may know: answers from the released cells, and from nothing else.
+
+Rules:
+- DuckDB runs in memory and is locked to the folder of released cells: no other file, no network, no extension.
+- Nothing is imputed. A cell stands for its own stretch of time and is not cut up; a total is of released cells only,
+  and says from when to when they reach.
+- Cells of two rule versions are never added up; the newest one is shown.
+- Of consenting shoppers only what was released; this module could not read a visit if it wanted to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+from analytics.bins import WEEK, Choice, Plan, bin_of, local
+from analytics.figures import TIERS, Audience, Figure
+from analytics.lifetable import LifeTable, Quantile
+from analytics.model import SECOND
+
+_COLUMNS = (
+    "rule, camera, zone, kind, start_us, end_us, bin_us, k, unit, suppressed, n, people, counts, observed_us, open_us"
+)
+_ROUNDING = 6.25  # greatest variance of one count rounded to 5 without bias
+FLAGGED = 0.9  # coverage below this is flagged
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One released cell. Instants are UTC microseconds; numbers are rounded, and None where suppressed."""
+
+    rule: str
+    camera: str
+    zone: str
+    kind: str
+    start_us: int
+    end_us: int
+    bin_us: int
+    k: int
+    unit: str
+    suppressed: bool
+    n: int | None
+    people: int | None
+    counts: tuple[int, ...]
+    observed_us: int
+    open_us: int
+
+    @property
+    def tiers(self) -> dict[str, int]:
+        """Visits by tier, of a cell of `zone_visits`."""
+        return dict(zip(TIERS, self.counts, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Released cells of one figure added up.
+
+    Attributes:
+        metric: audience.figure.
+        rule: version of the counting rules; empty where there is no cell.
+        n: visits, rounded in each cell.
+        cells: how many cells.
+        suppressed: how many more are suppressed and missing from n.
+        start_us: where the oldest begins, None without one.
+        end_us: where the newest ends.
+        observed_us: how long the cameras saw.
+        open_us: how long they were meant to see.
+        units: of people, as the cells say: tracks, visitors, visitor_days.
+    """
+
+    metric: str
+    rule: str
+    n: int
+    cells: int
+    suppressed: int
+    start_us: int | None
+    end_us: int | None
+    observed_us: int
+    open_us: int
+    units: tuple[str, ...]
+
+    @classmethod
+    def of(cls, metric: str, cells: Sequence[Cell]) -> Sum:
+        """Add cells up."""
+        shown = [cell for cell in cells if not cell.suppressed]
+        return cls(
+            metric,
+            cells[-1].rule if cells else "",
+            sum(cell.n or 0 for cell in shown),
+            len(shown),
+            len(cells) - len(shown),
+            min((cell.start_us for cell in shown), default=None),
+            max((cell.end_us for cell in shown), default=None),
+            sum(cell.observed_us for cell in cells),
+            sum(cell.open_us for cell in cells),
+            tuple(sorted({cell.unit for cell in shown})),
+        )
+
+    @property
+    def coverage(self) -> float | None:
+        """Observed ÷ open time, None where nothing is known of it."""
+        return self.observed_us / self.open_us if self.open_us else None
+
+
+@dataclass(frozen=True, slots=True)
+class Dwell:
+    """How long people stayed, from the life table of the added histograms.
+
+    Attributes:
+        total: what it is made of.
+        median: seconds, with 95 % interval.
+        p90: seconds, with 95 % interval.
+        censored: share of stays whose end was not seen.
+        ended: stays seen to end, one number a bin of `EDGES_US`.
+        lost: stays lost from sight, one number a bin.
+    """
+
+    total: Sum
+    median: Quantile
+    p90: Quantile
+    censored: float
+    ended: tuple[int, ...]
+    lost: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A figure that is not there yet.
+
+    Attributes:
+        metric: audience.figure.
+        camera: name of the camera.
+        zone: name of the zone.
+        k: how many people it needs.
+        unit: of those people.
+        since_us: where the newest cell ends, None where there is none.
+        expected_us: when it can be expected at the rate of what was released in the last four weeks; None: no rate yet.
+        bin_us: planned length of a bin.
+    """
+
+    metric: str
+    camera: str
+    zone: str
+    k: int
+    unit: str
+    since_us: int | None
+    expected_us: int | None
+    bin_us: int
+
+
+class Report:
+    """Reads one folder of released cells.
+
+    Args:
+        folder: `released/` of a state directory; need not exist yet.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self._db = duckdb.connect(
+            config={
+                "threads": 2,
+                "memory_limit": "256MB",
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "allow_community_extensions": False,
+                "temp_directory": "",
+                "allowed_directories": [f"{self._folder}/"],
+                "enable_external_access": False,
+                "lock_configuration": True,
+            }
+        )
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._db.close()
+
+    @property
+    def tz(self) -> str:
+        """The store's time zone, as the newest cell has it; UTC without one."""
+        found = self._rows("SELECT tz FROM cells ORDER BY start_us DESC LIMIT 1") or self._waiting("tz")
+        return str(found[0][0]) if found else "UTC"
+
+    def days(self) -> list[date]:
+        """Return the local days on which a cell begins, oldest first."""
+        tz = self.tz
+        starts = self._rows("SELECT DISTINCT start_us FROM cells")
+        return sorted({local(start, tz).date() for (start,) in starts})
+
+    def zones(self, audience: Audience = Audience.EVERYBODY) -> list[tuple[str, str]]:
+        """Return (camera, zone) of every zone with a cell."""
+        sql = "SELECT DISTINCT camera, zone FROM cells WHERE audience = ? ORDER BY 1, 2"
+        return [(camera, zone) for camera, zone in self._rows(sql, audience.value)]
+
+    def cells(self, figure: Figure, first: date, last: date, *, audience: Audience = Audience.EVERYBODY) -> list[Cell]:
+        """Return the cells of a figure that begin on the local days from first to last, oldest first."""
+        start, end = self._bounds(first, last)
+        sql = (
+            f"SELECT {_COLUMNS} FROM cells WHERE audience = ? AND figure = ? AND start_us >= ? AND start_us < ?"  # noqa: S608
+            " QUALIFY rule = max(rule) OVER () ORDER BY start_us, camera, zone"
+        )
+        rows = self._rows(sql, audience.value, figure.value, start, end)
+        return [_cell(row) for row in rows]
+
+    def total(self, figure: Figure, first: date, last: date, *, audience: Audience = Audience.EVERYBODY) -> Sum:
+        """Return the sum of those cells."""
+        return Sum.of(f"{audience}.{figure}", self.cells(figure, first, last, audience=audience))
+
+    def footfall_by_day(self, first: date, last: date) -> list[tuple[date, Sum]]:
+        """Return entries of each local day on which there is a cell."""
+        tz = self.tz
+        by_day: dict[date, list[Cell]] = {}
+        for cell in self.cells(Figure.FOOTFALL, first, last):
+            by_day.setdefault(local(cell.start_us, tz).date(), []).append(cell)
+        metric = f"{Audience.EVERYBODY}.{Figure.FOOTFALL}"
+        return [(day, Sum.of(metric, cells)) for day, cells in sorted(by_day.items())]
+
+    def dwell(
+        self, camera: str, zone: str, first: date, last: date, *, audience: Audience = Audience.EVERYBODY
+    ) -> Dwell | None:
+        """Return how long people stayed in a zone, None where no cell is released."""
+        cells = self.cells(Figure.DWELL, first, last, audience=audience)
+        cells = [cell for cell in cells if (cell.camera, cell.zone) == (camera, zone)]
+        shown = [cell for cell in cells if not cell.suppressed]
+        if not shown:
+            return None
+        sums = [sum(column) for column in zip(*(cell.counts for cell in shown), strict=True)]
+        ended, lost = sums[0::2], sums[1::2]
+        table = LifeTable.of(ended, lost, noise=_ROUNDING * len(shown))
+        return Dwell(
+            Sum.of(f"{audience}.{Figure.DWELL}", cells),
+            table.quantile(0.5),
+            table.quantile(0.9),
+            sum(lost) / sum(sums),
+            tuple(ended),
+            tuple(lost),
+        )
+
+    def waiting(self) -> list[Waiting]:
+        """Return the figures that are not there yet, and when each can be expected."""
+        sql = (
+            "SELECT audience, figure, camera, zone, sum(coalesce(people, 0)), sum(end_us - start_us) FROM cells"
+            " WHERE end_us > ? GROUP BY ALL"
+        )
+        out = []
+        columns = "audience, figure, camera, zone, k, since_us, bin_us, now_us"
+        rows = self._waiting(columns)
+        now = max((row[7] for row in rows), default=0)
+        rates = {tuple(row[:4]): (row[4], row[5]) for row in self._rows(sql, now - 4 * WEEK)}
+        for audience, figure, camera, zone, k, since, bin_us, _ in rows:
+            if since is not None and now - since <= 2 * bin_us:
+                continue  # the newest bin is not over, or its neighbour is waited for
+            people, stretch = rates.get((audience, figure, camera, zone), (0, 0))
+            expected = None
+            if people and since is not None:
+                expected = max(since + int(k * stretch / people), now)
+                expected = bin_of(expected, bin_us, self.tz)[1]
+            unit = "tracks" if audience == Audience.EVERYBODY else "visitors"
+            out.append(Waiting(f"{audience}.{figure}", camera, zone, k, unit, since, expected, bin_us))
+        return out
+
+    def _bounds(self, first: date, last: date) -> tuple[int, int]:
+        zone = ZoneInfo(self.tz)
+        start = datetime.combine(first, time(), zone)
+        end = datetime.combine(last + timedelta(days=1), time(), zone)
+        return int(start.timestamp()) * SECOND, int(end.timestamp()) * SECOND
+
+    def _rows(self, sql: str, *args: object) -> list[Any]:
+        if next(self._folder.glob("*-*-????-??-??.parquet"), None) is None:
+            return []
+        source = f"WITH cells AS (SELECT * FROM read_parquet('{_quoted(self._folder)}/*-*-????-??-??.parquet'))"  # noqa: S608
+        return self._db.execute(f"{source} {sql}", list(args)).fetchall()
+
+    def _waiting(self, columns: str) -> list[Any]:
+        path = self._folder / "waiting.parquet"
+        if not path.exists():
+            return []
+        sql = f"SELECT {columns} FROM read_parquet('{_quoted(path)}') ORDER BY ALL"  # noqa: S608
+        return self._db.execute(sql).fetchall()
+
+
+def read_plan(folder: Path) -> Plan:
+    """Return how long each zone's bins are, for whoever fills them; bins of an hour where nothing was chosen yet.
+
+    Args:
+        folder: `released/` of a state directory.
+    """
+    path = folder / "plan.parquet"
+    if not path.exists():
+        return Plan()
+    with duckdb.connect() as db:
+        sql = "SELECT audience, figure, camera, zone, from_us, bin_us FROM read_parquet(?)"
+        rows = db.execute(sql, [str(path)]).fetchall()
+    return Plan(
+        tuple(Choice(Audience(a), Figure(f), camera, zone, at, length) for a, f, camera, zone, at, length in rows)
+    )
+
+
+def _cell(row: Sequence[Any]) -> Cell:
+    fields = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    return Cell(**{**fields, "counts": tuple(fields["counts"] or ())})
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

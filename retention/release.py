@@ -1,0 +1,306 @@
+"""The release: exact cells become figures that say nothing about a person, once and for good.
+
+Rules:
+- k: a cell of everybody's holds 5 tracks or more, one of consenting shoppers 10 visitors or more; twice as many where
+  a median can be read from it. The numbers stand below as they stand in `analytics.figures`, on purpose: both must
+  agree, and nothing outside either file can lower them.
+- A bin of consenting shoppers that has too few waits and merges with the next, over days if need be; it is never
+  given up, and what was erased meanwhile is simply not in it. Each visit is in one cell of each figure at most.
+- Counts are rounded to 5 without bias, with one draw for a cell: the counts of a cell are five times a random
+  one-in-five sample of its visits, so they add up exactly to its n.
+- A released cell is frozen. An erasure afterwards changes no cell, or the difference would be the person.
+
+Erasing, and whether a shopper's grant lives, are not decided here: what is not in the visits any more is not counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from analytics.bins import DAY, LONGEST, WEEK, Choice, Plan, bin_of, choose, local
+from analytics.cells import GRACE_US
+from analytics.figures import FIGURES, RULE, Audience, Figure, least, slot
+from analytics.payload import CellPayload, OpenBin
+from analytics.store import NewVisit
+from analytics.zones import ZoneKind
+from consent.events import Purpose
+from retention.figures import Released, Row
+from retention.model import RetentionError
+from retention.rounding import round_counts
+
+_LOOK_BACK = 4 * WEEK  # how much of the past a bin length is chosen from
+_ZONE = tuple[str, str]  # camera, name
+_Line = tuple[Audience, Figure, str, str]
+
+
+class ReleaseError(RetentionError):
+    """A cell that must not be released."""
+
+
+class Rng(Protocol):
+    """Where chance comes from: `random.SystemRandom()` in a shop, a seeded one in a test."""
+
+    def random(self) -> float:
+        """Return a number in [0, 1)."""
+        ...
+
+
+class VisitRows(Protocol):
+    """What the release reads of `analytics.store.Visits`."""
+
+    def read(self, purpose: Purpose, *, since_us: int = 0) -> Iterator[NewVisit]:
+        """Yield the rows of a purpose that were entered from an instant on."""
+        ...
+
+
+class Release:
+    """The only writer of `released/`.
+
+    Args:
+        state_dir: the store's state directory.
+        rng: where the draws for rounding come from.
+        tz: IANA name of the store's time zone.
+    """
+
+    def __init__(self, state_dir: Path, rng: Rng, *, tz: str = "UTC") -> None:
+        self._files = Released(state_dir / "released")
+        self._rng, self._tz = rng, tz
+        self._newest: dict[_Line, int] = {}
+        columns = ("audience", "figure", "camera", "zone", "end_us")
+        for row in self._files.cells(columns):
+            self._seen(row)
+        self.plan = Plan(
+            tuple(
+                Choice(Audience(r["audience"]), Figure(r["figure"]), r["camera"], r["zone"], r["from_us"], r["bin_us"])
+                for r in self._files.plan()
+            )
+        )
+
+    def release_everybody(self, payloads: Iterable[CellPayload]) -> int:
+        """Release cells that `watch` handed over, and return how many were new.
+
+        A cell that was released before is left as it is, so the inbox may be deleted after this or read again.
+
+        Raises:
+            ReleaseError: a cell is not everybody's, or has too few people; nothing is written.
+        """
+        cells = list(payloads)
+        if any(cell.audience is not Audience.EVERYBODY for cell in cells):
+            raise ReleaseError("the inbox brings cells about everybody only; look at who wrote this one")
+        return self._write(cells)
+
+    def release_consenting(self, visits: VisitRows, zones: Mapping[_ZONE, ZoneKind], now_us: int) -> int:
+        """Release the bins of consenting shoppers that are over and have enough visitors; return how many cells.
+
+        Load the inbox first: a row that ended before the newest cell of its zone comes too late for any figure.
+
+        Args:
+            visits: the open store of visits.
+            zones: kind of each measured zone of `store.toml`; rows of others wait.
+            now_us: UTC microseconds.
+        """
+        lines = [
+            (Audience.CONSENTING, figure, camera, zone)
+            for camera, zone in zones
+            for figure in FIGURES[Audience.CONSENTING]
+        ]
+        # by its end a visit belongs to a bin, and none is longer than a day
+        since = min((self._newest.get(line, 0) for line in lines), default=0) - DAY
+        rows: dict[_ZONE, list[NewVisit]] = defaultdict(list)
+        for visit in visits.read(Purpose.DWELL, since_us=max(0, since)):
+            rows[visit.row.camera, visit.row.zone].append(visit)
+        cells = [
+            cell
+            for line in lines
+            for cell in self._fill(line, zones[line[2:]], rows.get(line[2:], []), now_us - GRACE_US)
+        ]
+        return self._write(cells)
+
+    def choose_bins(self, now_us: int) -> int:
+        """Fix the length of every zone's bins for the week to come, once a week; return how many were fixed.
+
+        They follow from what was released in the four weeks before, and from nothing else.
+
+        Args:
+            now_us: UTC microseconds.
+        """
+        monday = bin_of(now_us, WEEK, self._tz)[1]
+        if any(choice.from_us >= monday for choice in self.plan.choices):
+            return 0
+        spans: dict[_Line, list[tuple[int, int, float]]] = defaultdict(list)
+        for row in self._files.cells(("audience", "figure", "camera", "zone", "start_us", "end_us", "people")):
+            if row["end_us"] > now_us - _LOOK_BACK:
+                spans[_line(row)].append((row["start_us"], row["end_us"], float(row["people"] or 0)))
+        chosen = [
+            Choice(*line, monday, choose(past, least(*line[:2]), longest_us=LONGEST[line[0]], tz=self._tz))
+            for line, past in sorted(spans.items())
+        ]
+        if not chosen:
+            return 0
+        plan = Plan((*self.plan.choices, *chosen))
+        rows = [
+            {
+                "audience": c.audience.value,
+                "figure": c.figure.value,
+                "camera": c.camera,
+                "zone": c.zone,
+                "from_us": c.from_us,
+                "bin_us": c.bin_us,
+            }
+            for c in plan.choices
+        ]
+        self._files.write_plan(rows)
+        self.plan = plan
+        return len(chosen)
+
+    def announce(self, zones: Mapping[_ZONE, ZoneKind], now_us: int, audiences: Sequence[Audience]) -> None:
+        """Write down what every zone waits for, whether or not anybody was in it.
+
+        Args:
+            zones: kind of each measured zone of `store.toml`.
+            now_us: UTC microseconds.
+            audiences: of whom the store's privacy level allows figures.
+        """
+        rows = []
+        for audience in audiences:
+            for (camera, zone), kind in zones.items():
+                for figure in FIGURES[audience]:
+                    if figure is Figure.FOOTFALL and kind is not ZoneKind.ENTRANCE:
+                        continue
+                    rows.append(
+                        {
+                            "audience": audience.value,
+                            "figure": figure.value,
+                            "camera": camera,
+                            "zone": zone,
+                            "kind": kind.value,
+                            "tz": self._tz,
+                            "since_us": self._newest.get((audience, figure, camera, zone)),
+                            "bin_us": self.plan.length(audience, figure, camera, zone, now_us),
+                            "k": least(audience, figure),
+                            "now_us": now_us,
+                        }
+                    )
+        self._files.write_waiting(rows)
+
+    def _fill(self, line: _Line, kind: ZoneKind, rows: Sequence[NewVisit], until_us: int) -> Iterator[CellPayload]:
+        """Yield the cells of one line that are full, oldest first; what is not full waits in the visits."""
+        audience, figure = line[:2]
+        newest = self._newest.get(line)
+        bins: dict[int, OpenBin] = {}
+        for visit in rows:
+            row = visit.row
+            at = slot(figure, row.leave_us - row.enter_us, stopped=row.stopped_us > 0, censored=row.censored)
+            if at is None or (newest is not None and row.leave_us < newest):
+                continue
+            start, end, length = self._grid(line, row.leave_us)
+            bins.setdefault(start, OpenBin(start, end, length)).add(visit.visitor, at)
+        if not bins:
+            return
+        next_us = min(bins) if newest is None else newest
+        waiting: OpenBin | None = None
+        while True:
+            start, end, length = self._grid(line, next_us)
+            if end > until_us:
+                return
+            one = bins.get(start, OpenBin(start, end, length))
+            # a change of length may have left a cell's end inside a bin
+            waiting = waiting.merge(one) if waiting else OpenBin(next_us, end, length, one.people)
+            next_us = end
+            if waiting.passes(audience, figure):
+                yield self._cell(line, kind, waiting)
+                waiting = None
+
+    def _grid(self, line: _Line, t_us: int) -> tuple[int, int, int]:
+        length = self.plan.length(*line, t_us)
+        return *bin_of(t_us, length, self._tz), length
+
+    def _cell(self, line: _Line, kind: ZoneKind, full: OpenBin) -> CellPayload:
+        audience, figure, camera, zone = line
+        observed, opened = self._coverage(camera, zone, full.start_us, full.end_us)
+        name = json.dumps([audience.value, figure.value, camera, zone, full.start_us])
+        return CellPayload(
+            id=hashlib.sha256(name.encode()).hexdigest()[:32],
+            audience=audience,
+            figure=figure,
+            camera=camera,
+            zone=zone,
+            kind=kind,
+            tz=self._tz,
+            start_us=full.start_us,
+            end_us=full.end_us,
+            bin_us=full.bin_us,
+            people=len(full.people),
+            counts=full.counts(figure),
+            observed_us=observed,
+            open_us=opened,
+            rule=RULE,
+        )
+
+    def _coverage(self, camera: str, zone: str, start_us: int, end_us: int) -> tuple[int, int]:
+        """Return how long the camera saw and was meant to see, as far as everybody's cells of the zone tell."""
+        observed = opened = 0.0
+        for row in self._files.between(Audience.EVERYBODY, Figure.VISITS, start_us - DAY, end_us, self._tz):
+            if (row["camera"], row["zone"]) == (camera, zone):
+                inside = min(end_us, row["end_us"]) - max(start_us, row["start_us"])
+                share = max(0, inside) / (row["end_us"] - row["start_us"])
+                observed += share * row["observed_us"]
+                opened += share * row["open_us"]
+        return int(observed), int(opened)
+
+    def _write(self, cells: Sequence[CellPayload]) -> int:
+        by_file: dict[str, list[Row]] = defaultdict(list)
+        for cell in cells:
+            day = local(cell.start_us, cell.tz).date().isoformat()
+            by_file[f"{cell.audience}-{cell.figure}-{day}"].append(self._row(cell))
+        written = 0
+        for name, rows in by_file.items():
+            for row in self._files.append(name, rows):
+                self._seen(row)
+                written += 1
+        return written
+
+    def _row(self, cell: CellPayload) -> Row:
+        needed = 5 if cell.audience is Audience.EVERYBODY else 10
+        if cell.figure is Figure.DWELL:
+            needed *= 2
+        if not cell.suppressed and cell.people < needed:
+            raise ReleaseError(f"a cell of {cell.people} people is not released; {needed} are needed")
+        draw = self._rng.random()
+        counts = None if cell.suppressed else round_counts(cell.counts, draw)
+        long = cell.end_us - cell.start_us > DAY
+        return {
+            "id": cell.id,
+            "metric": f"{cell.audience}.{cell.figure}",
+            "rule": cell.rule,
+            "audience": cell.audience.value,
+            "figure": cell.figure.value,
+            "camera": cell.camera,
+            "zone": cell.zone,
+            "kind": cell.kind.value,
+            "tz": cell.tz,
+            "start_us": cell.start_us,
+            "end_us": cell.end_us,
+            "bin_us": cell.bin_us,
+            "k": needed,
+            "unit": "tracks" if cell.audience is Audience.EVERYBODY else "visitor_days" if long else "visitors",
+            "suppressed": cell.suppressed,
+            "n": None if counts is None else sum(counts),
+            "people": None if cell.suppressed else round_counts((cell.people,), draw)[0],
+            "counts": None if counts is None else list(counts),
+            "observed_us": cell.observed_us,
+            "open_us": cell.open_us,
+        }
+
+    def _seen(self, row: Row) -> None:
+        line = _line(row)
+        self._newest[line] = max(self._newest.get(line, 0), row["end_us"])
+
+
+def _line(row: Row) -> _Line:
+    return Audience(row["audience"]), Figure(row["figure"]), row["camera"], row["zone"]
