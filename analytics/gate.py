@@ -18,8 +18,9 @@ from analytics.guard import Doubt, LinkRules
 from analytics.linker import PadLinker
 from analytics.links import Links, Permit
 from analytics.model import EndReason, StartReason, Visit
-from analytics.pad import Answer, Outcome, PadRequest, PadRules, RequestKind
+from analytics.pad import Answer, PadRequest, PadRules
 from consent.events import Level, Purpose
+from consent.padwords import PadKind, PadOutcome
 
 __all__ = [
     "Answer",
@@ -28,12 +29,12 @@ __all__ = [
     "Doubt",
     "LinkRules",
     "Links",
-    "Outcome",
+    "PadKind",
     "PadLinker",
+    "PadOutcome",
     "PadRequest",
     "PadRules",
     "Permit",
-    "RequestKind",
     "admit",
 ]
 

@@ -20,8 +20,9 @@ from analytics.guard import STRAY, Box, Doubt, Guard
 from analytics.links import Links
 from analytics.model import SECOND, Sighting, Visit
 from analytics.objections import Objections
-from analytics.pad import Answer, Outcome, Pad, PadRequest, PadRules, RequestKind
+from analytics.pad import Answer, Pad, PadRequest, PadRules
 from analytics.zones import Ground, Zone
+from consent.padwords import PadKind, PadOutcome
 
 if TYPE_CHECKING:
     from analytics.dwell import Stitch
@@ -57,7 +58,7 @@ class PadLinker:
         self._bodies: list[tuple[int, Box]] = []
         self._covered = False  # by anybody's box, for all the ground between them
         self._shadow_us: int | None = None  # since when a box without a number has lain over theirs
-        self._why = Outcome.BLIND  # nothing was seen before the first frame
+        self._why = PadOutcome.BLIND  # nothing was seen before the first frame
         self._pending: dict[int, PadRequest] = {}
         self._answered: dict[int, tuple[int, Answer]] = {}
         self._t_us: int | None = None
@@ -68,7 +69,7 @@ class PadLinker:
         return None if self._stand is None else self._stand.track
 
     @property
-    def why_not(self) -> Outcome | None:
+    def why_not(self) -> PadOutcome | None:
         """Why nobody could be linked now, None where somebody could."""
         return None if self._stand is not None else self._why
 
@@ -123,7 +124,7 @@ class PadLinker:
         self.links.blind()
         self._objections.blind(t_us)
         self._pad.blind()
-        self._stand, self._why = None, Outcome.BLIND
+        self._stand, self._why = None, PadOutcome.BLIND
 
     def suppressed(self, visit: Visit) -> bool:
         """Say whether a visit belongs to somebody who must not appear in any figure."""
@@ -131,7 +132,7 @@ class PadLinker:
 
     # --- standing on the pad ----------------------------------------------------------------------------------------
 
-    def _look(self, t_us: int, sightings: Sequence[Sighting], others: Sequence[Box]) -> Outcome | None:
+    def _look(self, t_us: int, sightings: Sequence[Sighting], others: Sequence[Box]) -> PadOutcome | None:
         """Follow who stands on the pad alone; say what is in the way, or None."""
         rules, stand = self._rules, self._stand
         mine: Sighting | None = None
@@ -143,7 +144,7 @@ class PadLinker:
                 on_pad += 1
                 mine = sighting
             elif own:
-                return Outcome.MOVED_AWAY
+                return PadOutcome.MOVED_AWAY
             elif away_m <= rules.ring_m:
                 in_ring = True
         for box in self._not_them(t_us, mine, others):
@@ -151,23 +152,23 @@ class PadLinker:
             on_pad += away_m == 0.0
             in_ring = in_ring or 0.0 < away_m <= rules.ring_m
         if on_pad > 1:
-            return Outcome.SEVERAL_PEOPLE
+            return PadOutcome.SEVERAL_PEOPLE
         own_track = STRAY if stand is None else stand.track
         if in_ring or any(track != own_track for track in self._pad.ghosts()):
-            return Outcome.SOMEBODY_NEAR
+            return PadOutcome.SOMEBODY_NEAR
         if mine is None:
             if stand is None:
-                return Outcome.NOBODY_ON_PAD if self._why is not Outcome.MOVED_AWAY else None
+                return PadOutcome.NOBODY_ON_PAD if self._why is not PadOutcome.MOVED_AWAY else None
             if t_us - stand.last_us > rules.sight_s * SECOND:
-                return Outcome.LOST_SIGHT
+                return PadOutcome.LOST_SIGHT
         elif stand is not None and mine.track != stand.track:
-            return Outcome.POSSIBLE_SWITCH
+            return PadOutcome.POSSIBLE_SWITCH
         if stand is None and mine is not None:
             stand = self._stand = Guard(self._ground, rules.link, mine.track, mine, t_us, t_us)
             self._since_us = t_us
         # no bodies: who keeps their feet on the pad is the same body whoever passes before or behind it
         if stand is not None and stand.step(t_us, mine, ()) is not None:
-            return Outcome.POSSIBLE_SWITCH
+            return PadOutcome.POSSIBLE_SWITCH
         if mine is not None:
             self._bodies = [(s.track, s.box) for s in sightings] + [(STRAY, box) for box in others]
             others_in_view = (box for track, box in self._bodies if track != mine.track)
@@ -195,7 +196,7 @@ class PadLinker:
         objections = {
             request.id: self._objections.object(t_us, request.id, request.tapped_us)
             for request in self._pending.values()
-            if request.kind is RequestKind.OBJECT and request.tapped_us is not None and request.tapped_us <= t_us
+            if request.kind is PadKind.OBJECT and request.tapped_us is not None and request.tapped_us <= t_us
         }
         unlinked = set()
         for track in self._objections.step(t_us, sightings, stitches):
@@ -210,9 +211,9 @@ class PadLinker:
                 answer = self._decide(t_us, request)
             elif objection.tracks:
                 tracks = tuple(sorted(objection.tracks))
-                answer = Answer(request.id, Outcome.SUPPRESSED, tracks, tuple(sorted(unlinked)))
+                answer = Answer(request.id, PadOutcome.SUPPRESSED, tracks, tuple(sorted(unlinked)))
             else:
-                answer = Answer(request.id, Outcome.NOBODY_ON_PAD) if t_us >= objection.until_us else None
+                answer = Answer(request.id, PadOutcome.NOBODY_ON_PAD) if t_us >= objection.until_us else None
             if answer is not None:
                 answers.append(answer)
                 self._answered[request.id] = (t_us, answer)
@@ -223,15 +224,15 @@ class PadLinker:
         """Answer one request, or None while it must wait."""
         patience_us = int(self._rules.patience_s * SECOND)
         if request.tapped_us is None:
-            return Answer(request.id, Outcome.TOO_OLD) if t_us - request.shown_us > patience_us else None
+            return Answer(request.id, PadOutcome.TOO_OLD) if t_us - request.shown_us > patience_us else None
         if request.tapped_us > t_us:
             return None  # a file's grants are scheduled in media time
-        if request.kind is RequestKind.WITHDRAW:
+        if request.kind is PadKind.WITHDRAW:
             return self._withdraw(request, request.tapped_us)
         if t_us - request.tapped_us > self._rules.late_s * SECOND:
-            return Answer(request.id, Outcome.TOO_OLD)
+            return Answer(request.id, PadOutcome.TOO_OLD)
         if request.tapped_us - request.shown_us > patience_us:
-            return Answer(request.id, Outcome.TOO_OLD)
+            return Answer(request.id, PadOutcome.TOO_OLD)
         return self._bind(t_us, request, request.tapped_us)
 
     def _withdraw(self, request: PadRequest, tapped_us: int) -> Answer:
@@ -239,11 +240,11 @@ class PadLinker:
         near = [n for n, k in self._pad.traces.items() if k.near_us >= from_us]
         held = {n: permit for n in near if (permit := self.links.linked(n)) is not None}
         if not held:
-            return Answer(request.id, Outcome.NOT_LINKED if near else Outcome.NOBODY_ON_PAD)
+            return Answer(request.id, PadOutcome.NOT_LINKED if near else PadOutcome.NOBODY_ON_PAD)
         subjects = tuple(sorted({permit.subject for permit in held.values()}))
         for subject in subjects:
             self.links.withdraw(subject)
-        return Answer(request.id, Outcome.UNLINKED, tuple(sorted(held)), subjects)
+        return Answer(request.id, PadOutcome.UNLINKED, tuple(sorted(held)), subjects)
 
     def _bind(self, t_us: int, request: PadRequest, tapped_us: int) -> Answer | None:
         stand, subject = self._stand, request.subject
@@ -253,16 +254,16 @@ class PadLinker:
             return None
         if self._covered:
             patient = t_us < tapped_us + 2 * self._rules.after_s * SECOND
-            return None if patient else Answer(request.id, Outcome.POSSIBLE_SWITCH)
+            return None if patient else Answer(request.id, PadOutcome.POSSIBLE_SWITCH)
         track, holder = stand.track, self.links.holder(subject)
         known = self.links.linked(track)
         if (holder is not None and holder != track) or (known is not None and known.subject != subject):
             self.links.end(track, Doubt.CONFLICT)
             if holder is not None:
                 self.links.end(holder, Doubt.CONFLICT)
-            return Answer(request.id, Outcome.CONFLICT, (track,))
-        if known is not None and request.kind is RequestKind.LINK and request.purposes <= known.purposes:
-            return Answer(request.id, Outcome.ALREADY_LINKED, (track,))
+            return Answer(request.id, PadOutcome.CONFLICT, (track,))
+        if known is not None and request.kind is PadKind.LINK and request.purposes <= known.purposes:
+            return Answer(request.id, PadOutcome.ALREADY_LINKED, (track,))
         trace = self._pad.traces[track]
         self.links.bind(
             t_us,
@@ -274,4 +275,4 @@ class PadLinker:
             bodies=self._bodies,
         )
         self._objections.lift(trace, t_us, tapped_us)
-        return Answer(request.id, Outcome.LINKED, (track,))
+        return Answer(request.id, PadOutcome.LINKED, (track,))

@@ -12,41 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from math import inf
 
 from analytics.guard import STRAY, Box, LinkRules, touching
 from analytics.model import SECOND, Sighting
 from analytics.zones import BODY_HEIGHT_M, Ground, Point, Zone, border_distance, contains
 from consent.events import Purpose
-
-
-class RequestKind(StrEnum):
-    """What somebody at the kiosk asks for."""
-
-    GRANT = "grant"  # a yes, just given
-    LINK = "link"  # a returning shopper showed their code
-    WITHDRAW = "withdraw"  # stop, without any code
-    OBJECT = "object"  # do not count me either
-
-
-class Outcome(StrEnum):
-    """What became of a request, so that the kiosk can say it and what to do."""
-
-    LINKED = "linked"
-    UNLINKED = "unlinked"
-    SUPPRESSED = "suppressed"
-    NOBODY_ON_PAD = "nobody_on_pad"  # stand on the pad
-    SEVERAL_PEOPLE = "several_people"  # one at a time
-    SOMEBODY_NEAR = "somebody_near"  # ask the other to step back
-    MOVED_AWAY = "moved_away"  # stay until it says so
-    LOST_SIGHT = "lost_sight"  # the camera lost you; try again
-    POSSIBLE_SWITCH = "possible_switch"  # somebody passed before you; try again
-    BLIND = "blind"  # the camera does not see
-    TOO_OLD = "too_old"  # the tap came too late, or the screen stood too long
-    ALREADY_LINKED = "already_linked"  # nothing to do
-    CONFLICT = "conflict"  # this track or this code was linked otherwise; both links are gone, try again
-    NOT_LINKED = "not_linked"  # nobody linked stands here; use the code
+from consent.padwords import PadKind, PadOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +27,7 @@ class PadRequest:
 
     Attributes:
         id: of the request; the same id gets the same answer.
-        kind: see `RequestKind`.
+        kind: see `PadKind`.
         subject: opaque hash for a grant or link, else None.
         purposes: what was said yes to; empty unless a grant or link.
         shown_us: when the screen that was answered appeared, UTC microseconds.
@@ -63,14 +35,14 @@ class PadRequest:
     """
 
     id: int
-    kind: RequestKind
+    kind: PadKind
     subject: str | None
     purposes: frozenset[Purpose]
     shown_us: int
     tapped_us: int | None = None
 
     def __post_init__(self) -> None:
-        binds = self.kind in (RequestKind.GRANT, RequestKind.LINK)
+        binds = self.kind in (PadKind.GRANT, PadKind.LINK)
         if binds != bool(self.subject) or binds != bool(self.purposes):
             raise ValueError(f"pad request {self.id}: a grant or link names a subject and purposes, nothing else does")
         if self.tapped_us is not None and self.tapped_us < self.shown_us:
@@ -83,13 +55,13 @@ class Answer:
 
     Attributes:
         id: of the request.
-        outcome: see `Outcome`.
+        outcome: see `PadOutcome`.
         tracks: those linked, unlinked or suppressed.
         subjects: those whose link ended by it.
     """
 
     id: int
-    outcome: Outcome
+    outcome: PadOutcome
     tracks: tuple[int, ...] = ()
     subjects: tuple[str, ...] = ()
 

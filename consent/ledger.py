@@ -19,7 +19,8 @@ from collections.abc import Collection
 from consent.consents import Consents, Grant, Withdrawal, read_sha256
 from consent.database import LedgerError
 from consent.events import PERMITTING, EventKind, Level, Purpose, Value
-from consent.mailbox import InboxRow, PadKind, PadOutcome, PadRequest, Request, RequestStatus
+from consent.mailbox import InboxRow, PadRequest, Request, RequestStatus
+from consent.padwords import PadKind, PadOutcome
 from consent.register import Standing, UnknownCodeError
 from consent.tree import Entry, Record
 

@@ -16,35 +16,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from consent.database import LedgerError
+from consent.padwords import PadKind, PadOutcome
 from consent.tree import Tree
 
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _PAD = re.compile(r"[^\x00-\x1f]{1,64}")
-
-
-class PadKind(StrEnum):
-    """What the kiosk asks of the camera that sees its pad."""
-
-    GRANT = "grant"
-    LINK = "link"
-    OBJECT = "object"
-    WITHDRAW = "withdraw"
-
-
-class PadOutcome(StrEnum):
-    """What the camera answered; the kiosk turns each into words and a thing to do."""
-
-    LINKED = "linked"
-    NOBODY = "nobody"  # no track on the pad: step onto it
-    NOT_ALONE = "not_alone"  # more than one on the pad: one at a time
-    CROWDED = "crowded"  # somebody in the guard ring: ask them to step back
-    MOVED = "moved"  # the track was not on the pad all the time: stand still and tap again
-    NO_GRANT = "no_grant"  # the grant was gone when the camera looked
-    SUPPRESSED = "suppressed"  # an objection was carried out
-    WITHDRAWN = "withdrawn"  # whoever was linked on the pad is not any more
-    NOT_LINKED = "not_linked"  # nobody on the pad was linked: type the code
-    BLIND = "blind"  # the camera does not see: nothing was measured anyway
-    TIMED_OUT = "timed_out"
 
 
 class RequestStatus(StrEnum):

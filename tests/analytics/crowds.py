@@ -19,7 +19,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.gate import Outcome, PadLinker, PadRequest, PadRules, RequestKind
+from analytics.gate import PadKind, PadLinker, PadOutcome, PadRequest, PadRules
 from analytics.guard import Box
 from analytics.model import SECOND, Sighting
 from analytics.zones import Ground, Zone, ZoneKind
@@ -213,7 +213,7 @@ def crowd(seed: int, scene: Scene | None = None, *, faults: float = 1.0, most: i
     pictures = _report(rng, times, stamps, paths, np.array(heights), fps, faults)
     request = PadRequest(
         1,
-        RequestKind.GRANT,
+        PadKind.GRANT,
         SUBJECT,
         frozenset({Purpose.DWELL}),
         START_US + round(shown * SECOND),
@@ -331,7 +331,7 @@ def judge(crowd_: Crowd, rules: PadRules | None = None) -> Verdict:
         due, asked = ([crowd_.request], True) if not asked and picture.t_us >= crowd_.request.shown_us else ([], asked)
         for answer in linker.step(picture.t_us, picture.sightings, due, others=picture.others):
             outcome = answer.outcome.value
-            if answer.outcome is Outcome.LINKED:
+            if answer.outcome is PadOutcome.LINKED:
                 track = answer.tracks[0]
                 wrong = picture.truth.get(track) != crowd_.tapper
         if track:
