@@ -1,20 +1,36 @@
-"""What people write down for a camera: zones, ground, masks. The configuration edge; the only place for pydantic here.
+"""What people write down: `store.toml`, and zone files. The configuration edge; the only place for pydantic here.
 
-Unknown keys are refused with the nearest valid name, and every refusal is one line that names file, place and remedy.
-Nothing here opens a camera or holds a password.
+Rules:
+- Unknown keys are refused with the nearest valid name, and every refusal is one line with file, place and remedy.
+- A password stands nowhere in a file: it is named by an environment variable or a file of its own, and read only by
+  whoever opens the camera.
+- What is left out has the most private value that works.
+
+Nothing here opens a camera, and nothing here writes. What a store may do beyond its level is the ledger's to say.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
+import re
+import stat
 import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
+from urllib.parse import quote, urlsplit
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from analytics.model import AnalyticsError
 from analytics.zones import Ground, Point, Zone, ZoneKind
+from consent.events import DEFAULT_TERM, Level, Purpose
+
+LONGEST_TERM = 366  # days; ours: a store that needs longer keeps released figures, not rows
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ConfigError(AnalyticsError):
@@ -55,7 +71,16 @@ class ZoneFile(Strict):
 
     zone: tuple[ZoneTable, ...] = Field(min_length=1)
     ground: GroundTable | None = None
-    masks: tuple[tuple[Point, ...], ...] = ()
+    masks: tuple[Annotated[tuple[Point, ...], Field(min_length=3, max_length=64)], ...] = ()
+
+    @model_validator(mode="after")
+    def _geometry(self) -> Self:
+        names = [zone.name for zone in self.zones()]
+        self.floor()
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two zones are called {name!r}; give each its own name")
+        return self
 
     def zones(self) -> tuple[Zone, ...]:
         """Return the checked zones, in the order of the file."""
@@ -65,6 +90,239 @@ class ZoneFile(Strict):
         """Return the ground calibration; one that knows no metres where the file has none."""
         return Ground(self.ground.image, self.ground.metres) if self.ground else Ground()
 
+
+# --- store.toml -------------------------------------------------------------------------------------------------------
+
+
+def _iana(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is no time zone; write one like 'Europe/Berlin'") from error
+    return name
+
+
+def _clock(text: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d|24:00", text):
+        raise ValueError(f"{text!r} is no time of day; write '09:00'")
+    return text
+
+
+Clock = Annotated[str, AfterValidator(_clock)]
+Days = Annotated[int, Field(ge=1, le=LONGEST_TERM, strict=True)]
+Line = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f]*$")]
+
+
+class StoreTable(Strict):
+    """``[store]``: which shop this is, and how much it may do."""
+
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")
+    id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    timezone: Annotated[str, AfterValidator(_iana)]
+    level: Level = Level.COUNTS
+    keys: Path | None = None
+
+
+class HoursTable(Strict):
+    """``[hours]``: opening hours by day, ``["09:00", "20:00"]`` in the store's time zone; a day left out is closed."""
+
+    mon: tuple[Clock, Clock] | None = None
+    tue: tuple[Clock, Clock] | None = None
+    wed: tuple[Clock, Clock] | None = None
+    thu: tuple[Clock, Clock] | None = None
+    fri: tuple[Clock, Clock] | None = None
+    sat: tuple[Clock, Clock] | None = None
+    sun: tuple[Clock, Clock] | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        for day, hours in self:
+            if hours is not None and hours[0] >= hours[1]:
+                raise ValueError(f"{day} closes at {hours[1]}, not after it opens at {hours[0]}; swap them")
+        return self
+
+    def of(self, weekday: int) -> tuple[str, str] | None:
+        """Return opening and closing time of a weekday, 0 for Monday; None where it is closed."""
+        return (self.mon, self.tue, self.wed, self.thu, self.fri, self.sat, self.sun)[weekday]
+
+
+class TermsTable(Strict):
+    """``[terms]``: how many days a yes holds, and a row is kept, by purpose."""
+
+    dwell: Days = DEFAULT_TERM[Purpose.DWELL]
+    emotion: Days = DEFAULT_TERM[Purpose.EMOTION]
+    repeat: Days = DEFAULT_TERM[Purpose.REPEAT]
+    smile: Days = DEFAULT_TERM[Purpose.SMILE]
+
+    def days(self) -> dict[Purpose, int]:
+        """Return the term of each purpose in days."""
+        return {purpose: int(getattr(self, purpose.value)) for purpose in Purpose}
+
+
+class ControllerTable(Strict):
+    """``[controller]``: who answers for the data, as notices and receipts show it."""
+
+    name: Line = ""
+    address: Line = ""
+    contact: Line = ""
+    officer: Line = ""
+    jurisdiction: str = Field(default="", pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$")
+
+
+class KioskTable(Strict):
+    """``[kiosk]``: the page at the entrance."""
+
+    port: int = Field(default=8600, ge=1, le=65535, strict=True)
+    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1")
+    minimum_age: int = Field(default=16, ge=0, le=99, strict=True)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not re.fullmatch(r"[A-Za-z0-9.:\[\]-]{1,253}", host):
+                raise ValueError(f"{host!r} is no host name; write it without scheme and path, and no wildcard")
+        return hosts
+
+
+class PadTable(Strict):
+    """``[pad]``: the guard ring around every pad."""
+
+    ring_m: float = Field(default=0.6, ge=0.3, le=5.0)
+
+
+class CameraTable(ZoneFile):
+    """One ``[[camera]]``: where its pictures come from, and, as in a zone file, what lies on its floor."""
+
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[\w .-]+$")
+    source: str = Field(min_length=1, max_length=2000)
+    password_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    password_file: Path | None = None
+    fps: float = Field(default=10.0, gt=0, le=60)
+
+    @field_validator("source")
+    @classmethod
+    def _no_password(cls, source: str) -> str:
+        if "://" not in source:
+            return source
+        try:
+            secret = urlsplit(source).password
+        except ValueError as error:
+            raise ValueError("this is no address; write rtsp://user@host/path") from error
+        if secret is not None:
+            raise ValueError(
+                "the address holds a password; write rtsp://user@host/path and name the password's environment "
+                "variable (password_env) or file (password_file)"
+            )
+        return source
+
+    @model_validator(mode="after")
+    def _one_door(self) -> Self:
+        if self.password_env and self.password_file:
+            raise ValueError(f"camera {self.name!r} has password_env and password_file; keep one of them")
+        if (self.password_env or self.password_file) and not urlsplit(self.source).username:
+            raise ValueError(f"camera {self.name!r} has a password but no user; write rtsp://user@host/path")
+        return self
+
+    def address(self, base: Path, environ: Mapping[str, str] = os.environ) -> str:
+        """Return the source with its password, for whoever opens the camera; keep it in memory and show it nowhere.
+
+        Args:
+            base: the state directory, from which relative paths go.
+            environ: where password_env is looked up.
+
+        Raises:
+            ConfigError: the password is not where the file says, or others can read it.
+        """
+        if self.password_env is None and self.password_file is None:
+            return self.source if "://" in self.source or self.source.startswith("usb:") else str(base / self.source)
+        if self.password_env is not None:
+            secret = environ.get(self.password_env, "")
+            where = f"the environment variable {self.password_env}"
+        else:
+            path = base / str(self.password_file)
+            where = f"the password file {path}"
+            try:
+                if stat.S_IMODE(path.stat().st_mode) & 0o077:
+                    raise ConfigError(f"others can read {where}; run `chmod 600 {path}`")
+                secret = path.read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(f"camera {self.name!r}: {where} cannot be read; check path and owner") from error
+        if not secret:
+            raise ConfigError(f"camera {self.name!r}: {where} is empty; put the camera's password there")
+        parts = urlsplit(self.source)
+        user, _, host = parts.netloc.rpartition("@")
+        return parts._replace(netloc=f"{user}:{quote(secret, safe='')}@{host}").geturl()
+
+
+class StoreFile(Strict):
+    """`store.toml`: everything a shop decides."""
+
+    store: StoreTable
+    hours: HoursTable | None = None
+    terms: TermsTable = TermsTable()
+    controller: ControllerTable = ControllerTable()
+    kiosk: KioskTable = KioskTable()
+    pad: PadTable = PadTable()
+    camera: tuple[CameraTable, ...] = ()
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        cameras = [camera.name for camera in self.camera]
+        pads = [zone.name for camera in self.camera for zone in camera.zone if zone.kind is ZoneKind.PAD]
+        for what, names in (("cameras", cameras), ("pads", pads)):
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"two {what} are called {name!r}; give each its own name in this store")
+        return self
+
+    @property
+    def timezone(self) -> ZoneInfo:
+        """The store's time zone."""
+        return ZoneInfo(self.store.timezone)
+
+    def kinds(self) -> dict[tuple[str, str], str]:
+        """Return the kind of each zone by (camera, zone)."""
+        return {(camera.name, zone.name): zone.kind.value for camera in self.camera for zone in camera.zone}
+
+    def camera_of_pad(self, pad: str) -> CameraTable:
+        """Return the camera that sees a pad.
+
+        Raises:
+            ConfigError: there is no such pad.
+        """
+        known: list[str] = []
+        for camera in self.camera:
+            known += [zone.name for zone in camera.zone if zone.kind is ZoneKind.PAD]
+            if pad in known:
+                return camera
+        raise ConfigError(f"no pad is called {pad!r}; store.toml has {', '.join(known) or 'none'}")
+
+    def opening(self, t_us: int) -> tuple[int, int] | None:
+        """Return opening and closing (UTC microseconds) of the store-local day of an instant.
+
+        None where it is closed that day. Without ``[hours]`` a day is open from midnight to midnight.
+        """
+        zone = self.timezone
+        day = (_EPOCH + timedelta(microseconds=t_us)).astimezone(zone).date()
+        hours = ("00:00", "24:00") if self.hours is None else self.hours.of(day.weekday())
+        if hours is None:
+            return None
+
+        def instant(text: str) -> int:
+            hour, minute = map(int, text.split(":"))
+            local = datetime.combine(day + timedelta(days=hour // 24), time(hour % 24, minute), tzinfo=zone)
+            return (local - _EPOCH) // timedelta(microseconds=1)
+
+        return instant(hours[0]), instant(hours[1])
+
+    def is_open(self, t_us: int) -> bool:
+        """Say whether the store is open at an instant, UTC microseconds."""
+        hours = self.opening(t_us)
+        return hours is not None and hours[0] <= t_us < hours[1]
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
 
 Table = TypeVar("Table", bound=BaseModel)
 
@@ -82,7 +340,7 @@ def read_toml(path: Path, shape: type[Table]) -> Table:
         raise ConfigError(f"no file {path}; check the path") from error
     except (IsADirectoryError, PermissionError) as error:
         raise ConfigError(f"{path} cannot be read as a file: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
         raise ConfigError(f"{path}: {explain(error, shape)}") from error
@@ -94,16 +352,16 @@ def read_zones(path: Path) -> ZoneFile:
     Raises:
         ConfigError: see `read_toml`; also corners that make no zone and two zones of one name.
     """
-    file = read_toml(path, ZoneFile)
-    try:
-        names = [zone.name for zone in file.zones()]
-        file.floor()
-    except ValueError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"{path}: two zones are called {name!r}; give each its own name")
-    return file
+    return read_toml(path, ZoneFile)
+
+
+def read_store(path: Path) -> StoreFile:
+    """Read and check `store.toml`.
+
+    Raises:
+        ConfigError: see `read_toml`.
+    """
+    return read_toml(path, StoreFile)
 
 
 def explain(error: ValidationError, shape: type[BaseModel]) -> str:
@@ -113,9 +371,12 @@ def explain(error: ValidationError, shape: type[BaseModel]) -> str:
     if first["type"] == "extra_forbidden":
         wrong = str(first["loc"][-1])
         known = _keys_at(shape, first["loc"][:-1])
+        if wrong == "password" and "password_env" in known:
+            return f"{place}: no password stands in this file; name its variable (password_env) or file (password_file)"
         near = difflib.get_close_matches(wrong, known, n=1, cutoff=0.0)
         return f"unknown key {place!r}; did you mean {near[0]!r}?" if near else f"unknown key {place!r}; remove it"
-    return f"{place or 'file'}: {first['msg']}"
+    message = " ".join(first["msg"].removeprefix("Value error, ").split())
+    return f"{place}: {message}" if place else message
 
 
 def _keys_at(shape: Any, path: tuple[int | str, ...]) -> list[str]:

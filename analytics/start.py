@@ -1,0 +1,145 @@
+"""`openaisle init`: a new shop, in the most private state that measures anything.
+
+Rules:
+- Nothing is overwritten: the state directory and the key directory must not exist, or be empty.
+- Level `counts`, no pad, no kiosk, no grant: whoever writes their camera into one line can start.
+- The file explains itself; what it leaves out is shown with its default.
+
+The keys lie beside the state directory, never in it: a stolen disk image or backup of one is worth little.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from pathlib import Path
+
+from analytics.config import ConfigError
+from analytics.state import STORE_TOML, State, keys_beside
+from consent.events import DEFAULT_TERM, Purpose
+from consent.keys import KeyRing
+from consent.ledger import Ledger
+
+TEMPLATE = """\
+# What this shop measures. Everything here can be changed; every change is noted in the log by the hash of this file.
+
+[store]
+name = {name}
+id = {id}                # in the log and in every pseudonym; do not change it once there are rows
+timezone = {timezone}
+# How much may be recorded: "counts" < "dwell" < "repeat" < "emotion". "counts" records nobody: people are only counted,
+# at least five in a bin. More needs this line, the approval of two people, and visitors who say yes at the pad.
+# Going back deletes the rows that the lower level does not allow.
+level = "counts"
+keys = {keys}
+
+[[camera]]
+name = "entrance"
+# The line to change: rtsp://user@host/path, a video file, /dev/video0 or usb:0. Never write a password here: name the
+# environment variable or the file (chmod 600) that holds it.
+source = "rtsp://192.0.2.10/stream"
+# password_env = "ENTRANCE_CAMERA_PASSWORD"
+# password_file = "/etc/openaisle/entrance.password"
+# fps = 10.0                                              # looks a second
+# masks = [[[0, 0], [200, 0], [200, 120], [0, 120]]]      # blacked out before anything looks: a till, a screen, a desk
+#
+# [camera.ground]                                         # four floor points in pixels, and where they are in metres
+# image = [[212, 660], [1010, 655], [760, 310], [400, 312]]
+# metres = [[0, 0], [6, 0], [6, 9], [0, 9]]
+
+# A zone is a floor polygon in pixels of the full picture. This one is as large as any picture; draw your own.
+# Kinds: entrance, product, queue, service, exit, staff (never measured), pad (where shoppers say yes).
+[[camera.zone]]
+name = "floor"
+kind = "product"
+polygon = [[0, 0], [7680, 0], [7680, 4320], [0, 4320]]
+
+# [[camera.zone]]
+# name = "pad"
+# kind = "pad"
+# polygon = [[560, 600], [720, 600], [720, 690], [560, 690]]
+
+# [hours]                       # a day left out is closed; without this table every day is open all day
+# mon = ["09:00", "20:00"]
+# sat = ["09:00", "18:00"]
+
+# [terms]                       # days that a yes holds and a row is kept
+# dwell = {dwell}
+# emotion = {emotion}
+# repeat = {repeat}
+
+# [controller]                  # who answers for the data, as notices and receipts show it
+# name = "Main Street Groceries Ltd"
+# address = "1 Main Street"
+# contact = "privacy@example.com"
+# officer = ""
+# jurisdiction = "DE"
+
+# [kiosk]
+# port = 8600
+# allowed_hosts = ["localhost", "127.0.0.1"]
+# minimum_age = 16              # whoever is younger can only refuse
+
+# [pad]
+# ring_m = 0.6                  # nobody else may stand this near to the pad, metres
+"""
+
+
+def init(root: Path, keys: Path | None = None, *, now_us: int, name: str = "", timezone: str = "") -> State:
+    """Make a new shop: `store.toml`, keys and a ledger whose first entry is the hash of that file.
+
+    Args:
+        root: the state directory to make.
+        keys: the key directory to make; next to `root` by default.
+        now_us: UTC microseconds.
+        name: of the shop; that of the directory by default.
+        timezone: IANA name; that of this machine by default.
+
+    Raises:
+        ConfigError: something is there already.
+        ConsentError: the key directory would lie in the state directory.
+    """
+    keys = keys_beside(root) if keys is None else keys
+    for directory in (root, keys):
+        _untouched(directory)
+    root, keys = root.resolve(), keys.resolve()
+    ring = KeyRing.create(keys, state=root)
+    root.mkdir(mode=0o770, parents=True, exist_ok=True)
+    (root / STORE_TOML).write_text(template(root, keys, name=name, timezone=timezone), encoding="utf-8")
+    state = State.read(root)
+    with Ledger(state.ledger, ring, store=state.store.store.id) as ledger:
+        ledger.note_config(state.sha256, now_us=now_us)
+        ledger.sign_checkpoint()
+    return state
+
+
+def template(root: Path, keys: Path, *, name: str = "", timezone: str = "") -> str:
+    """Return the `store.toml` of a new shop."""
+    name = name or root.resolve().name
+    return TEMPLATE.format(
+        name=json.dumps(name, ensure_ascii=False),
+        id=json.dumps(_id(name)),
+        timezone=json.dumps(timezone or _local_timezone()),
+        keys=json.dumps(str(keys), ensure_ascii=False),
+        **{p.value: DEFAULT_TERM[p] for p in Purpose},
+    )
+
+
+def _untouched(directory: Path) -> None:
+    if directory.is_dir() and not any(directory.iterdir()):
+        return
+    if directory.exists() or directory.is_symlink():
+        raise ConfigError(f"{directory} is there already, and nothing is overwritten; name a new directory")
+
+
+def _id(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")[:64].lower() or "store"
+
+
+def _local_timezone() -> str:
+    """Return the machine's time zone by name, UTC where it has none."""
+    link = Path("/etc/localtime")
+    _, found, name = str(link.resolve()).partition("/zoneinfo/")
+    return name if found and link.exists() else "UTC"

@@ -1,0 +1,115 @@
+"""The state directory of one shop: where each file lies, what `store.toml` says, and which ledger belongs to it.
+
+The keys lie elsewhere: beside the directory, or where `store.toml` or the caller says. Nothing here is made or
+changed; `analytics.start` makes a new shop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from analytics.config import ConfigError, StoreFile, read_store
+from consent.events import Level
+from consent.keys import KeyRing, Role
+from consent.ledger import Ledger
+
+STORE_TOML = "store.toml"
+
+
+def keys_beside(root: Path) -> Path:
+    """Return where the keys of a state directory lie unless somebody says otherwise: next to it, never in it."""
+    root = root.resolve()
+    return root.parent / f"{root.name}-keys"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One shop, as its files stand now.
+
+    Attributes:
+        root: the state directory.
+        store: what `store.toml` said when it was read.
+        sha256: of the bytes that were read; it goes into the log.
+        keys: the key directory.
+    """
+
+    root: Path
+    store: StoreFile
+    sha256: bytes
+    keys: Path
+
+    @classmethod
+    def read(cls, root: Path, keys: Path | None = None) -> State:
+        """Read the state directory of a shop.
+
+        Args:
+            root: the state directory.
+            keys: the key directory of this process, where it is not the one store.toml names.
+
+        Raises:
+            ConfigError: there is none, or `store.toml` does not fit.
+        """
+        path = root / STORE_TOML
+        if not path.is_file():
+            raise ConfigError(f"{root} is no state directory: it has no {STORE_TOML}; make one with `openaisle init`")
+        sha256 = digest(root)
+        store = read_store(path)
+        named = store.store.keys
+        return cls(root, store, sha256, keys or (keys_beside(root) if named is None else root / named))
+
+    def reread(self) -> State:
+        """Return the shop as its `store.toml` stands now; itself where nothing changed.
+
+        Raises:
+            ConfigError: `store.toml` does not fit any more.
+        """
+        return self if digest(self.root) == self.sha256 else State.read(self.root, self.keys)
+
+    @property
+    def ledger(self) -> Path:
+        """The promises."""
+        return self.root / "ledger.sqlite"
+
+    @property
+    def visits(self) -> Path:
+        """The rows of consenting shoppers; the keeper alone opens it."""
+        return self.root / "visits.duckdb"
+
+    @property
+    def released(self) -> Path:
+        """The figures, all that the dashboard reads about shoppers."""
+        return self.root / "released"
+
+    @property
+    def exports(self) -> Path:
+        """Sealed answers to access requests."""
+        return self.root / "exports"
+
+    def open_ledger(self, role: Role) -> Ledger:
+        """Open the ledger with the keys that a process of this role may hold.
+
+        Raises:
+            ConsentError: the keys are not there or not for this role, or the ledger belongs to another store.
+            ConfigError: there is no ledger.
+        """
+        if not self.ledger.is_file():
+            raise ConfigError(f"{self.root} has no ledger.sqlite; restore it from a backup, or `openaisle init` anew")
+        return Ledger(self.ledger, KeyRing.open(self.keys, role, state=self.root), store=self.store.store.id)
+
+    def level(self, ledger: Ledger) -> Level:
+        """Return the privacy level in force: what `store.toml` asks for, and no more than was approved."""
+        return min(self.store.store.level, ledger.approved_level(), key=lambda level: level.rank)
+
+
+def digest(root: Path) -> bytes:
+    """Return the SHA-256 of `store.toml` as it stands on the disk.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return hashlib.sha256((root / STORE_TOML).read_bytes()).digest()
+    except OSError as error:
+        raise ConfigError(f"{root / STORE_TOML} cannot be read: {error.strerror}") from error
