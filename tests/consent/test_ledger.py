@@ -353,12 +353,12 @@ def test_the_pad_is_asked_and_answers_once_and_forgets_whom(ledger: Ledger, keys
         )
         assert [r.id for r in watch.pending_pad_requests()] == [asked, other]
         assert watch.answer_pad_request(asked, "linked", now_us=NOON + 1)
-        assert not watch.answer_pad_request(asked, "nobody", now_us=NOON + 2)
+        assert not watch.answer_pad_request(asked, "nobody_on_pad", now_us=NOON + 2)
     read = ledger.read_pad_request(asked)
     assert read is not None
     assert (read.outcome, read.answered_us, read.subject) == (PadOutcome.LINKED, NOON + 1, None)
     assert [r.id for r in ledger.pending_pad_requests()] == [other]
-    assert not ledger.answer_pad_request(99, "nobody", now_us=NOON)
+    assert not ledger.answer_pad_request(99, "nobody_on_pad", now_us=NOON)
 
 
 def test_a_pad_request_names_a_subject_exactly_where_it_needs_one(ledger: Ledger) -> None:
