@@ -113,6 +113,7 @@ def measure(
     *,
     fps: float | None = DEFAULT_FPS,
     motion_gate: bool = True,
+    until_s: float | None = None,
     canvas: Canvas | None = None,
     progress: Callable[[float], object] | None = None,
     audit: TrackAudit | None = None,
@@ -125,6 +126,7 @@ def measure(
         detector: see `analytics.detect.detector`.
         fps: looks a second of media time; None looks at every picture.
         motion_gate: skip the network on pictures in which nothing moved.
+        until_s: seconds of media after which to stop; None measures the whole clip.
         canvas: gets what was seen, to draw it; no picture.
         progress: called with the seconds of media done.
         audit: compares people with true boxes, frame by frame.
@@ -139,7 +141,7 @@ def measure(
     engine = DwellEngine(zones.zones(), ground=zones.floor(), frame_size=(info.width, info.height))
     result = Measurement()
     started, last_us = time.process_time(), 0
-    for item in frames(source):
+    for item in frames(source, stop=lambda: until_s is not None and last_us >= until_s * SECOND):
         if isinstance(item, Blind):
             result.visits += engine.blind(item.start_us, item.end_us)
             result.blind_s += (item.end_us - item.start_us) / SECOND
