@@ -8,12 +8,16 @@ Where a sentence leaves room, it is read like this:
 
 * A *stretch* is what is known about one person without a break. A blind interval, an occlusion hold that ran out and
   a step too fast to be one person each end it; what comes after starts with no memory of what was before.
-* Two sightings inside, in one stretch, were inside in between too: time unseen is not time outside. Two sightings
-  outside count as outside in between only when they are no further apart than the leave time itself; else the run of
-  being outside begins anew after the gap.
+* A sighting speaks for the time until the next step of the source, whoever is seen in that; the rest of the time is
+  unseen, and neither time inside nor time outside. Both times are summed over a run of sightings on the same side:
+  `seen outside for 1.5 s or more`, in however many pieces, `backdated to the first instant`.
+* A visit is over by its last sight, so one that comes out shorter than 0.5 s was none.
 * A hold lasts as long as it says, end included; only longer is too long.
 * A stretch that ends outside, too early to be sure, still ended outside: the 1.5 s guard against coming back, and
   nobody came back. Such a visit is crossed at the first instant outside, not censored.
+* A speed needs a time base: from one frame to the next a good box moves a few pixels, and that is no speed. Nobody
+  may have come here from their last sighting, nor from any in the half second before (`GUARD_S`), at more than 3 m/s;
+  a shorter time than that half second counts as one.
 * A person never seen twice has no speed and is taken to be moving: the shorter hold.
 """
 
@@ -23,13 +27,18 @@ import itertools
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from analytics.model import SECOND, EndReason, Sighting, StartReason
 from analytics.zones import BODY_HEIGHT_M, Ground, Zone, ZoneKind, border_distance
 
-if TYPE_CHECKING:
-    from analytics.dwell import Rules
+# The figures of the definitions, once more: seconds, metres, metres a second, body heights.
+ENTER_S, LEAVE_S, BLIND_S = 0.5, 1.5, 2.0
+BAND_M, BAND_BH = 0.1, 0.03
+HOLD_MOVING_S, HOLD_STANDING_S = 3.0, 30.0
+STITCH_GAP_MOVING_S, STITCH_GAP_STANDING_S = 4.0, 30.0
+STITCH_BASE_M, STITCH_SPEED, STITCH_MAX_M, STITCH_HEIGHT = 0.8, 1.5, 3.0, 0.2
+MAX_SPEED, STOP_SPEED, SPEED_WINDOW_S = 3.0, 0.35, 1.0
+GUARD_S, EXIT_M = 0.5, 0.5  # not in the definitions: ours, see above and `may_be_one_person`
 
 Recording = Sequence[tuple[int, Sighting | None]]  # every step of the source, with the person or without
 
@@ -47,11 +56,12 @@ class Stay:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Sightings of one person without a break, why it began (None: first sight) and why it ended."""
+    """Sightings of one person without a break, how it began, why it ended, and when that was known."""
 
     seen: tuple[tuple[int, Sighting], ...]
     began: StartReason
     ended: EndReason
+    ended_us: int
 
 
 def metres(ground: Ground, a: Sighting, b: Sighting) -> float:
@@ -59,26 +69,33 @@ def metres(ground: Ground, a: Sighting, b: Sighting) -> float:
     return ground.distance(a.x, a.y, b.x, b.y, (a.height + b.height) / 2)
 
 
-def speed(ground: Ground, seen: Sequence[tuple[int, Sighting]], i: int, rules: Rules) -> float | None:
+def speed(ground: Ground, seen: Sequence[tuple[int, Sighting]], i: int) -> float | None:
     """`speed v median-filtered over 1 s`, at sighting i and over the second before it, in metres a second."""
     window = [
         metres(ground, seen[j - 1][1], seen[j][1]) * SECOND / (seen[j][0] - seen[j - 1][0])
         for j in range(1, i + 1)
-        if seen[i][0] - seen[j][0] <= rules.gait.window_s * SECOND
+        if seen[i][0] - seen[j][0] <= SPEED_WINDOW_S * SECOND
     ]
     return statistics.median(window) if window else None
 
 
-def standing(ground: Ground, seen: Sequence[tuple[int, Sighting]], rules: Rules) -> bool:
+def standing(ground: Ground, seen: Sequence[tuple[int, Sighting]]) -> bool:
     """`standing` at last sight: slower than the speed of a stop."""
-    v = speed(ground, seen, len(seen) - 1, rules)
-    return v is not None and v < rules.gait.stop_speed
+    v = speed(ground, seen, len(seen) - 1)
+    return v is not None and v < STOP_SPEED
 
 
-def stretches(recording: Recording, ground: Ground, rules: Rules, blinds: Sequence[tuple[int, int]]) -> list[Stretch]:
+def implied_speed(ground: Ground, before: Sequence[tuple[int, Sighting]], now: tuple[int, Sighting]) -> float:
+    """`implied speed`: the fastest that the last sighting, or any of the last half second, makes this one; in m/s."""
+    t = now[0]
+    close = [(at, s) for at, s in before if t - at < GUARD_S * SECOND or at == before[-1][0]]
+    return max(metres(ground, s, now[1]) / max((t - at) / SECOND, GUARD_S) for at, s in close)
+
+
+def stretches(recording: Recording, ground: Ground, blinds: Sequence[tuple[int, int]]) -> list[Stretch]:
     """Cut a recording where a blind interval, a hold that ran out, or an impossible step breaks it."""
     steps = [t for t, _ in recording]
-    holes = [*blinds, *((a, b) for a, b in itertools.pairwise(steps) if b - a > rules.blind_s * SECOND)]
+    holes = [*blinds, *((a, b) for a, b in itertools.pairwise(steps) if b - a > BLIND_S * SECOND)]
     sightings = [(t, s) for t, s in recording if s is not None]
     found: list[Stretch] = []
     current: list[tuple[int, Sighting]] = []
@@ -87,7 +104,7 @@ def stretches(recording: Recording, ground: Ground, rules: Rules, blinds: Sequen
         current.append((t, sighting))
         last = i + 1 == len(sightings)
         next_t = steps[-1] if last else sightings[i + 1][0]
-        hold = (rules.hold_standing_s if standing(ground, current, rules) else rules.hold_moving_s) * SECOND
+        hold = (HOLD_STANDING_S if standing(ground, current) else HOLD_MOVING_S) * SECOND
         hole = min((a for a, b in holes if t <= a and b <= next_t), default=None)
         ended, follows = None, StartReason.APPEARED
         if hole is not None:
@@ -96,90 +113,87 @@ def stretches(recording: Recording, ground: Ground, rules: Rules, blinds: Sequen
             ended = EndReason.LOST
         elif last:
             ended = EndReason.BLIND
-        elif metres(ground, sighting, sightings[i + 1][1]) * SECOND / (next_t - t) > rules.max_speed:
+        elif implied_speed(ground, current, sightings[i + 1]) > MAX_SPEED:
             ended, follows = EndReason.LOST, StartReason.SPLIT
         if ended is not None:
-            found.append(Stretch(tuple(current), began, ended))
+            found.append(Stretch(tuple(current), began, ended, next_t if hole is None else hole))
             current, began = [], follows
     return found
 
 
-def in_band(zone: Zone, ground: Ground, rules: Rules, s: Sighting) -> bool:
+def in_band(zone: Zone, ground: Ground, s: Sighting) -> bool:
     """`Within the boundary band (±0.1 m or ±3 % of body height)`: metres where the floor is calibrated."""
     if ground.calibrated:
         floor = tuple(ground.locate(x, y) for x, y in zone.polygon)
-        return border_distance(floor, *ground.locate(s.x, s.y)) <= rules.band_m
-    return zone.border_distance(s.x, s.y) <= rules.band_bh * s.height
+        return border_distance(floor, *ground.locate(s.x, s.y)) <= BAND_M
+    return zone.border_distance(s.x, s.y) <= BAND_BH * s.height
 
 
-def inside(zone: Zone, ground: Ground, rules: Rules, stretch: Stretch, i: int) -> bool:
+def inside(zone: Zone, ground: Ground, stretch: Stretch, i: int) -> bool:
     """In the zone at sighting i; within the band `the earlier state holds`."""
     for _, s in reversed(stretch.seen[: i + 1]):
-        if not in_band(zone, ground, rules, s):
+        if not in_band(zone, ground, s):
             return zone.contains(s.x, s.y)
     first = stretch.seen[0][1]
     return zone.contains(first.x, first.y)
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
-    """When one stretch was seen, and on which side of one zone's border: True is inside."""
+class Run:
+    """Sightings in a row on one side of one zone's border."""
 
-    t: tuple[int, ...]
-    inside: tuple[bool, ...]
-    rules: Rules
+    inside: bool
+    first_us: int
+    seen_us: int  # how long the person was seen on that side
 
-    def inside_since(self, i: int) -> int:
-        """The first sighting of the run inside that i belongs to."""
-        return self.inside_since(i - 1) if i > 0 and self.inside[i - 1] else i
 
-    def outside_since(self, i: int) -> int:
-        """The first sighting of the run outside that i belongs to; a gap longer than the leave time breaks a run."""
-        unbroken = i > 0 and not self.inside[i - 1] and self.t[i] - self.t[i - 1] <= self.rules.leave_s * SECOND
-        return self.outside_since(i - 1) if unbroken else i
-
-    def has_entered(self, i: int) -> bool:
-        """`Enter: inside ≥ 0.5 s.`"""
-        return self.inside[i] and self.t[i] - self.t[self.inside_since(i)] >= self.rules.enter_s * SECOND
-
-    def has_left(self, i: int) -> bool:
-        """`Leave: outside ≥ 1.5 s.`"""
-        return not self.inside[i] and self.t[i] - self.t[self.outside_since(i)] >= self.rules.leave_s * SECOND
+def runs(recording: Recording, stretch: Stretch, sides: Sequence[bool]) -> list[Run]:
+    """Gather a stretch into runs; a sighting speaks for the time to the next step, and unseen time for nothing."""
+    following = dict(itertools.pairwise(t for t, _ in recording))
+    found = []
+    for inside_, group in itertools.groupby(zip(stretch.seen, sides, strict=True), key=lambda pair: pair[1]):
+        times = [t for (t, _), _ in group]
+        until = [following.get(t, t) for t in times]
+        if stretch.ended is EndReason.BLIND and times[-1] == stretch.seen[-1][0]:
+            # nobody knows what came after the last step before a hole
+            until[-1] = min(until[-1], stretch.ended_us)
+        found.append(Run(inside_, times[0], sum(until) - sum(times)))
+    return found
 
 
 def stays(
-    recording: Recording, zone: Zone, ground: Ground, rules: Rules, blinds: Sequence[tuple[int, int]] = ()
+    recording: Recording, zones: Sequence[Zone], ground: Ground, blinds: Sequence[tuple[int, int]] = ()
 ) -> list[Stay]:
-    """Return the visits of one track to one zone, in order of time; `both are backdated to the first instant`.
+    """Return the visits of one track, by zone and time; `both are backdated to the first instant`.
 
     Args:
         recording: every step of the source in order, with the sighting of the track or None.
-        zone: where.
+        zones: where.
         ground: the floor.
-        rules: thresholds.
         blinds: blind intervals that were announced, microseconds; longer gaps between steps are found here.
     """
     found = []
-    for stretch in stretches(recording, ground, rules, blinds):
-        n = len(stretch.seen)
-        t = tuple(at for at, _ in stretch.seen)
-        sides = Sides(t, tuple(inside(zone, ground, rules, stretch, i) for i in range(n)), rules)
-        left: int | None = 0
-        while left is not None:
-            entered = next((i for i in range(left, n) if sides.has_entered(i)), None)
-            if entered is None:
-                break
-            first = sides.inside_since(entered)
-            left = next((i for i in range(entered, n) if sides.has_left(i)), None)
-            start = StartReason.CROSSED if first > 0 else stretch.began
-            if left is not None:
-                leave, end = t[sides.outside_since(left)], EndReason.CROSSED
-            elif sides.inside[-1]:
-                leave, end = t[-1], stretch.ended
-            else:
-                leave, end = t[sides.outside_since(n - 1)], EndReason.CROSSED
-            found.append(Stay(zone.name, t[first], leave, start, end))
-    return found
+    for stretch in stretches(recording, ground, blinds):
+        for zone in zones:
+            sides = [inside(zone, ground, stretch, i) for i in range(len(stretch.seen))]
+            found += stays_of_stretch(stretch, zone.name, runs(recording, stretch, sides))
+    return sorted(found, key=lambda stay: (stay.zone, stay.enter_us))
+
+
+def stays_of_stretch(stretch: Stretch, zone: str, todo: list[Run]) -> list[Stay]:
+    """A visit is from the first long enough run inside to the next long enough run outside, and again from there."""
+    entry = next((r for r in todo if r.inside and r.seen_us >= ENTER_S * SECOND), None)
+    if entry is None:
+        return []
+    rest = todo[todo.index(entry) :]
+    way_out = next((r for r in rest if not r.inside and r.seen_us >= LEAVE_S * SECOND), None)
+    if way_out is None and rest[-1].inside:
+        leave, end = stretch.seen[-1][0], stretch.ended
+    else:
+        leave, end = (way_out or rest[-1]).first_us, EndReason.CROSSED
+    start = StartReason.CROSSED if entry.first_us > stretch.seen[0][0] else stretch.began
+    stay = [Stay(zone, entry.first_us, leave, start, end)] if leave - entry.first_us >= ENTER_S * SECOND else []
+    return stay + (stays_of_stretch(stretch, zone, rest[rest.index(way_out) :]) if way_out else [])
 
 
 def may_be_one_person(
@@ -188,7 +202,6 @@ def may_be_one_person(
     *,
     zones: Sequence[Zone],
     ground: Ground,
-    rules: Rules,
     frame_size: tuple[int, int] | None,
 ) -> bool:
     """`Stitching`: may a track that died and one that was born be one person?
@@ -198,7 +211,7 @@ def may_be_one_person(
     """
     (died_us, a), (born_us, b) = dead[-1], born
     gap = (born_us - died_us) / SECOND
-    still = standing(ground, dead, rules)
+    still = standing(ground, dead)
     for zone in zones:
         if zone.kind in (ZoneKind.EXIT, ZoneKind.ENTRANCE):
             if ground.calibrated:
@@ -206,14 +219,14 @@ def may_be_one_person(
                 away = border_distance(floor, *ground.locate(a.x, a.y))
             else:
                 away = zone.border_distance(a.x, a.y) / a.height * BODY_HEIGHT_M
-            if zone.contains(a.x, a.y) or away <= rules.exit_m:
+            if zone.contains(a.x, a.y) or away <= EXIT_M:
                 return False
     if frame_size is not None:
         x1, y1, x2, y2 = a.box
         if x1 <= 0 or y1 <= 0 or x2 >= frame_size[0] or y2 >= frame_size[1]:
             return False
     return (
-        0 < gap <= (rules.stitch_gap_standing_s if still else rules.stitch_gap_s)
-        and metres(ground, a, b) <= min(rules.stitch_max_m, rules.stitch_base_m + rules.stitch_speed * gap)
-        and abs(a.height - b.height) <= rules.stitch_height * a.height
+        0 < gap <= (STITCH_GAP_STANDING_S if still else STITCH_GAP_MOVING_S)
+        and metres(ground, a, b) <= min(STITCH_MAX_M, STITCH_BASE_M + STITCH_SPEED * gap)
+        and abs(a.height - b.height) <= STITCH_HEIGHT * a.height
     )
