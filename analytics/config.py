@@ -281,9 +281,10 @@ class StoreFile(Strict):
         """The store's time zone."""
         return ZoneInfo(self.store.timezone)
 
-    def kinds(self) -> dict[tuple[str, str], str]:
-        """Return the kind of each zone by (camera, zone)."""
-        return {(camera.name, zone.name): zone.kind.value for camera in self.camera for zone in camera.zone}
+    def kinds(self) -> dict[tuple[str, str], ZoneKind]:
+        """Return the kind of each measured zone by (camera, zone); pads and staff zones are never measured."""
+        zones = {(camera.name, zone.name): zone.kind for camera in self.camera for zone in camera.zone}
+        return {where: kind for where, kind in zones.items() if kind not in (ZoneKind.PAD, ZoneKind.STAFF)}
 
     def camera_of_pad(self, pad: str) -> CameraTable:
         """Return the camera that sees a pad.

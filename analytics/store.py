@@ -27,6 +27,7 @@ import duckdb
 
 from analytics.model import AnalyticsError, EndReason, StartReason
 from analytics.row import VisitRow
+from analytics.zones import ZoneKind
 from consent.events import Purpose
 
 STORAGE_VERSION = "v1.5.0"
@@ -214,7 +215,9 @@ class Visits:
         """Number of the newest inbox row that was dealt with."""
         return int(self._one("SELECT inbox FROM visits.loaded")[0])
 
-    def load(self, rows: Sequence[NewVisit], mark: int, kinds: Mapping[tuple[str, str], str] | None = None) -> None:
+    def load(
+        self, rows: Sequence[NewVisit], mark: int, kinds: Mapping[tuple[str, str], ZoneKind] | None = None
+    ) -> None:
         """Insert rows and move the mark, in one transaction.
 
         Args:
@@ -247,18 +250,20 @@ class Visits:
                 self._insert(f"visits.{purpose.value}", _VISIT, columns)
             self._db.execute("UPDATE visits.loaded SET inbox = ?", [mark])
 
-    def _zones(self, wanted: set[tuple[str, str]], kinds: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], int]:
+    def _zones(
+        self, wanted: set[tuple[str, str]], kinds: Mapping[tuple[str, str], ZoneKind]
+    ) -> dict[tuple[str, str], int]:
         known = {(camera, name): int(i) for i, camera, name in self._all("SELECT id, camera, name FROM visits.zones")}
         for camera, name in sorted(wanted - set(known)):
             known[camera, name] = max(known.values(), default=0) + 1
-            row = [known[camera, name], camera, name, kinds.get((camera, name))]
+            kind = kinds.get((camera, name))
+            row = [known[camera, name], camera, name, None if kind is None else kind.value]
             self._db.execute("INSERT INTO visits.zones VALUES (?, ?, ?, ?)", row)
         return known
 
     def _insert(self, table: str, types: Mapping[str, str], columns: Mapping[str, list[Any]]) -> None:
         parts = [
-            "make_timestamp(unnest(?::BIGINT[]))" if t == "TIMESTAMP" else f"unnest(?::{t}[])"
-            for t in types.values()
+            "make_timestamp(unnest(?::BIGINT[]))" if t == "TIMESTAMP" else f"unnest(?::{t}[])" for t in types.values()
         ]
         self._db.execute(f"INSERT INTO {table} SELECT {', '.join(parts)}", [columns[c] for c in types])
 

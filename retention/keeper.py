@@ -1,0 +1,307 @@
+"""The keeper: loads the inbox into the visits, erases what is due, has figures released, signs the log.
+
+Rules:
+- It alone opens `visits.duckdb`, and it alone deletes.
+- A row is loaded only if its grant holds *now*, for its whole length; a shopper's key is opened for that and dropped.
+- Rows are in the visits, on disk, before they leave the inbox; the inbox number makes loading twice impossible.
+- A row that this version cannot read stays in the inbox, and those behind it wait: nothing that was acknowledged is
+  thrown away. Erasure does not wait for it.
+- A change of the ledger is under a signed checkpoint within a second, whatever else is being done.
+
+One pass is `Keeper.run_once`; the loop decides only when. The clock is an argument, and one that was moved back
+erases nobody early and nothing twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from analytics.config import ConfigError
+from analytics.payload import CellError, CellPayload
+from analytics.row import VISIT, RowError, VisitRow
+from analytics.state import State
+from analytics.store import PURPOSES, NewVisit, Visits, day_of
+from consent.events import DAY_US, END_EVENTS, ConsentError, Leaf, Level
+from consent.ledger import InboxRow, Ledger, LedgerError
+from consent.subjects import period_of, visitor
+from retention.erasure import Erased, Erasure, live
+from retention.release import Release, Rng
+
+SWEEP_S = 300.0  # at least this often everything is looked at
+POLL_S = 0.2  # how often the ledger is asked whether it changed
+_BATCH = 1000  # inbox rows in one transaction
+_ENDS = frozenset(END_EVENTS.values())
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PassReport:
+    """What one pass did, in numbers.
+
+    Attributes:
+        signed: a checkpoint was signed.
+        loaded: rows written into the visits.
+        refused: inbox rows whose grant did not hold any more; they are gone.
+        cells: cells of figures that were released.
+        erased: erasures that were carried out and logged.
+        blocked: number of an inbox row that this version cannot read, None where there is none.
+        deferred: why an erasure is not finished, None where it is.
+        config: why `store.toml` is not followed, None where it is.
+    """
+
+    signed: bool = False
+    loaded: int = 0
+    refused: int = 0
+    cells: int = 0
+    erased: tuple[Erased, ...] = ()
+    blocked: int | None = None
+    deferred: str | None = None
+    config: str | None = None
+
+
+class Keeper:
+    """The keeper of one shop; open, it keeps every other keeper out.
+
+    Args:
+        state: the shop.
+        ledger: opened with `Role.KEEPER`.
+        rng: where the draws for rounding released counts come from.
+
+    Raises:
+        StoreError: another keeper works here, or the visits hold what is not declared.
+    """
+
+    def __init__(self, state: State, ledger: Ledger, rng: Rng | None = None) -> None:
+        self.state = state
+        self._ledger, self._rng = ledger, rng or random.SystemRandom()
+        self._visits = Visits(state.visits)
+        self._erasure = Erasure(state, ledger, self._visits)
+        self._release = self._make_release()
+        self._signing = threading.Lock()
+        self._read = 0  # log entries looked at for ends of consent
+        self._level: Level | None = None  # at the last sweep
+
+    def close(self) -> None:
+        """Close the visits; the ledger is the caller's."""
+        self._visits.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def visits(self) -> Visits:
+        """The open visits."""
+        return self._visits
+
+    # one pass
+
+    def run_once(self, now_us: int, *, sweep: bool = True) -> PassReport:
+        """Do everything there is to do now.
+
+        Args:
+            now_us: UTC microseconds.
+            sweep: look for everything that is due, and release; otherwise only sign, load and hand on sums, unless
+                a consent ended or the level fell since the last sweep.
+
+        Raises:
+            ConsentError: the keys do not fit the ledger, or the log was changed.
+            AnalyticsError: the visits cannot be used.
+            RetentionError: erased bytes were found again.
+        """
+        config = self._follow_config(now_us)
+        signed = self._sign()
+        sweep = self._something_ended() or sweep
+        loaded, refused, blocked = self._load(now_us)
+        cells, unread = self._release_sums()
+        blocked = unread if blocked is None else blocked
+        erased: list[Erased] = []
+        deferred = None
+        released = 0
+        if sweep:
+            try:
+                erased = self._erasure.run(now_us)
+            except LedgerError as error:  # another process read the ledger at this moment; the intent is written down
+                deferred = str(error)
+            if deferred is None:
+                self._release.choose_bins(now_us)
+                released = self._release.release_consenting(self._visits, self.state.store.kinds(), now_us)
+        signed = self._sign() or signed
+        return PassReport(signed, loaded, refused, cells + released, tuple(erased), blocked, deferred, config)
+
+    def _sign(self) -> bool:
+        with self._signing:
+            return self._ledger.sign_checkpoint() is not None
+
+    def _follow_config(self, now_us: int) -> str | None:
+        """Log a changed `store.toml` and follow it; one that does not fit is not followed."""
+        before = self.state
+        try:
+            self.state = self._erasure.state = before.reread()
+        except ConfigError as error:
+            return str(error)
+        if self.state.store.store.timezone != before.store.store.timezone:
+            self._release = self._make_release()
+        self._ledger.note_config(self.state.sha256, now_us=now_us)
+        return None
+
+    def _something_ended(self) -> bool:
+        """Say whether a consent ended or the level fell since this was last asked."""
+        size, level = self._ledger.size, self.state.level(self._ledger)
+        ended = any(Leaf.decode(data).kind in _ENDS for _, data in self._ledger.leaves(self._read, size))
+        fell = self._level is not None and level < self._level
+        self._read, self._level = size, level
+        return ended or fell
+
+    # loading
+
+    def _load(self, now_us: int) -> tuple[int, int, int | None]:
+        """Load what the inbox holds; return rows written, inbox rows refused, and which one blocks."""
+        loaded = refused = 0
+        while batch := self._batch():
+            rows: list[NewVisit] = []
+            through: list[int] = []
+            keys: dict[bytes, bytes] = {}
+            mark = self._visits.mark
+            blocked = None
+            for item in batch:
+                if item.id > mark:
+                    try:
+                        made = self._admit(item, now_us, keys)
+                    except RowError:
+                        blocked = item.id
+                        break
+                    rows += made
+                    refused += not made
+                through.append(item.id)
+            if through and through[-1] > mark:
+                self._visits.load(rows, through[-1], self.state.store.kinds())
+                loaded += len(rows)
+            self._ledger.delete_inbox(through)
+            if blocked is not None:
+                return loaded, refused, blocked
+        return loaded, refused, None
+
+    def _batch(self) -> list[InboxRow]:
+        """Return the oldest rows about people."""
+        found: list[InboxRow] = []
+        after = 0
+        while len(found) < _BATCH and (page := self._ledger.read_inbox(after, _BATCH)):
+            found += [item for item in page if item.subject is not None]
+            after = page[-1].id
+        return found[:_BATCH]
+
+    def _admit(self, item: InboxRow, now_us: int, keys: dict[bytes, bytes]) -> list[NewVisit]:
+        """Return the rows that an inbox row becomes: one for each purpose whose grant holds for all of it now."""
+        if item.kind != VISIT or item.subject is None:
+            raise RowError(f"inbox row {item.id} is of a kind this version does not know")
+        row = VisitRow.decode(item.payload)
+        level, terms = self.state.level(self._ledger), self.state.store.terms.days()
+        found = []
+        for grant in live(self._ledger.standing(item.subject), now_us):
+            purpose = grant.purpose
+            covered = grant.given_us <= row.enter_us and row.leave_us <= grant.until_us
+            over = row.leave_us <= now_us - terms[purpose] * DAY_US
+            if purpose not in PURPOSES or not level.allows(purpose) or not covered or over:
+                continue
+            if item.subject not in keys:
+                keys[item.subject] = self._ledger.subject_key(item.subject)
+            zone = self.state.store.timezone
+            pseudonym = visitor(keys[item.subject], purpose, period_of(purpose, row.enter_us, zone), self._ledger.store)
+            found.append(NewVisit(purpose, pseudonym, day_of(row.enter_us, zone), row))
+        return found
+
+    def _release_sums(self) -> tuple[int, int | None]:
+        """Release everybody's sums; return how many cells were new, and which inbox row cannot be read."""
+        new, after, unread = 0, 0, None
+        while page := self._ledger.read_inbox(after, _BATCH):
+            after = page[-1].id
+            cells: dict[int, CellPayload] = {}
+            for item in page:
+                if item.subject is None:
+                    try:
+                        cells[item.id] = CellPayload.from_bytes(item.payload)
+                    except CellError:
+                        unread = item.id
+            if cells:
+                new += self._release.release_everybody(cells.values())
+                self._ledger.delete_inbox(cells)  # released and on disk; one released before is passed over
+        return new, unread
+
+    def _make_release(self) -> Release:
+        return Release(self.state.root, self._rng, tz=self.state.store.store.timezone)
+
+    # the loop
+
+    def run(
+        self,
+        stop: threading.Event,
+        clock: Callable[[], int],
+        *,
+        on_pass: Callable[[PassReport], None] | None = None,
+    ) -> None:
+        """Keep the shop until told to stop: at every change of the ledger, and at least every `SWEEP_S` seconds.
+
+        Args:
+            stop: ends the loop after the pass at work.
+            clock: returns UTC microseconds; when it jumps, the sweeps do not: they are counted in elapsed time.
+            on_pass: is given the report of every pass.
+
+        Raises:
+            ConsentError: see `run_once`; also what stopped the signing.
+            AnalyticsError: see `run_once`.
+            RetentionError: see `run_once`.
+        """
+        trouble: list[ConsentError] = []
+        signer = threading.Thread(target=self._keep_signing, args=(stop, trouble), name="signer", daemon=True)
+        signer.start()
+        seen: int | None = None
+        swept = -SWEEP_S
+        again = False
+        try:
+            while not stop.is_set() and not trouble:
+                version, elapsed = self._ledger.data_version(), time.monotonic()
+                sweep = again or elapsed - swept >= SWEEP_S
+                if sweep or version != seen:
+                    seen = version
+                    report = self.run_once(clock(), sweep=sweep)
+                    swept = elapsed if sweep else swept
+                    again = report.deferred is not None
+                    _note(report)
+                    if on_pass is not None:
+                        on_pass(report)
+                stop.wait(1.0 if again else POLL_S)
+        finally:
+            stop.set()
+            signer.join()
+        if trouble:
+            raise trouble[0]
+
+    def _keep_signing(self, stop: threading.Event, trouble: list[ConsentError]) -> None:
+        """Sign while a long erasure is at work elsewhere."""
+        size = 0
+        while not stop.wait(POLL_S):
+            try:
+                if self._ledger.size != size:
+                    size = self._ledger.size
+                    self._sign()
+            except ConsentError as error:
+                trouble.append(error)
+                return
+
+
+def _note(report: PassReport) -> None:
+    for problem in (report.deferred, report.config):
+        if problem is not None:
+            _log.warning("%s", problem)
+    if report.blocked is not None:
+        _log.warning("inbox row %d is not of this version; upgrade the keeper, rows behind it wait", report.blocked)
