@@ -144,6 +144,10 @@ class DwellEngine:
         """
         return self._people[track].number
 
+    def alive(self) -> set[int]:
+        """Return the numbers of everybody who is seen or may still come back."""
+        return {person.number for person in self._people.values()}
+
     def step(self, t_us: int, sightings: Sequence[Sighting]) -> list[Visit]:
         """Take the sightings of one frame.
 

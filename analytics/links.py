@@ -198,6 +198,10 @@ class Links:
             if link.subject == subject and not link.purposes:
                 self.end(track, Doubt.OPT_OUT)
 
+    def subjects(self) -> dict[str, frozenset[Purpose]]:
+        """Return for whom something is held, with the purposes it is held for."""
+        return {link.subject: link.purposes for link in self._people.values() if link.purposes}
+
     def linked(self, track: int) -> Permit | None:
         """Return the live link of a track."""
         link = self._live.get(track)

@@ -1,0 +1,266 @@
+"""`watch`: one camera from frame to row. Wires the parts; the rules are theirs.
+
+A frame becomes sightings (`vision`), sightings become visits (`dwell`), a visit becomes a row, a plain count or
+nothing (`gate`), and the ledger writes a row only in the transaction that finds its grant alive. Everybody's counts are
+summed in memory (`cells`) and leave it only as bins of enough people.
+
+- A withdrawal is noticed before the next frame: the ledger's data version is read with each one.
+- After a restart, whoever is in view of a pad stays uncounted; a file is watched from its beginning instead.
+- Nothing is kept over a kill: what was summed since the last bin is lost, and shows as time not observed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from analytics.bins import Plan
+from analytics.cells import Tally
+from analytics.config import CameraTable, StoreFile
+from analytics.dwell import DwellEngine
+from analytics.gate import Answer, ConsentedRow, PadLinker, PadRequest, PadRules, Permit, admit
+from analytics.model import SECOND, Blind, Frame, Visit
+from analytics.payload import CellPayload
+from analytics.row import VISIT, VisitRow
+from analytics.vision import Vision
+from analytics.zones import Zone, ZoneKind
+from consent.events import Level, Purpose
+from consent.ledger import Ledger
+from consent.padwords import PadOutcome
+
+STAFF_AFTER_S = 2 * 3600.0  # nobody shops for longer
+CHECK_S = 1.0  # how often terms and bins that may be over are looked at
+CELLS = "cells"  # kind of inbox row
+
+
+@dataclass(slots=True)
+class Watched:
+    """What one camera did, for the operator; numbers only.
+
+    Attributes:
+        frames: pictures looked at.
+        visits: closed visits, of measured zones or not.
+        rows: written to the inbox.
+        refused: rows whose grant was no longer alive when they were to be written.
+        left_out: visits of objectors and staff, not even counted.
+        links: grants and codes bound at the pad.
+        cells: everybody's cells handed to the keeper.
+        blind_s: seconds in which nothing was seen.
+    """
+
+    frames: int = 0
+    visits: int = 0
+    rows: int = 0
+    refused: int = 0
+    left_out: int = 0
+    links: int = 0
+    cells: int = 0
+    blind_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Staff:
+    """Who works here: seen in a staff zone, or longer in view than anybody shops. Known by person number, in memory."""
+
+    zones: tuple[Zone, ...]
+    _known: set[int] = field(default_factory=set)
+    _since_us: dict[int, int] = field(default_factory=dict)
+
+    def __contains__(self, person: int) -> bool:
+        return person in self._known
+
+    def see(self, t_us: int, person: int, x: float, y: float) -> None:
+        """Take one sighting: foot point in pixels."""
+        long = t_us - self._since_us.setdefault(person, t_us) > STAFF_AFTER_S * SECOND
+        if long or any(zone.contains(x, y) for zone in self.zones):
+            self._known.add(person)
+
+    def forget(self, alive: set[int]) -> None:
+        """Drop whoever is not alive."""
+        self._since_us = {p: t for p, t in self._since_us.items() if p in alive}
+        self._known &= alive
+
+
+class CameraWatch:
+    """One camera of a shop.
+
+    Args:
+        store: what `store.toml` says.
+        camera: which of its cameras.
+        vision: the camera's eyes.
+        size: (width, height) of its picture, pixels.
+        ledger: opened as `watch`.
+        level: what may be recorded now; asked at every write.
+        plan: how long everybody's bins are.
+        restart: whoever is in view of a pad at first stays uncounted; off for files, which have a beginning.
+
+    Attributes:
+        watched: what was done so far.
+    """
+
+    def __init__(
+        self,
+        store: StoreFile,
+        camera: CameraTable,
+        vision: Vision,
+        size: tuple[int, int],
+        ledger: Ledger,
+        *,
+        level: Callable[[], Level],
+        plan: Plan | None = None,
+        restart: bool = True,
+    ) -> None:
+        zones, ground = camera.zones(), camera.floor()
+        rules = PadRules(ring_m=store.pad.ring_m, restart_s=1.0 if restart else 0.0)
+        self._store, self._camera, self._vision, self._ledger, self._level = store, camera, vision, ledger, level
+        self._engine = DwellEngine(zones, ground=ground, frame_size=size)
+        self._pads = {
+            zone.name: PadLinker(zone, ground=ground, rules=rules, frame_size=size)
+            for zone in zones
+            if zone.kind is ZoneKind.PAD
+        }
+        self._staff = Staff(tuple(zone for zone in zones if zone.kind is ZoneKind.STAFF))
+        self._tally = Tally(camera.name, zones, run=secrets.token_hex(8), plan=plan, tz=store.store.timezone)
+        self._version: int | None = None
+        self._checked_us: int | None = None
+        self._last_us: int | None = None
+        self.watched = Watched()
+
+    def step(self, item: Frame | Blind) -> None:
+        """Take the next frame or blind interval of the source."""
+        if isinstance(item, Blind):
+            self._go_blind(item)
+            return
+        t_us = item.t_us
+        seen = self._vision.see(item)
+        visits = self._engine.step(t_us, seen.sightings)
+        people = {s.track: self._engine.person(s.track) for s in seen.sightings}
+        for sighting in seen.sightings:
+            self._staff.see(t_us, people[sighting.track], sighting.x, sighting.y)
+        requests = self._news(t_us)
+        for name, linker in self._pads.items():
+            answers = linker.step(
+                t_us,
+                seen.sightings,
+                requests.get(name, ()),
+                others=seen.untracked,
+                people=people,
+                stitches=self._engine.stitches,
+            )
+            for answer in answers:
+                self._carry_out(t_us, answer, people)
+        self._close(t_us, visits)
+        if self._last_us is not None:
+            self._tally.add_observed(self._last_us, t_us)
+        self._last_us = t_us
+        self.watched.frames += 1
+        if self._checked_us is None or t_us - self._checked_us >= CHECK_S * SECOND:
+            self._checked_us = t_us
+            self._hand_over(t_us, self._tally.close(t_us))
+            self._staff.forget(self._engine.alive())
+
+    def finish(self) -> None:
+        """End: the source is over, or the process is told to stop."""
+        if self._last_us is None:
+            return
+        self._close(self._last_us, self._engine.flush())
+        self._hand_over(self._last_us, self._tally.finish(self._last_us))
+
+    def _go_blind(self, blind: Blind) -> None:
+        self._close(blind.end_us, self._engine.blind(blind.start_us, blind.end_us))
+        self._vision.reset()
+        for linker in self._pads.values():
+            linker.blind(blind.end_us)
+        self._tally.add_blind(blind.start_us, blind.end_us)
+        self._last_us = blind.end_us
+        self.watched.blind_s += (blind.end_us - blind.start_us) / SECOND
+
+    # --- the pad ----------------------------------------------------------------------------------------------------
+
+    def _news(self, t_us: int) -> Mapping[str, list[PadRequest]]:
+        """Notice what others wrote into the ledger: new wishes at the pads, and consents that ended."""
+        version = self._ledger.data_version()
+        over = self._checked_us is None or t_us - self._checked_us >= CHECK_S * SECOND
+        if version == self._version and not over:
+            return {}
+        self._version = version
+        for linker in self._pads.values():
+            for subject, purposes in linker.links.subjects().items():
+                ended = purposes - self._ledger.permits(bytes.fromhex(subject), t_us, level=self._level())
+                if ended:
+                    linker.links.withdraw(subject, ended)
+        return {name: list(self._wishes(name, t_us)) for name in self._pads}
+
+    def _wishes(self, pad: str, t_us: int) -> Iterable[PadRequest]:
+        for wish in self._ledger.pending_pad_requests(pad):
+            purposes: frozenset[Purpose] = frozenset()
+            if wish.subject is not None:
+                purposes = self._ledger.permits(wish.subject, t_us, level=self._level())
+                if not purposes:
+                    self._ledger.answer_pad_request(wish.id, PadOutcome.NO_GRANT, now_us=t_us)
+                    continue
+            subject = None if wish.subject is None else wish.subject.hex()
+            yield PadRequest(wish.id, wish.kind, subject, purposes, wish.screen_us, wish.tap_us)
+
+    def _carry_out(self, t_us: int, answer: Answer, people: Mapping[int, int]) -> None:
+        """Do what an answer of the linker means outside it, then let the kiosk know."""
+        if answer.outcome is PadOutcome.LINKED:
+            self.watched.links += 1
+        if answer.outcome in (PadOutcome.UNLINKED, PadOutcome.SUPPRESSED):
+            for subject in answer.subjects:
+                self._ledger.withdraw_subject(bytes.fromhex(subject), now_us=t_us)
+        if answer.outcome is PadOutcome.SUPPRESSED:
+            for track in answer.tracks:
+                self._tally.forget(people.get(track, track))
+        self._ledger.answer_pad_request(answer.id, answer.outcome, now_us=t_us)
+
+    # --- closed visits ----------------------------------------------------------------------------------------------
+
+    def _close(self, t_us: int, visits: Iterable[Visit]) -> None:
+        for visit in visits:
+            self.watched.visits += 1
+            permit = self._permit(visit.track)
+            result = admit(
+                visit,
+                permit,
+                level=self._level(),
+                now_us=t_us,
+                suppressed=any(linker.suppressed(visit) for linker in self._pads.values()),
+                staff=visit.track in self._staff,
+            )
+            if result is None:
+                self.watched.left_out += 1
+                continue
+            if isinstance(result, ConsentedRow):
+                self._write(t_us, result)
+            self._tally.add_visit(visit)
+
+    def _permit(self, person: int) -> Permit | None:
+        return next((p for linker in self._pads.values() if (p := linker.links.permit(person)) is not None), None)
+
+    def _write(self, t_us: int, row: ConsentedRow) -> None:
+        """Write a row for the purposes that live at both its ends and now; the transaction checks them once more."""
+        subject, level = bytes.fromhex(row.subject), self._level()
+        alive = row.purposes
+        for instant in (row.visit.enter_us, row.visit.leave_us, t_us):
+            alive &= self._ledger.permits(subject, instant, level=level)
+        written = bool(alive) and self._ledger.write_inbox(
+            VISIT,
+            subject,
+            VisitRow.of(self._camera.name, row.visit).encode(),
+            now_us=t_us,
+            visit_start_us=row.visit.enter_us,
+            visit_end_us=row.visit.leave_us,
+            requires=alive,
+            level=level,
+        )
+        if written:
+            self.watched.rows += 1
+        else:
+            self.watched.refused += 1
+
+    def _hand_over(self, t_us: int, cells: Iterable[CellPayload]) -> None:
+        for cell in cells:
+            self._ledger.write_inbox(CELLS, None, cell.to_bytes(), now_us=t_us, visit_end_us=t_us)
+            self.watched.cells += 1
