@@ -30,6 +30,8 @@ GRACE_US = 90 * SECOND  # a visit is known this long after its end at the latest
 
 _UNMEASURED = (ZoneKind.PAD, ZoneKind.STAFF)
 
+_LOOK_US = 60 * SECOND
+
 
 @dataclass(slots=True)
 class _Line:
@@ -71,6 +73,7 @@ class Tally:
         self._first: dict[int, tuple[int, int]] = {}  # track: first instant in any zone, last instant in any zone
         self._seen: list[tuple[int, int]] = []
         self._open: list[tuple[int, int]] = []
+        self._looked = -1  # minute in which bins were last looked at
 
     def add_visit(self, visit: Visit) -> None:
         """Count a closed visit; one that was opted out, or of a zone that is not measured, only places its track.
@@ -112,11 +115,15 @@ class Tally:
     def close(self, now_us: int) -> list[CellPayload]:
         """Hand out the cells that are over and have enough people; each is handed out once.
 
-        The newest of them waits until the next one passes or the local day ends.
+        The newest of them waits until the next one passes or the local day ends. May be called with each frame: it
+        looks once a minute.
 
         Args:
             now_us: media time, UTC microseconds.
         """
+        if now_us // _LOOK_US == self._looked:
+            return []
+        self._looked = now_us // _LOOK_US
         out = [cell for line in self._lines.values() for cell in self._advance(line, now_us - GRACE_US)]
         self._first = {t: seen for t, seen in self._first.items() if seen[1] > now_us - 24 * HOUR}
         pending = [b.start_us for line in self._lines.values() for b in line.bins()]

@@ -170,12 +170,12 @@ class Report:
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
                 "allow_community_extensions": False,
-                "temp_directory": "",
-                "allowed_directories": [f"{self._folder}/"],
-                "enable_external_access": False,
-                "lock_configuration": True,
             }
         )
+        self._db.execute("SET temp_directory = ''")
+        self._db.execute(f"SET allowed_directories = ['{_quoted(self._folder)}/']")
+        self._db.execute("SET enable_external_access = false")
+        self._db.execute("SET lock_configuration = true")
 
     def close(self) -> None:
         """Let go of the database."""

@@ -1,0 +1,57 @@
+"""The dashboard: Streamlit's entry. It wires the page; it holds no SQL and no rule.
+
+`streamlit run` finds the literal `st.App(...)` and serves it; for each visit Streamlit then runs this same file once
+more as a script, which draws the page. Started by `openaisle dashboard DIR`; there is no login yet, so anything but
+this machine's own address is refused.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from pathlib import Path
+
+import streamlit as st
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from analytics.dashboard import ADDRESS, STATE
+from analytics.pages import manager
+
+
+class OnlyThisMachine:
+    """Answers clients on the loopback address and closes the door to others."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        client = scope.get("client")
+        if scope["type"] == "lifespan" or (client and ipaddress.ip_address(client[0]).is_loopback):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await send({"type": "http.response.start", "status": 403, "headers": []})
+            await send({"type": "http.response.body", "body": b"the dashboard answers this machine only"})
+
+
+if __name__ == "__main__":
+    manager(Path(os.environ[STATE]))
+else:
+    if (
+        STATE not in os.environ
+        or st.get_option("server.address") != ADDRESS
+        or st.get_option("browser.gatherUsageStats")
+    ):
+        sys.exit("openaisle: start the dashboard with: openaisle dashboard DIR")
+    app = st.App(
+        "app.py",
+        middleware=[
+            Middleware(OnlyThisMachine),
+            Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
+        ],
+    )
