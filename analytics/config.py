@@ -12,6 +12,7 @@ Nothing here opens a camera, and nothing here writes. What a store may do beyond
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import re
 import stat
@@ -167,6 +168,10 @@ class ControllerTable(Strict):
     contact: Line = ""
     officer: Line = ""
     jurisdiction: str = Field(default="", pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$")
+
+    def sha256(self) -> bytes:
+        """Return the SHA-256 of name, address, contact and officer, a line each, as a record of consent fixes it."""
+        return hashlib.sha256("\n".join((self.name, self.address, self.contact, self.officer)).encode()).digest()
 
 
 class KioskTable(Strict):

@@ -1,0 +1,173 @@
+"""What the person at the counter can do for a shopper from the command line: say yes, end, show, and hand out the log.
+
+Rules:
+- The store's terms, level and controller come from the state directory; nothing is typed twice.
+- A code is handed over once and shown nowhere else; what is shown by a code names states and dates only.
+- With a pad, the yes also asks the camera to link whoever stands on it; without one it links nobody.
+
+The rules of consent are the ledger's. The page at the entrance is not here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from analytics.config import ConfigError
+from analytics.state import State
+from consent import log
+from consent.events import Channel, Purpose
+from consent.ledger import Grant, Ledger, PadKind, Withdrawal
+from consent.log import Checkpoint, Verified
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A yes, and the question to the pad that came with it, None where nobody is to be linked."""
+
+    grant: Grant
+    pad_request: int | None
+
+
+def grant(
+    state: State,
+    ledger: Ledger,
+    purposes: Collection[Purpose],
+    *,
+    notice: Path,
+    language: str,
+    version: str,
+    now_us: int,
+    pad: str | None = None,
+    screen_us: int | None = None,
+    stated_age: int | None = None,
+    secret: str | None = None,
+) -> Said:
+    """Write a yes down.
+
+    Args:
+        state: the shop.
+        ledger: opened with `Role.KIOSK`.
+        purposes: what the shopper said yes to.
+        notice: file with the notice exactly as the shopper read it.
+        language: of the notice, BCP 47.
+        version: of the notice.
+        now_us: when they said it, UTC microseconds.
+        pad: name of the pad on which they stand, to link them there.
+        screen_us: since when they have stood there with the question before them, `now_us` by default.
+        stated_age: if they were asked.
+        secret: the code of a returning shopper.
+
+    Raises:
+        ConfigError: no such pad, or the notice cannot be read.
+        ConsentError: the level does not allow it, or the ledger refuses; nothing was written.
+    """
+    if pad is not None:
+        state.store.camera_of_pad(pad)
+    said = ledger.grant(
+        purposes,
+        now_us=now_us,
+        notice_sha256=_sha256(notice),
+        language=language,
+        version=version,
+        terms=state.store.terms.days(),
+        channel=Channel.CLI,
+        controller_sha256=state.store.controller.sha256(),
+        jurisdiction=state.store.controller.jurisdiction,
+        level=state.level(ledger),
+        stated_age=stated_age,
+        minimum_age=state.store.kiosk.minimum_age,
+        secret=secret,
+    )
+    if pad is None:
+        return Said(said, None)
+    request = ledger.open_pad_request(
+        pad, PadKind.GRANT, subject=said.subject, now_us=now_us, screen_us=screen_us, tap_us=now_us
+    )
+    return Said(said, request)
+
+
+def withdraw(ledger: Ledger, code: str, *, now_us: int, purposes: Collection[Purpose] | None = None) -> Withdrawal:
+    """Take a yes back by its code; the keeper erases.
+
+    Raises:
+        ConsentError: nobody is known under the code.
+    """
+    return ledger.withdraw(code, now_us=now_us, purposes=purposes, channel=Channel.CLI)
+
+
+def show(ledger: Ledger, code: str) -> dict[str, object]:
+    """Return how every purpose of a code stands, for people and for `--json`.
+
+    Raises:
+        ConsentError: nobody is known under the code.
+    """
+    return {
+        "purposes": [
+            {
+                "purpose": s.purpose.value,
+                "state": s.state.value,
+                "given": _instant(s.given_us),
+                "until": _instant(s.until_us),
+                "ended": None if s.ended_us is None else _instant(s.ended_us),
+                "entry": s.leaf_index,
+            }
+            for s in ledger.standing(ledger.find(code))
+        ]
+    }
+
+
+def export(ledger: Ledger, directory: Path) -> Checkpoint:
+    """Write the log into a new directory, for anybody to keep and to check.
+
+    Raises:
+        ConsentError: the directory is not empty, or nothing is signed yet.
+    """
+    return log.export(ledger, directory)
+
+
+def log_keys(ledger: Ledger) -> list[str]:
+    """Return the lines that `verify` needs, the newest first: the log's name and public key, one a generation."""
+    return [log.verifier_key(ledger.origin, public) for public in ledger.keys.public_keys("log")]
+
+
+def verify(
+    directory: Path, key_lines: Collection[str], *, known: Collection[Path] = (), witness: str | None = None
+) -> Verified:
+    """Check an exported log offline.
+
+    Args:
+        directory: what `export` wrote.
+        key_lines: what `log_keys` said, one for every generation of the key.
+        known: files with checkpoints from receipts or from the witness.
+        witness: the line of a witness that must have cosigned those.
+
+    Raises:
+        ConsentError: the log was changed, cut or rewritten, or the key is not its own.
+        ConfigError: a file cannot be read.
+    """
+    public = [log.read_verifier_key(line)[1] for line in key_lines]
+    notes = [_text(path) for path in known]
+    checked_by = None if witness is None else log.read_verifier_key(witness)[:2]
+    return log.verify(directory, public, known=notes, witness=checked_by)
+
+
+def _sha256(path: Path) -> bytes:
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError as error:
+        raise ConfigError(f"the notice {path} cannot be read: {error.strerror}") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the checkpoint {path} cannot be read as text; check the path") from error
+
+
+def _instant(t_us: int) -> str:
+    return datetime.fromtimestamp(t_us // 1_000_000, UTC).isoformat().replace("+00:00", "Z")
