@@ -271,11 +271,18 @@ class UltralyticsDetector:
             from ultralytics import YOLO  # type: ignore[attr-defined]  # lazily exported
         except ImportError as error:
             raise ModelError(f"{model} needs ultralytics: install the yolo set, or use an OpenVINO export") from error
+        from onnxruntime.capi import onnxruntime_pybind11_state as onnx
+
+        theirs = tuple(e for e in vars(onnx).values() if isinstance(e, type) and issubclass(e, Exception))
+        builtin = (OSError, RuntimeError, ValueError, TypeError, AttributeError, LookupError, ImportError)
         self._thresholds = thresholds or Thresholds()
         try:
             self._model = YOLO(str(model), task="detect")
-        except (OSError, RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
+            self.detect(np.zeros((64, 64, 3), np.uint8))  # most kinds of file are opened at the first look only
+        except builtin + theirs as error:
             raise ModelError(f"ultralytics cannot load {model}; check that the file is a YOLO detector") from error
+        if self._model.names.get(PERSON) != "person":
+            raise ModelError(f"{model} does not detect people as class {PERSON}; use a COCO or one-class model")
 
     def detect(self, image: NDArray[np.uint8]) -> sv.Detections:
         """See `Detector.detect`."""
