@@ -33,7 +33,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 FIXED = settings.get_profile("fixed")
-BY_SEED = settings(FIXED, max_examples=30, phases=[Phase.explicit, Phase.generate])  # a seed does not shrink
+BY_SEED = settings(FIXED, max_examples=15, phases=[Phase.explicit, Phase.generate])  # a seed does not shrink
 RULES = Rules()
 T0 = 1_790_000_000 * SECOND  # an afternoon in 2026; nothing may depend on which
 PX = 100.0  # pixels in a metre for a body of 170 pixels and no calibration
@@ -149,7 +149,7 @@ legs = st.one_of(
     st.tuples(st.just("stand"), st.floats(0.3, 5.0)),
     st.tuples(st.just("hide_walking"), st.one_of(st.floats(0.2, 6.0), st.just(3.0))),
     st.tuples(st.just("hide_standing"), st.one_of(st.floats(0.2, 6.0), st.floats(20.0, 40.0))),
-    st.tuples(st.just("stall"), st.floats(2.5, 12.0), st.booleans()),
+    st.tuples(st.just("stall"), st.one_of(st.sampled_from([1.5, 2.2]), st.floats(2.1, 12.0)), st.booleans()),
     st.tuples(st.just("jump"), st.floats(-1, 1), st.floats(0.0, 2.0)),
 )
 
@@ -203,7 +203,7 @@ def walks(draw: st.DrawFn) -> Walk:
 
 
 @given(walks())
-@settings(FIXED, max_examples=1000)
+@settings(FIXED, max_examples=500)
 def test_the_engine_says_what_the_definitions_say(walk: Walk) -> None:
     ground = TILTED if walk.tilted else Ground()
     steps = [(t, [] if s is None else [s]) for t, s in walk.steps]
@@ -225,7 +225,7 @@ DOOR = square("door", 0, 300, 50, 500, ZoneKind.EXIT)
     taller=st.floats(0.7, 1.3),
     fps=st.sampled_from([5.0, 12.5]),
 )
-@settings(FIXED, max_examples=500)
+@settings(FIXED, max_examples=300)
 def test_a_track_is_stitched_exactly_when_the_definition_allows(
     still: bool, x: float, gap_s: float, metres: float, heading: float, taller: float, fps: float
 ) -> None:
@@ -439,10 +439,10 @@ def median_dwell_s(steps: list[Step]) -> tuple[int, float]:
 
 
 def test_dropped_frames_hardly_move_the_median_dwell() -> None:
-    steps = shoppers(25, 40, 4)
+    steps = shoppers(25, 30, 4)
     rng = random.Random(6)
     n, median = median_dwell_s(steps)
-    assert n == 40
+    assert n == 30
     for share in (0.2, 0.4, 0.6):
         kept = [step for step in steps if rng.random() >= share]
         missed = [(t, [s for s in sightings if rng.random() >= share]) for t, sightings in steps]
@@ -616,7 +616,7 @@ def test_a_day_of_shoppers_is_held_in_no_more_memory_than_an_hour() -> None:
             if rng.random() < 0.9
         ]
         visits += len(engine.step(T0 + i * 1_500_000, sightings))
-        if i % 97 == 0:
+        if i % 211 == 0:
             part = "first hours" if i < 4800 else "later"
             most[part] = max(most[part], held_bytes(engine))
     assert visits > 4000
