@@ -7,10 +7,19 @@ Parts are imported inside the commands, so that `--help` is instant and a comman
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import logging
+import os
+import random
+import signal
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -37,10 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     quiet_parts()
     from analytics.model import AnalyticsError
+    from consent.events import ConsentError
+    from retention.model import RetentionError
 
     try:
         return int(arguments.run(arguments))
-    except AnalyticsError as error:
+    except (AnalyticsError, ConsentError, RetentionError) as error:
         print(f"openaisle: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
@@ -54,8 +65,293 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="openaisle", description="In-store dwell and decision analytics with enforced consent.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    _add_shop(commands)
+    _add_consent(commands)
     _add_measure(commands)
     return parser
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def _until_told(stop: threading.Event) -> None:
+    """Let SIGTERM and Ctrl-C end a long-running command after what it is doing."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
+
+
+# --- a shop -----------------------------------------------------------------------------------------------------------
+
+
+def _add_shop(commands: argparse._SubParsersAction[_Parser]) -> None:
+    init = commands.add_parser("init", help="make a state directory with a commented store.toml, keys and a ledger")
+    init.add_argument("dir", type=Path, metavar="DIR", help="state directory to make")
+    init.add_argument("--keys", type=Path, metavar="DIR", help="key directory to make (default: next to it)")
+    init.add_argument("--name", default="", help="name of the shop")
+    init.add_argument("--timezone", default="", help="IANA name, such as Europe/Berlin (default: this machine's)")
+    init.set_defaults(run=_init)
+
+    watch = _command(commands, "watch", "watch the cameras: people to visits to consented rows and plain counts")
+    watch.add_argument("--model", type=Path, required=True, metavar="PATH", help="OpenVINO export, or .pt with yolo")
+    watch.add_argument("--start", type=_instant, metavar="TIME", help="when a file began: 2026-11-20T10:00:00+01:00")
+    watch.set_defaults(run=_watch)
+
+    keeper = _command(commands, "keeper", "load visits, erase what is due, release figures, sign the log")
+    keeper.add_argument("--once", action="store_true", help="one pass, and print what it did as JSON")
+    keeper.set_defaults(run=_keeper)
+
+    dashboard = _command(commands, "dashboard", "serve the manager's page on this machine")
+    dashboard.add_argument("--port", type=int, default=8501, metavar="N", help="default: 8501")
+    dashboard.set_defaults(run=_dashboard)
+
+    level = _command(commands, "level", "show the privacy level, or approve another one")
+    level.add_argument("level", nargs="?", choices=["counts", "dwell", "repeat", "emotion"], help="level to approve")
+    level.add_argument("--approved-by", action="append", default=[], metavar="NAME", help="twice, two people")
+    level.add_argument("--dpia", metavar="REF", help="reference of the data protection impact assessment")
+    level.set_defaults(run=_level)
+
+
+def _command(commands: argparse._SubParsersAction[_Parser], name: str, text: str) -> _Parser:
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.add_argument(
+        "--state",
+        type=Path,
+        default=Path(os.environ.get("OPENAISLE_STATE", ".")),
+        metavar="DIR",
+        help="state directory (default: $OPENAISLE_STATE, else here)",
+    )
+    command.add_argument("--keys", type=Path, metavar="DIR", help="key directory, where store.toml names another")
+    return command
+
+
+def _instant(text: str) -> int:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no instant; write 2026-11-20T10:00:00+01:00") from error
+    if instant.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} names no time zone; add +01:00 or Z")
+    return round((instant - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from analytics.start import init
+
+    state = init(arguments.dir, arguments.keys, now_us=_now_us(), name=arguments.name, timezone=arguments.timezone)
+    print(f"made {state.root} (level counts: nobody is recorded) and its keys in {state.keys}")
+    print(
+        f"next: write your camera into {state.root / 'store.toml'}, then run `openaisle watch` and `openaisle keeper`"
+    )
+    return 0
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from analytics.watch import watch
+    from consent.keys import Role
+    from retention.release import Release
+
+    state, stop = State.read(arguments.state, arguments.keys), threading.Event()
+    _until_told(stop)
+    plan = Release(state.root, random.SystemRandom(), tz=state.store.store.timezone).plan
+    with state.open_ledger(Role.WATCH) as ledger:
+        done = watch(state, ledger, arguments.model, start_us=arguments.start, stop=stop, plan=plan)
+    print(json.dumps({camera: asdict(numbers) for camera, numbers in done.items()}))
+    return 0
+
+
+def _keeper(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.keys import Role
+    from retention.keeper import Keeper
+
+    state, stop = State.read(arguments.state, arguments.keys), threading.Event()
+    _until_told(stop)
+    with state.open_ledger(Role.KEEPER) as ledger, Keeper(state, ledger) as keeper:
+        if arguments.once:
+            print(json.dumps(asdict(keeper.run_once(_now_us())), default=str))
+        else:
+            keeper.run(stop, _now_us)
+    return 0
+
+
+def _dashboard(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+
+    state = State.read(arguments.state, arguments.keys)
+    environment = {**os.environ, "OPENAISLE_STATE": str(state.root.resolve())}
+    words = [sys.executable, "-m", "streamlit", "run", str(Path(__file__).resolve().with_name("app.py"))]
+    words += ["--server.address=127.0.0.1", f"--server.port={arguments.port}", "--server.headless=true"]
+    words += ["--browser.gatherUsageStats=false", "--server.fileWatcherType=none"]
+    os.execve(sys.executable, words, environment)  # noqa: S606  our own interpreter and words
+
+
+def _level(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.events import Level
+    from consent.keys import Role
+
+    state = State.read(arguments.state, arguments.keys)
+    with state.open_ledger(Role.ADMIN) as ledger:
+        if arguments.level is not None:
+            approvals = [hashlib.sha256(name.encode()).digest() for name in arguments.approved_by]
+            dpia = None if arguments.dpia is None else hashlib.sha256(arguments.dpia.encode()).digest()
+            ledger.set_level(Level(arguments.level), now_us=_now_us(), approvals=approvals, dpia_sha256=dpia)
+        print(
+            f"approved: {ledger.approved_level()}; store.toml asks for: {state.store.store.level}; "
+            f"in force: {state.level(ledger)}"
+        )
+    return 0
+
+
+# --- consent ----------------------------------------------------------------------------------------------------------
+
+
+def _add_consent(commands: argparse._SubParsersAction[_Parser]) -> None:
+    consent = commands.add_parser("consent", help="give, take back and show a consent; export and verify the log")
+    parts = consent.add_subparsers(metavar="WHAT", required=True, parser_class=_Parser)
+
+    grant = _command(parts, "grant", "write a consent down and print its code, which is kept nowhere else")
+    grant.add_argument("purpose", nargs="+", choices=["dwell", "emotion", "repeat", "smile"])
+    grant.add_argument("--notice", type=Path, required=True, metavar="FILE", help="the text the shopper was shown")
+    grant.add_argument("--language", default="en", help="of the notice (default: en)")
+    grant.add_argument("--version", default="1", help="of the notice (default: 1)")
+    grant.add_argument("--pad", metavar="NAME", help="link whoever stands on this pad alone, and say what came of it")
+    grant.set_defaults(run=_grant)
+
+    withdraw = _command(parts, "withdraw", "take a consent back; the code is read from standard input")
+    withdraw.add_argument("--purpose", action="append", choices=["dwell", "emotion", "repeat", "smile"], default=None)
+    withdraw.set_defaults(run=_withdraw)
+
+    show = _command(parts, "show", "show how a consent stands; the code is read from standard input")
+    show.set_defaults(run=_show)
+
+    export = _command(parts, "export", "write the log up to its newest checkpoint into a new directory")
+    export.add_argument("out", type=Path, metavar="OUT")
+    export.set_defaults(run=_export)
+
+    verify = parts.add_parser("verify", help="check an exported log offline")
+    verify.add_argument("out", type=Path, metavar="OUT", help="what `consent export` wrote")
+    verify.add_argument("--key", required=True, metavar="LINE", help="the log's verifier key, from elsewhere")
+    verify.add_argument(
+        "--known",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a checkpoint from a receipt or witness; the log must contain it",
+    )
+    verify.set_defaults(run=_verify)
+
+
+def _code() -> str:
+    """Read a code without leaving it in a history, a process list or on the screen."""
+    if sys.stdin.isatty():
+        from getpass import getpass
+
+        return getpass("code: ")
+    return sys.stdin.readline().strip()
+
+
+def _grant(arguments: argparse.Namespace) -> int:
+    from analytics.config import ConfigError
+    from analytics.state import State
+    from consent.events import Channel, Purpose
+    from consent.keys import Role
+    from consent.padwords import PadKind
+    from consent.subjects import show_secret
+
+    state = State.read(arguments.state, arguments.keys)
+    if arguments.pad is not None:
+        state.store.camera_of_pad(arguments.pad)
+    try:
+        notice = arguments.notice.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"{arguments.notice} cannot be read: {error.strerror}; name the text that was shown"
+        ) from error
+    with state.open_ledger(Role.KIOSK) as ledger:
+        screen_us = _now_us()
+        grant = ledger.grant(
+            [Purpose(purpose) for purpose in arguments.purpose],
+            now_us=screen_us,
+            notice_sha256=hashlib.sha256(notice).digest(),
+            language=arguments.language,
+            version=arguments.version,
+            terms=state.store.terms.days(),
+            channel=Channel.CLI,
+            jurisdiction=state.store.controller.jurisdiction,
+            level=state.level(ledger),
+        )
+        print(f"code: {show_secret(grant.secret)}  (log entry {grant.leaf_index}; write it down, it is shown once)")
+        if arguments.pad is None:
+            return 0
+        number = ledger.open_pad_request(
+            arguments.pad, PadKind.GRANT, grant.subject, now_us=_now_us(), screen_us=screen_us, tap_us=_now_us()
+        )
+        for _ in range(50):  # watch answers a second after the tap
+            time.sleep(0.1)
+            answer = ledger.read_pad_request(number)
+            if answer is not None and answer.outcome is not None:
+                print(f"pad: {answer.outcome}")
+                return 0
+        print("pad: no answer; is `openaisle watch` running?")
+        return 0
+
+
+def _withdraw(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.events import Channel, Purpose
+    from consent.keys import Role
+
+    state = State.read(arguments.state, arguments.keys)
+    purposes = None if arguments.purpose is None else [Purpose(purpose) for purpose in arguments.purpose]
+    with state.open_ledger(Role.KIOSK) as ledger:
+        done = ledger.withdraw(_code(), now_us=_now_us(), purposes=purposes, channel=Channel.CLI)
+    ended = ", ".join(sorted(done.purposes))
+    print(f"withdrawn: {ended} (log entry {done.leaf_index})" if ended else "nothing was in force any more")
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.keys import Role
+
+    state = State.read(arguments.state, arguments.keys)
+    with state.open_ledger(Role.KIOSK) as ledger:
+        for stands in ledger.standing(ledger.find(_code())):
+            until = datetime.fromtimestamp(stands.until_us / 1e6, state.store.timezone).isoformat(timespec="minutes")
+            print(f"{stands.purpose}: {stands.state}, until {until} (log entry {stands.leaf_index})")
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.keys import Role
+    from consent.log import export, verifier_key
+
+    state = State.read(arguments.state, arguments.keys)
+    with state.open_ledger(Role.DASHBOARD) as ledger:
+        checkpoint = export(ledger, arguments.out)
+        key = verifier_key(ledger.origin, ledger.keys.public_keys("log")[0])
+        print(f"{checkpoint.size} entries in {arguments.out}; the log's key, to be kept elsewhere: {key}")
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from analytics.config import ConfigError
+    from consent.log import read_verifier_key, verify
+
+    _, public, _ = read_verifier_key(arguments.key)
+    try:
+        known = [path.read_text(encoding="utf-8") for path in arguments.known]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"a known checkpoint cannot be read: {error}") from error
+    verified = verify(arguments.out, public, known=known)
+    print(f"intact: {verified.checkpoint.size} entries, held against {verified.known} other checkpoints")
+    return 0
 
 
 # --- measure ----------------------------------------------------------------------------------------------------------

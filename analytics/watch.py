@@ -1,0 +1,121 @@
+"""Runs the cameras of one shop: a thread each, one ledger, one detector a camera. Wires; the rules are elsewhere.
+
+A file is watched from a given instant at full speed, media time being the only time there is; a camera is watched until
+told to stop. When `store.toml` stops fitting, nothing is recorded about anybody until it fits again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from analytics.bins import Plan
+from analytics.config import CameraTable, ConfigError
+from analytics.detect import detector
+from analytics.model import Blind
+from analytics.pipeline import CameraWatch, Watched
+from analytics.state import State
+from analytics.video import Source, frames
+from analytics.vision import MotionGate, Vision
+from consent.events import Level
+from consent.ledger import Ledger
+
+LEVEL_S = 1.0  # how soon a lowered level is noticed
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class LevelNow:
+    """The privacy level in force, read again every second; `counts` while `store.toml` does not fit."""
+
+    state: State
+    ledger: Ledger
+    _level: Level = Level.COUNTS
+    _read_s: float = field(default=float("-inf"))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self) -> Level:
+        """Return the level."""
+        with self._lock:
+            now_s = time.monotonic()
+            if now_s - self._read_s >= LEVEL_S:
+                self._read_s = now_s
+                try:
+                    self.state = self.state.reread()
+                    self._level = self.state.level(self.ledger)
+                except ConfigError as error:
+                    if self._level is not Level.COUNTS:
+                        _log.warning("nothing is recorded until store.toml fits again: %s", error)
+                    self._level = Level.COUNTS
+            return self._level
+
+
+def watch(
+    state: State,
+    ledger: Ledger,
+    model: Path,
+    *,
+    start_us: int | None = None,
+    stop: threading.Event | None = None,
+    plan: Plan | None = None,
+    before: Callable[[str, int], None] | None = None,
+) -> dict[str, Watched]:
+    """Watch every camera of the shop until its source ends or `stop` is set.
+
+    Args:
+        state: the shop.
+        ledger: opened as `watch`.
+        model: what `analytics.detect.detector` opens.
+        start_us: instant of the first picture of files, UTC microseconds; needed where a source is a file.
+        stop: ends the watching; what is open is closed first.
+        plan: how long everybody's bins are.
+        before: called with camera and instant before each frame; a file's scheduled consents are given here.
+
+    Returns:
+        What each camera did.
+
+    Raises:
+        ConfigError: no camera, or a file without a start.
+        VideoError: a source that cannot be read.
+        ModelError: no usable model.
+    """
+    stop = stop or threading.Event()
+    if not state.store.camera:
+        raise ConfigError(f"{state.root}/store.toml has no [[camera]]; add one")
+    level = LevelNow(state, ledger)
+
+    def run(camera: CameraTable) -> Watched:
+        source = Source(camera.address(state.root), start_us=start_us or 0, fps=camera.fps, masks=camera.masks)
+        if not source.live and start_us is None:
+            raise ConfigError(f"camera {camera.name!r} is a file; say when it began with --start")
+        vision = Vision(detector(model), gate=MotionGate())
+        one: CameraWatch | None = None
+        for item in frames(source, stop=stop.is_set):
+            if one is None:
+                if isinstance(item, Blind):  # before the first picture there is nothing to close
+                    continue
+                height, width = item.image.shape[:2]
+                one = CameraWatch(
+                    state.store, camera, vision, (width, height), ledger, level=level, plan=plan, restart=source.live
+                )
+            if before is not None:
+                before(camera.name, item.end_us if isinstance(item, Blind) else item.t_us)
+            one.step(item)
+        if one is None:
+            return Watched()
+        one.finish()
+        return one.watched
+
+    with ThreadPoolExecutor(max_workers=len(state.store.camera), thread_name_prefix="camera") as pool:
+        futures = {camera.name: pool.submit(run, camera) for camera in state.store.camera}
+        try:
+            return {name: future.result() for name, future in futures.items()}
+        except BaseException:
+            stop.set()  # the other cameras end too; the pool waits for them
+            raise
