@@ -31,10 +31,12 @@ from consent.events import DAY_US, END_EVENTS, ConsentError, Leaf, Level
 from consent.ledger import InboxRow, Ledger, LedgerError
 from consent.subjects import period_of, visitor
 from retention.erasure import Erased, Erasure, live
+from retention.model import RetentionError
 from retention.release import Release, Rng
 
 SWEEP_S = 300.0  # at least this often everything is looked at
 POLL_S = 0.2  # how often the ledger is asked whether it changed
+_RETRY_S = 1.0  # after a sweep that could not finish, at first; then twice as long each time
 _BATCH = 1000  # inbox rows in one transaction
 _ENDS = frozenset(END_EVENTS.values())
 
@@ -116,7 +118,7 @@ class Keeper:
         Raises:
             ConsentError: the keys do not fit the ledger, or the log was changed.
             AnalyticsError: the visits cannot be used.
-            RetentionError: erased bytes were found again.
+            RetentionError: a figure must not be released.
         """
         config = self._follow_config(now_us)
         signed = self._sign()
@@ -130,7 +132,8 @@ class Keeper:
         if sweep:
             try:
                 erased = self._erasure.run(now_us)
-            except LedgerError as error:  # another process read the ledger at this moment; the intent is written down
+            except (LedgerError, RetentionError) as error:
+                # a reader held the ledger, or the bytes are still somewhere; the intent is written down
                 deferred = str(error)
             if deferred is None:
                 self._release.choose_bins(now_us)
@@ -265,21 +268,22 @@ class Keeper:
         signer = threading.Thread(target=self._keep_signing, args=(stop, trouble), name="signer", daemon=True)
         signer.start()
         seen: int | None = None
-        swept = -SWEEP_S
-        again = False
+        due, patience = 0.0, _RETRY_S  # elapsed time of the next sweep, and how long to wait after one that failed
         try:
             while not stop.is_set() and not trouble:
                 version, elapsed = self._ledger.data_version(), time.monotonic()
-                sweep = again or elapsed - swept >= SWEEP_S
+                sweep = elapsed >= due
                 if sweep or version != seen:
                     seen = version
                     report = self.run_once(clock(), sweep=sweep)
-                    swept = elapsed if sweep else swept
-                    again = report.deferred is not None
+                    if report.deferred is not None:
+                        due, patience = elapsed + patience, min(2 * patience, SWEEP_S)
+                    elif sweep:
+                        due, patience = elapsed + SWEEP_S, _RETRY_S
                     _note(report)
                     if on_pass is not None:
                         on_pass(report)
-                stop.wait(1.0 if again else POLL_S)
+                stop.wait(POLL_S)
         finally:
             stop.set()
             signer.join()

@@ -21,9 +21,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 _CHUNK = 8 << 20  # bytes held at a time
+_SMALL = 64 << 20  # bytes × needles up to which one search after the other is quicker than to load numpy
 _OVERLAP = 32  # longer than any form
 
 
@@ -42,6 +41,20 @@ def forms(visitor: int) -> frozenset[bytes]:
 
 def count(path: Path, needles: Iterable[bytes]) -> int:
     """Return how often any of the needles (each of 4 bytes or more) stands in a file, 0 where it is gone."""
+    needles = frozenset(needles)
+    try:
+        if path.stat().st_size * len(needles) <= _SMALL:
+            data = path.read_bytes()
+            return sum(data.count(needle) for needle in needles)
+        return _count_many(path, needles)
+    except FileNotFoundError:
+        return 0
+
+
+def _count_many(path: Path, needles: Iterable[bytes]) -> int:
+    """Return the same as `count`, at a cost that hardly depends on the number of needles."""
+    import numpy as np  # only here: most shops' files are small, and loading it takes longer than searching them
+
     wanted: dict[bytes, list[bytes]] = {}
     for needle in needles:
         wanted.setdefault(needle[:4], []).append(needle)
@@ -63,15 +76,12 @@ def count(path: Path, needles: Iterable[bytes]) -> int:
 def _chunks(path: Path) -> Iterator[tuple[bytes, int]]:
     """Yield (bytes, how many of them were seen before)."""
     tail = b""
-    try:
-        with path.open("rb") as file:
-            while part := file.read(_CHUNK):
-                data = tail + part
-                if len(data) > 3:
-                    yield data, len(tail)
-                tail = data[-_OVERLAP:]
-    except FileNotFoundError:
-        return
+    with path.open("rb") as file:
+        while part := file.read(_CHUNK):
+            data = tail + part
+            if len(data) > 3:
+                yield data, len(tail)
+            tail = data[-_OVERLAP:]
 
 
 def search(root: Path, visitors: Sequence[int], leave_out: Iterable[Path] = ()) -> dict[str, int]:
