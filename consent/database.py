@@ -68,6 +68,9 @@ CREATE TABLE requests (
     opened_us INTEGER NOT NULL, settled_us INTEGER, result BLOB) STRICT;
 """
 
+# tables of what may have to be forgotten; who refers to another stands before it
+ERASABLE = ("inbox", "pad_requests", "operations", "requests", "records", "grants", "subjects")
+
 # REPLACE removes rows without firing DELETE triggers, so growth itself is checked on INSERT
 _GROW_ONLY = {
     "leaves": "NEW.idx <> (SELECT coalesce(max(idx) + 1, 0) FROM leaves)",
@@ -146,7 +149,7 @@ class Database:
             db.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
             for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "foreign_keys = ON"):
                 db.execute(f"PRAGMA {pragma}")
-            db.execute("PRAGMA temp_store = MEMORY")  # VACUUM would otherwise leave a copy in the temporary directory
+            db.execute("PRAGMA temp_store = MEMORY")  # else a rewrite would leave a copy in the temporary directory
         except sqlite3.Error as error:
             raise LedgerError(f"{self.path} cannot be opened as a ledger: {error}") from error
         return db
