@@ -172,6 +172,13 @@ def move(state: State, *moves: Move) -> State:
     return state
 
 
+def diagram() -> str:
+    """Return the state table as a Mermaid diagram, for the documentation."""
+    lines = ["stateDiagram-v2", f"    [*] --> {State.UNKNOWN.name}"]
+    lines += [f"    {before.name} --> {after.name}: {step}" for (before, step), after in TRANSITIONS.items()]
+    return "\n".join(lines) + "\n"
+
+
 class Channel(StrEnum):
     """Where a person stood when they said it."""
 

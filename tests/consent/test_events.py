@@ -22,6 +22,7 @@ from consent.events import (
     Purpose,
     State,
     commit,
+    diagram,
     encode_payload,
     move,
 )
@@ -62,6 +63,13 @@ def test_every_state_is_reached_and_left() -> None:
 @pytest.mark.parametrize("end", [Move.WITHDRAW, Move.EXPIRE, Move.REVOKE, Move.INVALIDATE, Move.OBJECT])
 def test_every_end_is_one_move_away(state: State, end: Move) -> None:
     assert not move(state, end).permits
+
+
+def test_the_diagram_shows_every_move_and_no_other() -> None:
+    drawn = [line.split() for line in diagram().splitlines()[2:]]
+    moves = {(State[a], Move(step)): State[b.rstrip(":")] for a, _, b, step in drawn}
+    assert moves == TRANSITIONS
+    assert len(drawn) == len(TRANSITIONS)
 
 
 def test_levels_are_ordered_and_cap_purposes() -> None:
