@@ -1,4 +1,4 @@
-"""The dwell definitions again: slow, obvious, and written without a look at `analytics.dwell`.
+"""The dwell definitions again: slow, obvious, and sharing nothing with `analytics.dwell`, thresholds included.
 
 Each function is one sentence of `docs/metrics.md` turned into a question about the whole recording of one person,
 answered by looking back over all of it. Nothing is carried from one instant to the next, so that nothing can be
