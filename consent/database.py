@@ -11,6 +11,7 @@ What the rows mean is not decided here.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -121,6 +122,11 @@ class Database:
         self.path, self.keys, self.store = path, keys, store
         self.origin = f"openaisle/{store}"
         self._lock = threading.RLock()
+        if path.parent.is_dir() and not path.exists():
+            # the four processes share one group, nobody else reads; SQLite gives its side files the same mode
+            with contextlib.suppress(FileExistsError):
+                path.touch(mode=0o600, exist_ok=False)
+                path.chmod(0o660)
         self._db = self._connect(factory)
         self._watcher = self._connect(sqlite3.Connection)  # `data_version` only sees the commits of other connections
         self._prepare()
@@ -162,7 +168,6 @@ class Database:
                         db.execute(statement)
                     db.execute("INSERT INTO meta VALUES ('store', ?)", (self.store,))
                     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-                    self.path.chmod(0o660)  # the four processes share one group, nobody else reads
         if self._version() != SCHEMA_VERSION:
             raise LedgerError(
                 f"{self.path} is of schema {self._version()}, this program knows {SCHEMA_VERSION}: upgrade openaisle"
@@ -182,7 +187,9 @@ class Database:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
                 self._db.execute("COMMIT")
-            except sqlite3.OperationalError as error:
+            except sqlite3.IntegrityError as error:
+                raise LedgerError(f"the ledger refused it and changed nothing: {error}") from error
+            except sqlite3.Error as error:
                 raise LedgerError(f"the ledger could not be written ({error}); repeat the same operation") from error
             finally:
                 if self._db.in_transaction:

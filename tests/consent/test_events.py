@@ -6,7 +6,7 @@ import itertools
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consent.events import (
@@ -103,6 +103,7 @@ LEAVES = st.builds(
 )
 
 
+@settings(derandomize=True, deadline=None)
 @given(LEAVES)
 def test_a_leaf_survives_the_round_trip_in_one_form(leaf: Leaf) -> None:
     data = leaf.encode()
@@ -111,6 +112,7 @@ def test_a_leaf_survives_the_round_trip_in_one_form(leaf: Leaf) -> None:
     assert data == json.dumps(json.loads(data), sort_keys=True, separators=(",", ":")).encode()
 
 
+@settings(derandomize=True, deadline=None)
 @given(LEAVES, st.data())
 def test_a_leaf_of_one_other_byte_is_another_leaf_or_none(leaf: Leaf, data: st.DataObject) -> None:
     raw = bytearray(leaf.encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import sqlite3
+import stat
 from pathlib import Path
 
 import pytest
@@ -371,7 +372,7 @@ def test_a_pad_request_names_a_subject_exactly_where_it_needs_one(ledger: Ledger
             ledger.open_pad_request("door", kind, given.subject, now_us=NOON)
     with pytest.raises(ValueError, match="dance"):
         ledger.open_pad_request("door", "dance", now_us=NOON)
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(LedgerError, match="FOREIGN KEY"):
         ledger.open_pad_request("door", "link", NOBODY, now_us=NOON)
 
 
@@ -745,4 +746,11 @@ def test_every_connection_is_durable_and_clears_what_it_deletes(ledger: Ledger) 
     wanted = {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1, "foreign_keys": 1, "temp_store": 2}
     assert {name: ledger.select(f"PRAGMA {name}")[0][0] for name in wanted} == wanted
     assert ledger.select("PRAGMA busy_timeout")[0][0] >= 5_000
-    assert ledger.path.stat().st_mode & 0o007 == 0
+
+
+def test_nobody_outside_the_group_reads_the_files(tmp_path: Path, keys: KeyRing) -> None:
+    (tmp_path / "state").mkdir()
+    with Ledger(tmp_path / "state" / "ledger.sqlite", keys, store="s") as ledger:
+        say_yes(ledger)
+        modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in ledger.path.parent.iterdir()}
+    assert modes == {"ledger.sqlite": 0o660, "ledger.sqlite-shm": 0o660, "ledger.sqlite-wal": 0o660}
