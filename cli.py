@@ -234,7 +234,8 @@ def _add_consent(commands: argparse._SubParsersAction[_Parser]) -> None:
 
     verify = parts.add_parser("verify", help="check an exported log offline")
     verify.add_argument("out", type=Path, metavar="OUT", help="what `consent export` wrote")
-    verify.add_argument("--key", required=True, metavar="LINE", help="the log's verifier key, from elsewhere")
+    verify.add_argument("--key", required=True, action="append", metavar="LINE", help="the log's key, from elsewhere")
+    verify.add_argument("--witness", metavar="LINE", help="a witness that must have cosigned the known checkpoints")
     verify.add_argument(
         "--known",
         type=Path,
@@ -256,44 +257,30 @@ def _code() -> str:
 
 
 def _grant(arguments: argparse.Namespace) -> int:
-    from analytics.config import ConfigError
+    from analytics import desk
     from analytics.state import State
-    from consent.events import Channel, Purpose
+    from consent.events import Purpose
     from consent.keys import Role
-    from consent.padwords import PadKind
     from consent.subjects import show_secret
 
     state = State.read(arguments.state, arguments.keys)
-    if arguments.pad is not None:
-        state.store.camera_of_pad(arguments.pad)
-    try:
-        notice = arguments.notice.read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"{arguments.notice} cannot be read: {error.strerror}; name the text that was shown"
-        ) from error
     with state.open_ledger(Role.KIOSK) as ledger:
-        screen_us = _now_us()
-        grant = ledger.grant(
+        said = desk.grant(
+            state,
+            ledger,
             [Purpose(purpose) for purpose in arguments.purpose],
-            now_us=screen_us,
-            notice_sha256=hashlib.sha256(notice).digest(),
+            notice=arguments.notice,
             language=arguments.language,
             version=arguments.version,
-            terms=state.store.terms.days(),
-            channel=Channel.CLI,
-            jurisdiction=state.store.controller.jurisdiction,
-            level=state.level(ledger),
+            now_us=_now_us(),
+            pad=arguments.pad,
         )
-        print(f"code: {show_secret(grant.secret)}  (log entry {grant.leaf_index}; write it down, it is shown once)")
-        if arguments.pad is None:
+        print(f"code: {show_secret(said.grant.secret)}  (log entry {said.grant.leaf_index}; it is shown only now)")
+        if said.pad_request is None:
             return 0
-        number = ledger.open_pad_request(
-            arguments.pad, PadKind.GRANT, grant.subject, now_us=_now_us(), screen_us=screen_us, tap_us=_now_us()
-        )
         for _ in range(50):  # watch answers a second after the tap
             time.sleep(0.1)
-            answer = ledger.read_pad_request(number)
+            answer = ledger.read_pad_request(said.pad_request)
             if answer is not None and answer.outcome is not None:
                 print(f"pad: {answer.outcome}")
                 return 0
@@ -302,54 +289,48 @@ def _grant(arguments: argparse.Namespace) -> int:
 
 
 def _withdraw(arguments: argparse.Namespace) -> int:
+    from analytics import desk
     from analytics.state import State
-    from consent.events import Channel, Purpose
+    from consent.events import Purpose
     from consent.keys import Role
 
     state = State.read(arguments.state, arguments.keys)
     purposes = None if arguments.purpose is None else [Purpose(purpose) for purpose in arguments.purpose]
     with state.open_ledger(Role.KIOSK) as ledger:
-        done = ledger.withdraw(_code(), now_us=_now_us(), purposes=purposes, channel=Channel.CLI)
+        done = desk.withdraw(ledger, _code(), now_us=_now_us(), purposes=purposes)
     ended = ", ".join(sorted(done.purposes))
     print(f"withdrawn: {ended} (log entry {done.leaf_index})" if ended else "nothing was in force any more")
     return 0
 
 
 def _show(arguments: argparse.Namespace) -> int:
+    from analytics import desk
     from analytics.state import State
     from consent.keys import Role
 
     state = State.read(arguments.state, arguments.keys)
     with state.open_ledger(Role.KIOSK) as ledger:
-        for stands in ledger.standing(ledger.find(_code())):
-            until = datetime.fromtimestamp(stands.until_us / 1e6, state.store.timezone).isoformat(timespec="minutes")
-            print(f"{stands.purpose}: {stands.state}, until {until} (log entry {stands.leaf_index})")
+        print(json.dumps(desk.show(ledger, _code()), indent=2))
     return 0
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    from analytics import desk
     from analytics.state import State
     from consent.keys import Role
-    from consent.log import export, verifier_key
 
     state = State.read(arguments.state, arguments.keys)
     with state.open_ledger(Role.DASHBOARD) as ledger:
-        checkpoint = export(ledger, arguments.out)
-        key = verifier_key(ledger.origin, ledger.keys.public_keys("log")[0])
-        print(f"{checkpoint.size} entries in {arguments.out}; the log's key, to be kept elsewhere: {key}")
+        checkpoint = desk.export(ledger, arguments.out)
+        print(f"{checkpoint.size} entries in {arguments.out}; the log's key, to be kept elsewhere:")
+        print("\n".join(desk.log_keys(ledger)))
     return 0
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from analytics.config import ConfigError
-    from consent.log import read_verifier_key, verify
+    from analytics import desk
 
-    _, public, _ = read_verifier_key(arguments.key)
-    try:
-        known = [path.read_text(encoding="utf-8") for path in arguments.known]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"a known checkpoint cannot be read: {error}") from error
-    verified = verify(arguments.out, public, known=known)
+    verified = desk.verify(arguments.out, arguments.key, known=arguments.known, witness=arguments.witness)
     print(f"intact: {verified.checkpoint.size} entries, held against {verified.known} other checkpoints")
     return 0
 
