@@ -141,7 +141,7 @@ class Tally:
         out = []
         for line in self._lines.values():
             ends = [b.end_us for b in line.filling.values()]
-            ends.append(self._grid(line, now_us)[1])
+            ends.append(self._grid(line, now_us - 1)[1])
             out += self._advance(line, max(ends))
             out += self._flush(line)
         return out

@@ -16,9 +16,10 @@ import pandas as pd
 from analytics.bins import HOUR, local
 from analytics.lifetable import EDGES_US
 from analytics.model import SECOND
-from analytics.report import Cell, Dwell, Sum
+from analytics.report import FLAGGED, Cell, Dwell, Sum
 
 _ACCENT, _PALE, _GREY, _INK = "#0f766e", "#99d5cf", "#e7e5e4", "#44403c"
+_AMBER = "#b45309"
 _SCALE = ("#ecfdf5", "#0f766e")
 _TIME = alt.Axis(format="%H:%M", tickCount="hour", title=None, grid=False)
 
@@ -36,6 +37,7 @@ def zone_by_hour(cells: Sequence[Cell], tz: str) -> alt.LayerChart:
             "label": f"under {cell.k} people" if cell.suppressed else str(cell.n),
             "when": _stretch(cell, tz),
             "coverage": _share(cell),
+            "flagged": cell.observed_us < FLAGGED * cell.open_us,
         }
         for cell in cells
     ]
@@ -59,13 +61,18 @@ def zone_by_hour(cells: Sequence[Cell], tz: str) -> alt.LayerChart:
         ),
         tooltip=tooltip,
     )
+    unseen = (
+        base.transform_filter("datum.flagged")
+        .mark_rect(fillOpacity=0, stroke=_AMBER, strokeWidth=1.5, strokeDash=[4, 3], cornerRadius=3)
+        .encode(x2="end:T", tooltip=tooltip)
+    )
     words = base.mark_text(fontSize=13).encode(
         x=alt.X("middle:T", axis=_TIME),
         text="label:N",
         color=alt.condition(f"datum.per_hour > {0.55 * peak}", alt.value("white"), alt.value(_INK)),
         tooltip=tooltip,
     )
-    return _plain([boxes, words], 46 * data["zone"].nunique() + 40)
+    return _plain([boxes, unseen, words], 46 * data["zone"].nunique() + 40)
 
 
 def footfall_by_hour(cells: Sequence[Cell], tz: str) -> alt.LayerChart:
@@ -109,7 +116,7 @@ def footfall_by_day(days: Sequence[tuple[date, Sum]]) -> alt.LayerChart:
             "label": f"{day:%a} {day.day} {day:%b}",
             "order": index,
             "entries": total.n,
-            "whole": "yes" if not total.suppressed and (total.coverage or 0) >= 0.9 else "no",
+            "whole": "yes" if not total.suppressed and (total.coverage or 0) >= FLAGGED else "no",
             "coverage": "not known" if total.coverage is None else f"{total.coverage:.0%}",
         }
         for index, (day, total) in enumerate(days)

@@ -51,16 +51,12 @@ def manager(state_dir: Path) -> None:
         _day(report, day)
         _stays(report, day)
         _not_shown(report, day)
+        tz = report.tz
     st.caption(
-        f"Times are on the store's clock ({report_tz(state_dir)}). A visit counts when it ends. Every number is of"
-        " five people or more and rounded to 5 at random without bias; tracks are not distinct people."
+        f"Times are on the store's clock ({tz}). A visit counts when it ends. Every cell"
+        " holds five people or more, and its counts are rounded to 5 at random without bias; tracks are not distinct"
+        " people."
     )
-
-
-def report_tz(state_dir: Path) -> str:
-    """Return the store's time zone."""
-    with closing(Report(state_dir / "released")) as report:
-        return report.tz
 
 
 def _nothing_yet(state_dir: Path, report: Report) -> None:
@@ -97,7 +93,12 @@ def _day(report: Report, day: date) -> None:
         st.altair_chart(charts.zone_by_hour(visits, report.tz))
     else:
         st.info("No zone had enough visits on this day.", icon=":material/hourglass_empty:")
-    _source(all_visits, report.tz, "A wide box is several hours together, because one alone held too few people.")
+    _source(
+        all_visits,
+        report.tz,
+        "A wide box is several hours together, because one alone held too few people. A dashed edge: cameras saw under"
+        " 90 % of it.",
+    )
     st.subheader("Footfall")
     hourly, daily = st.columns(2)
     with hourly:
@@ -118,7 +119,7 @@ def _stays(report: Report, day: date) -> None:
     head, choose, whom = st.columns([2, 1, 1], vertical_alignment="bottom")
     head.subheader("Length of stay")
     period = choose.segmented_control("Period", list(_PERIODS), default="7 days") or "7 days"
-    words = {"Everybody": Audience.EVERYBODY, "Consenting shoppers": Audience.CONSENTING}
+    words = {"Everybody": Audience.EVERYBODY, "Consenting": Audience.CONSENTING}
     audience = words[whom.segmented_control("Of", list(words), default="Everybody") or "Everybody"]
     first = day - timedelta(days=_PERIODS[period] - 1)
     found: dict[str, Dwell] = {}

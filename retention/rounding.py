@@ -18,10 +18,11 @@ def round_counts(counts: Sequence[int], draw: float) -> tuple[int, ...]:
         counts: exact counts, none negative.
         draw: one number drawn evenly from [0, 1).
     """
+    offset = math.floor(draw * ROUND_TO)  # whole numbers: a draw close to 1 must not round a sum up twice
     out, total, before = [], 0, 0
     for count in counts:
         total += count
-        rounded = ROUND_TO * math.floor(total / ROUND_TO + draw)
+        rounded = ROUND_TO * ((total + offset) // ROUND_TO)
         out.append(rounded - before)
         before = rounded
     return tuple(out)
