@@ -22,7 +22,7 @@ from scipy.optimize import linear_sum_assignment
 
 from analytics.gait import Gait, GaitRules
 from analytics.model import SECOND, EndReason, Sighting, StartReason, Visit
-from analytics.zones import Ground, Zone, ZoneKind
+from analytics.zones import Ground, Zone, ZoneKind, border_distance, nearest_border
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,7 @@ class DwellEngine:
         self._exits = tuple(z for z in self._zones if z.kind in (ZoneKind.EXIT, ZoneKind.ENTRANCE))
         self._ground = ground or Ground()
         self._rules = rules or Rules()
+        self._floors = {zone.name: self._ground.floor(zone.polygon) for zone in self._zones}
         self._frame_size = frame_size
         self._people: dict[int, _Person] = {}  # by the track that stands for them now
         self._numbers = 0
@@ -172,13 +173,13 @@ class DwellEngine:
         self.stitches = []
         closed += self._let_time_pass(t_us)
         closed += self._expire(t_us)
-        known = [s for s in sightings if s.track in self._people]
+        known = sorted((s for s in sightings if s.track in self._people), key=lambda s: s.track)
         born = sorted((s for s in sightings if s.track not in self._people), key=lambda s: s.track)
         for sighting in known:
             closed += self._see_again(t_us, sighting)
         for sighting, person in self._stitch(t_us, born):
             self._people[sighting.track] = person
-            closed += self._see_again(t_us, sighting)
+            self._follow(t_us, person, sighting)
         for sighting in born:
             if sighting.track not in self._people:
                 self._welcome(t_us, sighting, StartReason.APPEARED)
@@ -211,7 +212,7 @@ class DwellEngine:
                     if place.enter_us is None and place.seen_us >= self._rules.enter_s * SECOND:
                         place.enter_us = place.since_us
                 elif place.enter_us is not None and place.seen_us >= self._rules.leave_s * SECOND:
-                    closed.append(self._visit(person, zone, place, EndReason.CROSSED))
+                    closed += self._visit(person, zone, place, EndReason.CROSSED)
         return closed
 
     def _expire(self, t_us: int) -> list[Visit]:
@@ -245,14 +246,26 @@ class DwellEngine:
 
     def _see_again(self, t_us: int, sighting: Sighting) -> list[Visit]:
         person = self._people[sighting.track]
-        base_s = max((t_us - person.last_us) / SECOND, self._rules.guard_s)
-        if self._distance(person.last, sighting) / base_s > self._rules.max_speed:
+        if self._jumps(t_us, person, sighting):
             closed = self._close_all(person, EndReason.LOST)
             self._welcome(t_us, sighting, StartReason.SPLIT)
             return closed
+        self._follow(t_us, person, sighting)
+        return []
+
+    def _jumps(self, t_us: int, person: _Person, sighting: Sighting) -> bool:
+        """Say whether no walker gets here from where the person was last, or within the guard's time before."""
+        base = int(self._rules.guard_s * SECOND)
+        past = person.gait.since(t_us - base) or ((person.last_us, person.last.x, person.last.y, person.last.height),)
+        return any(
+            self._ground.distance(x, y, sighting.x, sighting.y, (height + sighting.height) / 2) * SECOND
+            > self._rules.max_speed * max(t_us - at_us, base)
+            for at_us, x, y, height in past
+        )
+
+    def _follow(self, t_us: int, person: _Person, sighting: Sighting) -> None:
         person.track, person.last, person.last_us, person.seen = sighting.track, sighting, t_us, True
         self._place(t_us, person, sighting)
-        return []
 
     def _place(self, t_us: int, person: _Person, sighting: Sighting) -> None:
         """Move a person to where they are seen now."""
@@ -270,7 +283,8 @@ class DwellEngine:
                 if inside and place.enter_us is None:
                     place.start = StartReason.CROSSED
                 place.inside, place.since_us, place.seen_us = inside, t_us, 0
-            earliest = min(earliest, place.since_us if place.enter_us is None else place.enter_us)
+            if place.enter_us is not None or place.inside:
+                earliest = min(earliest, place.since_us if place.enter_us is None else place.enter_us)
         person.gait.forget_before(earliest)
 
     def _is_inside(self, zone: Zone, sighting: Sighting, place: _Place | None) -> bool:
@@ -284,13 +298,13 @@ class DwellEngine:
         return place.inside if near else inside
 
     def _metres_to_border(self, zone: Zone, sighting: Sighting) -> float:
-        """Return metres from a foot point to the nearest edge, by the local scale of the ground plane."""
-        step = 1.0  # pixel
-        scale = max(
-            self._ground.distance(sighting.x, sighting.y, sighting.x + step, sighting.y, sighting.height),
-            self._ground.distance(sighting.x, sighting.y, sighting.x, sighting.y + step, sighting.height),
-        )
-        return zone.border_distance(sighting.x, sighting.y) * scale
+        """Return metres on the floor from a foot point to the nearest edge."""
+        floor = self._floors[zone.name]
+        if floor:
+            return border_distance(floor, *self._ground.locate(sighting.x, sighting.y))
+        # the zone reaches over the horizon, where there are no metres: the nearest edge of the picture must do
+        x, y = nearest_border(zone.polygon, sighting.x, sighting.y)
+        return self._ground.distance(sighting.x, sighting.y, x, y, sighting.height)
 
     def _distance(self, a: Sighting, b: Sighting) -> float:
         return self._ground.distance(a.x, a.y, b.x, b.y, (a.height + b.height) / 2)
@@ -308,7 +322,11 @@ class DwellEngine:
             gap_s = (t_us - person.last_us) / SECOND
             if gap_s > (rules.stitch_gap_standing_s if person.gait.standing else rules.stitch_gap_s):
                 continue
-            reach = min(rules.stitch_base_m + rules.stitch_speed * gap_s, rules.stitch_max_m)
+            reach = min(
+                rules.stitch_base_m + rules.stitch_speed * gap_s,
+                rules.stitch_max_m,
+                rules.max_speed * max(gap_s, rules.guard_s),
+            )
             for i, sighting in enumerate(born):
                 ratio = sighting.height / max(person.last.height, 1.0)
                 if 1 - rules.stitch_height <= ratio <= 1 + rules.stitch_height:
@@ -350,24 +368,27 @@ class DwellEngine:
     # --- closing ----------------------------------------------------------------------------------------------------
 
     def _close_all(self, person: _Person, reason: EndReason) -> list[Visit]:
-        return [self._visit(person, zone, place, reason) for zone, place in person.places.items() if self._open(place)]
+        return [v for zone, place in person.places.items() for v in self._visit(person, zone, place, reason)]
 
-    def _open(self, place: _Place) -> bool:
-        return place.enter_us is not None
+    def _visit(self, person: _Person, zone: str, place: _Place, reason: EndReason) -> list[Visit]:
+        """Close the open visit, if any: at the first instant outside if last seen outside, else at last sight.
 
-    def _visit(self, person: _Person, zone: str, place: _Place, reason: EndReason) -> Visit:
-        """Close a visit: at the first instant outside if the person was last seen outside, else at last sight."""
+        One that ends, at last sight, before it is long enough to be a visit is none.
+        """
         if place.enter_us is None:
-            raise ValueError(f"no open visit of {person.number} in {zone}")
+            return []
+        enter_us, place.enter_us = place.enter_us, None
         leave_us = person.last_us if place.inside else place.since_us
-        visit = Visit(
-            track=person.number,
-            zone=zone,
-            enter_us=place.enter_us,
-            leave_us=leave_us,
-            start_reason=place.start,
-            end_reason=reason if place.inside else EndReason.CROSSED,
-            stops=person.gait.stops(place.enter_us, leave_us),
-        )
-        place.enter_us = None
-        return visit
+        if leave_us - enter_us < self._rules.enter_s * SECOND:
+            return []
+        return [
+            Visit(
+                track=person.number,
+                zone=zone,
+                enter_us=enter_us,
+                leave_us=leave_us,
+                start_reason=place.start,
+                end_reason=reason if place.inside else EndReason.CROSSED,
+                stops=person.gait.stops(enter_us, leave_us),
+            )
+        ]

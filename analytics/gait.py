@@ -85,6 +85,10 @@ class Gait:
                 self.stopped_since_us = since
             self._turn_us = None
 
+    def since(self, t_us: int) -> tuple[tuple[int, float, float, float], ...]:
+        """Return (t_us, foot x, foot y, height) of the sightings later than an instant, a window back at most."""
+        return tuple(point for point in self._points if point[0] > t_us)
+
     def end_stop(self, t_us: int) -> None:
         """End the stop that is going on, if any, at this time."""
         if self.stopped_since_us is not None:

@@ -40,17 +40,24 @@ def contains(polygon: tuple[Point, ...], x: float, y: float) -> bool:
     return inside
 
 
-def border_distance(polygon: tuple[Point, ...], x: float, y: float) -> float:
-    """Return the distance from (x, y) to the nearest edge, in the polygon's own units."""
-    best = math.inf
+def nearest_border(polygon: tuple[Point, ...], x: float, y: float) -> Point:
+    """Return the point on the polygon's edges nearest to (x, y)."""
+    best, nearest = math.inf, polygon[0]
     x1, y1 = polygon[-1]
     for x2, y2 in polygon:
         dx, dy = x2 - x1, y2 - y1
         length2 = dx * dx + dy * dy
         t = 0.0 if length2 == 0 else min(1.0, max(0.0, ((x - x1) * dx + (y - y1) * dy) / length2))
-        best = min(best, math.hypot(x - x1 - t * dx, y - y1 - t * dy))
+        distance = math.hypot(x - x1 - t * dx, y - y1 - t * dy)
+        if distance < best:
+            best, nearest = distance, (x1 + t * dx, y1 + t * dy)
         x1, y1 = x2, y2
-    return best
+    return nearest
+
+
+def border_distance(polygon: tuple[Point, ...], x: float, y: float) -> float:
+    """Return the distance from (x, y) to the nearest edge, in the polygon's own units."""
+    return math.dist((x, y), nearest_border(polygon, x, y))
 
 
 def _crosses(a: Point, b: Point, c: Point, d: Point) -> bool:
@@ -148,6 +155,15 @@ class Ground:
         if abs(w) < 1e-12:
             raise ValueError(f"pixel ({x:g}, {y:g}) lies on the horizon of the ground calibration")
         return (m[0] * x + m[1] * y + m[2]) / w, (m[3] * x + m[4] * y + m[5]) / w
+
+    def floor(self, polygon: tuple[Point, ...]) -> tuple[Point, ...]:
+        """Return a polygon in metres; empty where there is no calibration or the polygon crosses the horizon."""
+        if not self._matrix:
+            return ()
+        depths = [self._matrix[6] * x + self._matrix[7] * y + self._matrix[8] for x, y in polygon]
+        if min(map(abs, depths)) < 1e-9 or min(depths) < 0 < max(depths):
+            return ()
+        return tuple(self.locate(x, y) for x, y in polygon)
 
     def distance(self, ax: float, ay: float, bx: float, by: float, height: float) -> float:
         """Return metres on the floor between two pixels.
