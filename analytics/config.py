@@ -11,37 +11,35 @@ Nothing here opens a camera, and nothing here writes. What a store may do beyond
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import re
 import stat
-import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Self
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from analytics.model import AnalyticsError
+from analytics.tables import ConfigError, Strict, read_toml
 from analytics.zones import Ground, Point, Zone, ZoneKind
 from consent.events import DEFAULT_TERM, Level, Purpose
 
+__all__ = [
+    "CameraTable",
+    "ConfigError",
+    "StoreFile",
+    "ZoneFile",
+    "read_store",
+    "read_toml",
+    "read_zones",
+]
+
 LONGEST_TERM = 366  # days; ours: a store that needs longer keeps released figures, not rows
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class ConfigError(AnalyticsError):
-    """A file a person wrote that cannot be used, with where and what to do."""
-
-
-class Strict(BaseModel):
-    """A table of a configuration file: unknown keys are refused, values are not guessed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
 class ZoneTable(Strict):
@@ -330,27 +328,6 @@ class StoreFile(Strict):
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
-Table = TypeVar("Table", bound=BaseModel)
-
-
-def read_toml(path: Path, shape: type[Table]) -> Table:
-    """Read and check a TOML file.
-
-    Raises:
-        ConfigError: the file is missing, is not TOML, or does not fit; one line that says where and what to do.
-    """
-    try:
-        with path.open("rb") as file:
-            return shape.model_validate(tomllib.load(file))
-    except FileNotFoundError as error:
-        raise ConfigError(f"no file {path}; check the path") from error
-    except (IsADirectoryError, PermissionError) as error:
-        raise ConfigError(f"{path} cannot be read as a file: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error, shape)}") from error
-
 
 def read_zones(path: Path) -> ZoneFile:
     """Read a zone file and check its geometry.
@@ -368,35 +345,3 @@ def read_store(path: Path) -> StoreFile:
         ConfigError: see `read_toml`.
     """
     return read_toml(path, StoreFile)
-
-
-def explain(error: ValidationError, shape: type[BaseModel]) -> str:
-    """Turn the first thing pydantic found into one line with a place and, for a wrong key, the nearest right one."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        wrong = str(first["loc"][-1])
-        known = _keys_at(shape, first["loc"][:-1])
-        if wrong == "password" and "password_env" in known:
-            return f"{place}: no password stands in this file; name its variable (password_env) or file (password_file)"
-        near = difflib.get_close_matches(wrong, known, n=1, cutoff=0.0)
-        return f"unknown key {place!r}; did you mean {near[0]!r}?" if near else f"unknown key {place!r}; remove it"
-    message = " ".join(first["msg"].removeprefix("Value error, ").split())
-    return f"{place}: {message}" if place else message
-
-
-def _keys_at(shape: Any, path: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that would have been valid in the table at this path."""
-    for part in path:
-        if isinstance(part, int):
-            continue
-        field = getattr(shape, "model_fields", {}).get(part)
-        if field is None:
-            return []
-        shape = field.annotation
-        while not (isinstance(shape, type) and issubclass(shape, BaseModel)):
-            inner = [a for a in getattr(shape, "__args__", ()) if a not in (type(None), ...)]
-            if not inner:
-                return []
-            shape = inner[-1]
-    return sorted(shape.model_fields)

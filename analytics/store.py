@@ -13,24 +13,29 @@ Who may be in it, and until when, is decided in `retention`; nothing here knows 
 # ruff: noqa: S608 - table and column names come from DECLARED and PURPOSES; every value is a parameter
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any
 
-import duckdb
-
-from analytics.model import AnalyticsError, EndReason, StartReason
+from analytics.duckfile import STORAGE_VERSION, DuckFile, StoreError
+from analytics.model import EndReason, StartReason
 from analytics.row import VisitRow
 from analytics.zones import ZoneKind
 from consent.events import Purpose
 
-STORAGE_VERSION = "v1.5.0"
+__all__ = [
+    "DECLARED",
+    "PURPOSES",
+    "STORAGE_VERSION",
+    "Cover",
+    "NewVisit",
+    "StoreError",
+    "Visits",
+    "day_of",
+]
+
 PURPOSES = (Purpose.DWELL, Purpose.REPEAT)  # each has a table of its own name
 
 # what a number in the columns start_reason and end_reason means; numbers are never used again
@@ -57,13 +62,9 @@ DECLARED: dict[str, dict[str, str]] = {
     "erasing": {"visitor": "UBIGINT"},  # deleted, and its bytes not yet gone
     "erasures": {"request": "BIGINT", "deleted": "BIGINT"},  # rows deleted under an erasure that is not yet logged
 }
-_STAYS_BEHIND = "erasing"  # the one table that a rewrite does not carry over
+_STAYS_BEHIND = frozenset({"erasing"})  # a rewrite does not carry it over
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class StoreError(AnalyticsError):
-    """The visits cannot be used as asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,8 @@ class Cover:
     until_us: int
 
 
-class Visits:
-    """The open file.
+class Visits(DuckFile):
+    """The open visits.
 
     Args:
         path: `visits.duckdb`; made when missing.
@@ -99,114 +100,16 @@ class Visits:
     """
 
     def __init__(self, path: Path, *, threads: int = 2, memory_limit: str = "512MB") -> None:
-        self.path = path
-        self._spill = path.parent / "spill"
-        self._next = path.with_name(path.name + ".next")
-        self._lock = _lock(path.with_name(path.name + ".lock"))
-        try:
-            self._clean()
-            # an in-memory database that attaches the file: a second `connect` to a path could see the old inode
-            self._db = duckdb.connect(
-                config={
-                    "threads": threads,
-                    "memory_limit": memory_limit,
-                    "temp_directory": str(self._spill),
-                    "temp_file_encryption": True,
-                    "autoinstall_known_extensions": False,
-                    "autoload_known_extensions": False,
-                    "allow_community_extensions": False,
-                }
-            )
-            self._db.execute("SET TimeZone = 'UTC'")
-            if not path.exists():
-                self._make(self._next, "next")
-                self._detach("next", self._next)
-                self._swap()
-            self._attach()
-            self.check_schema()
-        except BaseException:
-            self._lock.close()
-            raise
-
-    def close(self) -> None:
-        """Close the file and let another keeper in."""
-        self._db.close()
-        shutil.rmtree(self._spill, ignore_errors=True)
-        self._lock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    # the file
-
-    def _clean(self) -> None:
-        """Remove what a killed keeper left beside the file."""
-        shutil.rmtree(self._spill, ignore_errors=True)
-        shutil.rmtree(self.path.with_name(self.path.name + ".tmp"), ignore_errors=True)
-        for orphan in self.path.parent.glob(self._next.name + "*"):
-            orphan.unlink()
-
-    def _attach(self) -> None:
-        try:
-            self._db.execute(f"ATTACH '{_quoted(self.path)}' AS visits (STORAGE_VERSION '{STORAGE_VERSION}')")
-        except duckdb.Error as error:
-            raise StoreError(f"{self.path} cannot be opened as a store of visits: {_line(error)}") from error
-
-    def _make(self, path: Path, alias: str) -> None:
-        self._db.execute(f"ATTACH '{_quoted(path)}' AS {alias} (STORAGE_VERSION '{STORAGE_VERSION}')")
-        with self._transaction():
-            for table, columns in DECLARED.items():
-                lines = (f"{_name(c)} {t}{_form(table, c)}" for c, t in columns.items())
-                self._db.execute(f"CREATE TABLE {alias}.{table} ({', '.join(lines)})")
-            self._db.execute(f"INSERT INTO {alias}.loaded VALUES (0)")
-
-    def _detach(self, alias: str, path: Path) -> None:
-        """Bring everything into the file itself and let go of it."""
-        self._db.execute(f"CHECKPOINT {alias}")
-        self._db.execute(f"DETACH {alias}")
-        wal = path.with_name(path.name + ".wal")
-        if wal.exists():
-            raise StoreError(f"{wal.name} did not empty; stop the keeper and start it again")
-
-    def _swap(self) -> None:
-        with self._next.open("rb+") as file:
-            os.fsync(file.fileno())
-        self._next.replace(self.path)
-        directory = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-
-    def check_schema(self) -> None:
-        """Compare what is in the file with what is declared.
-
-        Raises:
-            StoreError: a table, view, index or column is there that is not declared, or one is missing.
-        """
-        found: dict[str, dict[str, str]] = {}
-        sql = (
-            "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = 'visits'"
-            " AND NOT internal ORDER BY table_name, column_index"
+        super().__init__(
+            path,
+            DECLARED,
+            stays_behind=_STAYS_BEHIND,
+            uncompressed=frozenset({"visitor"}),
+            nullable=frozenset({"kind"}),  # unknown where store.toml no longer names the zone
+            first=("INSERT INTO {}.loaded VALUES (0)",),
+            threads=threads,
+            memory_limit=memory_limit,
         )
-        for table, column, kind in self._all(sql):
-            found.setdefault(table, {})[column] = kind
-        strange = [
-            f"{table}.{column}"
-            for table, columns in found.items()
-            for column, kind in columns.items()
-            if DECLARED.get(table, {}).get(column) != kind
-        ]
-        strange += [
-            name for (name,) in self._all("SELECT index_name FROM duckdb_indexes() WHERE database_name='visits'")
-        ]
-        if strange:
-            raise StoreError(f"{self.path.name} holds {strange[0]}, which no retention rule names; remove it")
-        if missing := [t for t, columns in DECLARED.items() if found.get(t) != columns]:
-            raise StoreError(f"{self.path.name} lacks columns of {missing[0]}: it is of another version of openaisle")
 
     # loading
 
@@ -352,62 +255,6 @@ class Visits:
         """Forget the count of an erasure, once it is logged."""
         self._db.execute("DELETE FROM visits.erasures WHERE request = ?", [request])
 
-    def rewrite(self, prove: Callable[[Path], None]) -> None:
-        """Move everything into a new file, prove it, and put it in the old one's place.
-
-        Args:
-            prove: is given the new file, closed, before it replaces the old one; what it raises leaves the old one.
-
-        Raises:
-            StoreError: the new file does not hold what the old one did; the old one stays.
-        """
-        self._db.execute("CHECKPOINT visits")
-        if self.path.with_name(self.path.name + ".wal").exists():
-            raise StoreError(f"{self.path.name}.wal did not empty; stop the keeper and start it again")
-        self._clean()
-        self._make(self._next, "next")
-        kept = [table for table in DECLARED if table != _STAYS_BEHIND]
-        with self._transaction():
-            self._db.execute("DELETE FROM next.loaded")
-            for table in kept:
-                self._db.execute(f"INSERT INTO next.{table} SELECT * FROM visits.{table}")
-        self._detach("next", self._next)
-        # read back from the disk: what cannot be decoded must be noticed while the old file is still there
-        self._db.execute(f"ATTACH '{_quoted(self._next)}' AS next (READ_ONLY)")
-        try:
-            broken = [t for t in kept if self._digest("visits", t) != self._digest("next", t)]
-        except duckdb.Error as error:
-            raise StoreError(f"the rewritten visits cannot be read back: {_line(error)}") from error
-        finally:
-            self._db.execute("DETACH next")
-        if broken:
-            raise StoreError(f"the rewritten visits differ in {broken[0]}; the old file stays, try again")
-        prove(self._next)
-        self._detach("visits", self.path)
-        self._swap()
-        self._attach()
-
-    def _digest(self, alias: str, table: str) -> tuple[Any, ...]:
-        return self._one(f"SELECT count(*), bit_xor(hash(t)) FROM {alias}.{table} t")
-
-    # words to DuckDB
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-
-    def _all(self, sql: str, *args: object) -> list[Any]:
-        return self._db.execute(sql, list(args)).fetchall()
-
-    def _one(self, sql: str, *args: object) -> tuple[Any, ...]:
-        return self._all(sql, *args)[0]  # type: ignore[no-any-return]
-
 
 # the one rule: a row is due when its term is over or no live grant covers it
 _DUE = (
@@ -419,31 +266,3 @@ _DUE = (
 def day_of(t_us: int, zone: Any) -> date:
     """Return the store-local day of an instant (UTC microseconds)."""
     return (_EPOCH + timedelta(microseconds=t_us)).astimezone(zone).date()
-
-
-def _lock(path: Path) -> IO[bytes]:
-    file = path.open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise StoreError(f"another keeper works in {path.parent}; one is enough") from error
-    return file
-
-
-def _form(table: str, column: str) -> str:
-    if table == "zones" and column == "kind":
-        return ""  # unknown where store.toml no longer names the zone
-    return " NOT NULL USING COMPRESSION uncompressed" if column == "visitor" else " NOT NULL"
-
-
-def _name(column: str) -> str:
-    return f'"{column}"'
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
-
-
-def _line(error: duckdb.Error) -> str:
-    return str(error).splitlines()[0]

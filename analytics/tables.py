@@ -1,0 +1,79 @@
+"""TOML that people write: read, checked, and refused in one line that names file, place and remedy.
+
+An unknown key is refused with the nearest valid name. What the keys are is said by the tables of `analytics.config`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from analytics.model import AnalyticsError
+
+
+class ConfigError(AnalyticsError):
+    """A file a person wrote that cannot be used, with where and what to do."""
+
+
+class Strict(BaseModel):
+    """A table of a configuration file: unknown keys are refused, values are not guessed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+Table = TypeVar("Table", bound=BaseModel)
+
+
+def read_toml(path: Path, shape: type[Table]) -> Table:
+    """Read and check a TOML file.
+
+    Raises:
+        ConfigError: the file is missing, is not TOML, or does not fit; one line that says where and what to do.
+    """
+    try:
+        with path.open("rb") as file:
+            return shape.model_validate(tomllib.load(file))
+    except FileNotFoundError as error:
+        raise ConfigError(f"no file {path}; check the path") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise ConfigError(f"{path} cannot be read as a file: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {explain(error, shape)}") from error
+
+
+def explain(error: ValidationError, shape: type[BaseModel]) -> str:
+    """Turn the first thing pydantic found into one line with a place and, for a wrong key, the nearest right one."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        wrong = str(first["loc"][-1])
+        known = _keys_at(shape, first["loc"][:-1])
+        if wrong == "password" and "password_env" in known:
+            return f"{place}: no password stands in this file; name its variable (password_env) or file (password_file)"
+        near = difflib.get_close_matches(wrong, known, n=1, cutoff=0.0)
+        return f"unknown key {place!r}; did you mean {near[0]!r}?" if near else f"unknown key {place!r}; remove it"
+    message = " ".join(first["msg"].removeprefix("Value error, ").split())
+    return f"{place}: {message}" if place else message
+
+
+def _keys_at(shape: Any, path: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that would have been valid in the table at this path."""
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = getattr(shape, "model_fields", {}).get(part)
+        if field is None:
+            return []
+        shape = field.annotation
+        while not (isinstance(shape, type) and issubclass(shape, BaseModel)):
+            inner = [a for a in getattr(shape, "__args__", ()) if a not in (type(None), ...)]
+            if not inner:
+                return []
+            shape = inner[-1]
+    return sorted(shape.model_fields)
