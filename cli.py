@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import os
-import random
 import signal
 import sys
 import threading
@@ -148,14 +147,14 @@ def _init(arguments: argparse.Namespace) -> int:
 
 
 def _watch(arguments: argparse.Namespace) -> int:
+    from analytics.report import read_plan
     from analytics.state import State
     from analytics.watch import watch
     from consent.keys import Role
-    from retention.release import Release
 
     state, stop = State.read(arguments.state, arguments.keys), threading.Event()
     _until_told(stop)
-    plan = Release(state.root, random.SystemRandom(), tz=state.store.store.timezone).plan
+    plan = read_plan(state.released)
     with state.open_ledger(Role.WATCH) as ledger:
         done = watch(state, ledger, arguments.model, start_us=arguments.start, stop=stop, plan=plan)
     print(json.dumps({camera: asdict(numbers) for camera, numbers in done.items()}))
@@ -378,6 +377,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     from analytics.canvas import Canvas
     from analytics.config import read_zones
     from analytics.detect import detector
+    from analytics.model import AnalyticsError
     from analytics.video import Source, probe
 
     zones = read_zones(arguments.zones)
@@ -389,6 +389,8 @@ def _measure(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         canvas = None
         if arguments.video_out is not None:
+            if arguments.video_out.resolve() == arguments.video.resolve():
+                raise AnalyticsError(f"--video-out {arguments.video_out} is the clip itself; name another file")
             canvas = stack.enter_context(Canvas(arguments.video_out, (info.width, info.height), zones.zones()))
         total = info.duration_s and round(info.duration_s, 1)
         bar = stack.enter_context(tqdm(total=total, unit="s", disable=None, leave=False))

@@ -6,6 +6,7 @@ temporal IoU of 0.5. A person's number means nothing across the two lists, so it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
@@ -26,6 +27,8 @@ class Stay:
     def __post_init__(self) -> None:
         if not self.leave_s >= self.enter_s:
             raise ValueError(f"a stay in {self.zone!r} ends before it starts: {self.enter_s} > {self.leave_s}")
+        if not 0 <= self.enter_s <= self.leave_s < math.inf:
+            raise ValueError(f"a stay in {self.zone!r} lies outside the clip: {self.enter_s} to {self.leave_s}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ def measure(
     engine = DwellEngine(zones.zones(), ground=zones.floor(), frame_size=(info.width, info.height))
     result = Measurement()
     started, last_us = time.process_time(), 0
-    for item in frames(source, stop=lambda: until_s is not None and last_us >= until_s * SECOND):
+    for item in frames(source):
         if isinstance(item, Blind):
             result.visits += engine.blind(item.start_us, item.end_us)
             result.blind_s += (item.end_us - item.start_us) / SECOND
@@ -157,6 +157,8 @@ def measure(
             audit.see(item.t_us, [(engine.person(s.track), s.box) for s in seen.sightings])
         if progress is not None:
             progress(last_us / SECOND)
+        if until_s is not None and last_us >= until_s * SECOND:
+            break
     result.visits += engine.flush()
     result.cpu_seconds = time.process_time() - started
     result.visits.sort(key=lambda visit: (visit.enter_us, visit.zone, visit.track))
@@ -240,7 +242,7 @@ def read_stays(path: Path) -> list[Stay]:
     """
     wanted = {"zone", "enter_s", "leave_s"}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before the first word
             rows = csv.DictReader(file)
             if rows.fieldnames is None or not wanted <= set(rows.fieldnames):
                 raise ConfigError(f"{path} needs the columns zone, person, enter_s, leave_s in its first row")

@@ -93,6 +93,12 @@ def test_a_stay_that_ends_before_it_starts_is_none(span: tuple[float, float]) ->
         stays(span)
 
 
+@pytest.mark.parametrize("span", [(-1.0, 4.0), (1.0, float("inf"))])
+def test_a_stay_outside_the_clip_is_none(span: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="a stay in 'shelf' lies outside the clip"):
+        stays(span)
+
+
 def test_the_figures_go_out_by_name() -> None:
     assert set(score([], []).as_dict()) == {
         *("true", "measured", "matched", "precision", "recall", "f1"),
