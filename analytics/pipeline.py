@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 from analytics.bins import Plan
 from analytics.cells import Tally
@@ -23,15 +25,28 @@ from analytics.gate import Answer, ConsentedRow, PadLinker, PadRequest, PadRules
 from analytics.model import SECOND, Blind, Frame, Visit
 from analytics.payload import CellPayload
 from analytics.row import VISIT, VisitRow
-from analytics.vision import Vision
 from analytics.zones import Zone, ZoneKind
 from consent.events import Level, Purpose
-from consent.ledger import Ledger
+from consent.ledger import Ledger, UnknownCodeError
 from consent.padwords import PadOutcome
 
+if TYPE_CHECKING:
+    from analytics.vision import Seen
+
+RESTART_S = 2.0  # whoever comes into sight this soon after a start may have been there, and may have objected
 STAFF_AFTER_S = 2 * 3600.0  # nobody shops for longer
 CHECK_S = 1.0  # how often terms and bins that may be over are looked at
 CELLS = "cells"  # kind of inbox row
+
+
+class Eyes(Protocol):
+    """What finds and follows people; `analytics.vision.Vision`, or the simulated shop."""
+
+    def see(self, frame: Frame) -> Seen:
+        """Return the people of one frame."""
+
+    def reset(self) -> None:
+        """Forget every track: nothing was seen for a while."""
 
 
 @dataclass(slots=True)
@@ -103,7 +118,7 @@ class CameraWatch:
         self,
         store: StoreFile,
         camera: CameraTable,
-        vision: Vision,
+        vision: Eyes,
         size: tuple[int, int],
         ledger: Ledger,
         *,
@@ -112,7 +127,7 @@ class CameraWatch:
         restart: bool = True,
     ) -> None:
         zones, ground = camera.zones(), camera.floor()
-        rules = PadRules(ring_m=store.pad.ring_m, restart_s=1.0 if restart else 0.0)
+        rules = PadRules(ring_m=store.pad.ring_m, restart_s=RESTART_S if restart else 0.0)
         self._store, self._camera, self._vision, self._ledger, self._level = store, camera, vision, ledger, level
         self._engine = DwellEngine(zones, ground=ground, frame_size=size)
         self._pads = {
@@ -149,7 +164,7 @@ class CameraWatch:
                 stitches=self._engine.stitches,
             )
             for answer in answers:
-                self._carry_out(t_us, answer, people)
+                self._carry_out(t_us, answer)
         self._close(t_us, visits)
         if self._last_us is not None:
             self._tally.add_observed(self._last_us, t_us)
@@ -194,25 +209,35 @@ class CameraWatch:
 
     def _wishes(self, pad: str, t_us: int) -> Iterable[PadRequest]:
         for wish in self._ledger.pending_pad_requests(pad):
+            if wish.tap_us > t_us:  # pictures reach us later than taps do, and those of a file may lie before them
+                self._version = None  # ask again with the next one
+                continue
             purposes: frozenset[Purpose] = frozenset()
             if wish.subject is not None:
-                purposes = self._ledger.permits(wish.subject, t_us, level=self._level())
+                # the grant was written before the wish, and perhaps after the tap
+                purposes = self._ledger.permits(wish.subject, max(t_us, wish.opened_us), level=self._level())
                 if not purposes:
                     self._ledger.answer_pad_request(wish.id, PadOutcome.NO_GRANT, now_us=t_us)
                     continue
             subject = None if wish.subject is None else wish.subject.hex()
             yield PadRequest(wish.id, wish.kind, subject, purposes, wish.screen_us, wish.tap_us)
 
-    def _carry_out(self, t_us: int, answer: Answer, people: Mapping[int, int]) -> None:
-        """Do what an answer of the linker means outside it, then let the kiosk know."""
+    def _carry_out(self, t_us: int, answer: Answer) -> None:
+        """Do what an answer of the linker means outside it, then let the kiosk know.
+
+        Who asks to be let go takes their consent back. An objection says nothing about a consent: it may take in a
+        linked shopper who only stood near, so their link ends and their grant does not.
+        """
         if answer.outcome is PadOutcome.LINKED:
             self.watched.links += 1
-        if answer.outcome in (PadOutcome.UNLINKED, PadOutcome.SUPPRESSED):
+        elif answer.outcome is PadOutcome.UNLINKED:
             for subject in answer.subjects:
-                self._ledger.withdraw_subject(bytes.fromhex(subject), now_us=t_us)
-        if answer.outcome is PadOutcome.SUPPRESSED:
+                with suppress(UnknownCodeError):  # they withdrew otherwise a moment ago, and are erased
+                    self._ledger.withdraw_subject(bytes.fromhex(subject), now_us=t_us)
+        elif answer.outcome is PadOutcome.SUPPRESSED:
             for track in answer.tracks:
-                self._tally.forget(people.get(track, track))
+                with suppress(KeyError):  # stitched: the track that stands for them now is among the answer's
+                    self._tally.forget(self._engine.person(track))
         self._ledger.answer_pad_request(answer.id, answer.outcome, now_us=t_us)
 
     # --- closed visits ----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,27 +25,31 @@ from analytics.vision import MotionGate, Vision
 from consent.events import Level
 from consent.ledger import Ledger
 
-LEVEL_S = 1.0  # how soon a lowered level is noticed
+LEVEL_S = 1.0  # how soon a level that was lowered in store.toml is noticed
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class LevelNow:
-    """The privacy level in force, read again every second; `counts` while `store.toml` does not fit."""
+    """The privacy level in force; `counts` while `store.toml` does not fit.
+
+    Read again at every change of the ledger, so that what was lowered there is lowered at once, and every second.
+    """
 
     state: State
     ledger: Ledger
     _level: Level = Level.COUNTS
     _read_s: float = field(default=float("-inf"))
+    _version: int | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self) -> Level:
         """Return the level."""
         with self._lock:
-            now_s = time.monotonic()
-            if now_s - self._read_s >= LEVEL_S:
-                self._read_s = now_s
+            now_s, version = time.monotonic(), self.ledger.data_version()
+            if version != self._version or now_s - self._read_s >= LEVEL_S:
+                self._read_s, self._version = now_s, version
                 try:
                     self.state = self.state.reread()
                     self._level = self.state.level(self.ledger)
@@ -115,7 +119,7 @@ def watch(
     with ThreadPoolExecutor(max_workers=len(state.store.camera), thread_name_prefix="camera") as pool:
         futures = {camera.name: pool.submit(run, camera) for camera in state.store.camera}
         try:
-            return {name: future.result() for name, future in futures.items()}
-        except BaseException:
+            wait(futures.values(), return_when=FIRST_EXCEPTION)  # whichever camera it is that fails
+        finally:
             stop.set()  # the other cameras end too; the pool waits for them
-            raise
+        return {name: future.result() for name, future in futures.items()}
