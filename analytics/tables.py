@@ -48,8 +48,11 @@ def read_toml(path: Path, shape: type[Table]) -> Table:
 
 
 def explain(error: ValidationError, shape: type[BaseModel]) -> str:
-    """Turn the first thing pydantic found into one line with a place and, for a wrong key, the nearest right one."""
-    first = error.errors()[0]
+    """Turn what pydantic found into one line with a place and, for a wrong key, the nearest right one.
+
+    A wrong key comes first: the right one that is missing is often only misspelt.
+    """
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         wrong = str(first["loc"][-1])

@@ -1,0 +1,331 @@
+"""What people write: read as meant, or refused in one line that says where and what to do."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from analytics.config import ConfigError, StoreFile, read_store, read_zones
+from analytics.start import init, template
+from analytics.state import State, keys_beside
+from analytics.zones import ZoneKind
+from consent.events import DEFAULT_TERM, EventKind, Level, Purpose
+from consent.keys import Role
+
+NOON = 1_790_000_000_000_000
+SECOND = 1_000_000
+
+SHOP = """
+[store]
+name = "Main Street"
+id = "main-street"
+timezone = "Europe/Berlin"
+"""
+ZONE = """
+[[camera.zone]]
+name = "coffee"
+kind = "product"
+polygon = [[0, 0], [100, 0], [100, 100], [0, 100]]
+"""
+CAMERA = '[[camera]]\nname = "entrance"\nsource = "rtsp://viewer@192.0.2.10/stream"\n'
+ZONES = ZONE.replace("camera.zone", "zone")
+
+
+def store(tmp_path: Path, text: str) -> StoreFile:
+    path = tmp_path / "store.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_store(path)
+
+
+def refusal(tmp_path: Path, text: str) -> str:
+    """Return the line with which a store.toml is refused, without the file's name."""
+    with pytest.raises(ConfigError) as refused:
+        store(tmp_path, text)
+    line = str(refused.value)
+    assert "\n" not in line
+    assert line.startswith(str(tmp_path / "store.toml"))
+    return line
+
+
+# --- store.toml -------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_left_out_is_as_private_as_works(tmp_path: Path) -> None:
+    shop = store(tmp_path, SHOP)
+    assert shop.store.level is Level.COUNTS
+    assert shop.camera == ()
+    assert shop.terms.days() == DEFAULT_TERM
+    assert shop.kiosk.allowed_hosts == ("localhost", "127.0.0.1")
+    assert shop.is_open(NOON)
+
+
+def test_a_camera_has_zones_masks_and_ground_as_a_zone_file_has(tmp_path: Path) -> None:
+    ground = (
+        "[camera.ground]\nimage = [[0, 0], [10, 0], [10, 10], [0, 10]]\nmetres = [[0, 0], [1, 0], [1, 1], [0, 1]]\n"
+    )
+    text = SHOP + CAMERA + "fps = 12.5\nmasks = [[[0, 0], [5, 0], [5, 5]]]\n" + ground + ZONE
+    (camera,) = store(tmp_path, text).camera
+    assert (camera.name, camera.fps, camera.masks) == ("entrance", 12.5, (((0, 0), (5, 0), (5, 5)),))
+    assert camera.floor().locate(5, 5) == pytest.approx((0.5, 0.5))
+    assert [(zone.name, zone.kind) for zone in camera.zones()] == [("coffee", ZoneKind.PRODUCT)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (SHOP.replace("timezone", "timezon"), "unknown key 'store.timezon'; did you mean 'timezone'?"),
+        (SHOP + "[kiosc]\n", "unknown key 'kiosc'; did you mean 'kiosk'?"),
+        (SHOP + "[terms]\ndwel = 3\n", "unknown key 'terms.dwel'; did you mean 'dwell'?"),
+        (SHOP + CAMERA + "mask = []\n" + ZONE, "unknown key 'camera.0.mask'; did you mean 'masks'?"),
+        (SHOP + CAMERA + ZONE + "poligon = []\n", "unknown key 'camera.0.zone.0.poligon'; did you mean 'polygon'?"),
+        (SHOP + CAMERA + 'password = "abc"\n' + ZONE, "password_env"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_valid_name(tmp_path: Path, text: str, expected: str) -> None:
+    assert expected in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "store: Field required"),
+        (SHOP.replace("Europe/Berlin", "Mars/Olympus"), "no time zone"),
+        (SHOP.replace("Europe/Berlin", "../../etc/passwd"), "no time zone"),
+        (SHOP.replace('"main-street"', '"Main Street"'), "store.id"),
+        (SHOP + 'level = "all"\n', "store.level"),
+        (SHOP + "[terms]\ndwell = 0\n", "terms.dwell"),
+        (SHOP + "[terms]\ndwell = 367\n", "terms.dwell"),
+        (SHOP + "[terms]\ndwell = 1.5\n", "terms.dwell"),
+        (SHOP + '[hours]\nmon = ["20:00", "09:00"]\n', "mon closes at 09:00"),
+        (SHOP + '[hours]\nmon = ["9", "20:00"]\n', "'9' is no time of day"),
+        (SHOP + '[hours]\nmon = ["09:00"]\n', "hours.mon"),
+        (SHOP + "[kiosk]\nport = 0\n", "kiosk.port"),
+        (SHOP + '[kiosk]\nallowed_hosts = ["*"]\n', "no wildcard"),
+        (SHOP + '[kiosk]\nallowed_hosts = ["http://shop"]\n', "no host name"),
+        (SHOP + "[pad]\nring_m = 0\n", "pad.ring_m"),
+        (SHOP + '[controller]\njurisdiction = "Germany"\n', "controller.jurisdiction"),
+        (SHOP + CAMERA, "camera.0.zone"),
+        (SHOP + CAMERA + ZONE + CAMERA + ZONE, "two cameras are called 'entrance'"),
+        (SHOP + CAMERA + ZONE + ZONE, "two zones are called 'coffee'"),
+        (
+            SHOP + CAMERA + ZONE.replace("[100, 0], [100, 100], [0, 100]", "[100, 100], [100, 0], [0, 60]"),
+            "edges that cross",
+        ),
+        (SHOP + CAMERA + "fps = 0\n" + ZONE, "camera.0.fps"),
+        (SHOP + CAMERA + 'password_env = "A"\npassword_file = "b"\n' + ZONE, "keep one of them"),
+        (SHOP + CAMERA.replace("viewer@", "") + 'password_env = "A"\n' + ZONE, "no user"),
+        (SHOP + CAMERA + 'password_env = "A B"\n' + ZONE, "camera.0.password_env"),
+        ("[store\n", "is not TOML"),
+        ("a = " + "[" * 50_000, "is not TOML"),
+        (SHOP.replace("Main Street", "Main\\nStreet"), "store.name"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_one_line(tmp_path: Path, text: str, expected: str) -> None:
+    assert expected in refusal(tmp_path, text)
+
+
+def test_two_pads_in_one_store_have_two_names(tmp_path: Path) -> None:
+    pad = ZONE.replace('"coffee"', '"pad"').replace('"product"', '"pad"')
+    text = SHOP + CAMERA + pad + CAMERA.replace('"entrance"', '"back"')
+    assert "two pads are called 'pad'" in refusal(tmp_path, text + pad)
+    shop = store(tmp_path, text + pad.replace('name = "pad"', 'name = "back pad"'))
+    assert shop.camera_of_pad("back pad").name == "back"
+    assert shop.kinds() == {}
+    with pytest.raises(ConfigError, match=r"store\.toml has pad, back pad"):
+        shop.camera_of_pad("side pad")
+
+
+def test_opening_hours_follow_the_stores_clock_through_the_change_of_summer_time(tmp_path: Path) -> None:
+    shop = store(tmp_path, SHOP + '[hours]\nsat = ["09:00", "20:00"]\nsun = ["00:00", "24:00"]\n')
+
+    def utc(*when: int) -> int:
+        return int(datetime(*when, tzinfo=UTC).timestamp()) * SECOND  # type: ignore[misc, arg-type]
+
+    assert shop.opening(utc(2026, 10, 24, 12)) == (utc(2026, 10, 24, 7), utc(2026, 10, 24, 18))
+    assert shop.opening(utc(2026, 10, 25, 12)) == (utc(2026, 10, 24, 22), utc(2026, 10, 25, 23))  # 25 hours
+    assert shop.opening(utc(2026, 10, 26, 12)) is None
+    assert shop.is_open(utc(2026, 10, 24, 7))
+    assert not shop.is_open(utc(2026, 10, 24, 18))
+    assert not shop.is_open(utc(2026, 10, 26, 12))
+
+
+# --- passwords --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", ["rtsp://viewer:hunter2@192.0.2.10/stream", "rtsp://:hunter2@192.0.2.10/"])
+def test_a_password_in_the_address_is_refused_and_not_repeated(tmp_path: Path, source: str) -> None:
+    line = refusal(tmp_path, SHOP + f'[[camera]]\nname = "entrance"\nsource = "{source}"\n' + ZONE)
+    assert "password_env" in line
+    assert "password_file" in line
+    assert "hunter2" not in line
+
+
+def test_a_password_comes_from_the_environment_or_from_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
+    by_env = store(tmp_path, SHOP + CAMERA + 'password_env = "CAMERA_1"\n' + ZONE).camera[0]
+    assert by_env.address(tmp_path, {"CAMERA_1": "p@ss:w/rd"}) == "rtsp://viewer:p%40ss%3Aw%2Frd@192.0.2.10/stream"
+    with pytest.raises(ConfigError, match="CAMERA_1 is empty"):
+        by_env.address(tmp_path, {})
+
+    by_file = store(tmp_path, SHOP + CAMERA + 'password_file = "secret"\n' + ZONE).camera[0]
+    with pytest.raises(ConfigError, match="cannot be read"):
+        by_file.address(tmp_path)
+    (tmp_path / "secret").write_text("hunter2\n")
+    (tmp_path / "secret").chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        by_file.address(tmp_path)
+    (tmp_path / "secret").chmod(0o600)
+    assert by_file.address(tmp_path) == "rtsp://viewer:hunter2@192.0.2.10/stream"
+    assert "hunter2" not in repr(by_file)
+
+
+@pytest.mark.parametrize(
+    ("source", "address"),
+    [("clips/a.mp4", "{}/clips/a.mp4"), ("/dev/video0", "/dev/video0"), ("usb:0", "usb:0"), ("rtsp://h/", "rtsp://h/")],
+)
+def test_an_address_without_a_password_is_as_it_stands_and_a_path_goes_from_the_state_directory(
+    tmp_path: Path, source: str, address: str
+) -> None:
+    camera = store(tmp_path, SHOP + f'[[camera]]\nname = "entrance"\nsource = "{source}"\n' + ZONE).camera[0]
+    assert camera.address(tmp_path, {}) == address.format(tmp_path)
+
+
+# --- zone files -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, "check the path"),
+        ("", "zone: Field required"),
+        ("zone = []\n", "zone"),
+        (ZONES.replace("kind", "kin"), "did you mean 'kind'?"),
+        (ZONES.replace("product", "shelf"), "zone.0.kind"),
+        (ZONES + ZONES, "two zones are called 'coffee'"),
+        (ZONES.replace("[100, 0], [100, 100], [0, 100]", "[1, 0]"), "zone.0.polygon"),
+        (ZONES.replace("[100, 0], [100, 100], [0, 100]", "[1, 0], [2, 0]"), "no area"),
+        (ZONES.replace("[0, 0]", "[nan, 0]"), "not a number"),
+        (ZONES + "masks = 3", "masks"),
+        (
+            ZONES + "[ground]\nimage = [[0,0],[1,0],[2,0],[3,0]]\nmetres = [[0,0],[1,0],[2,0],[3,0]]\n",
+            "lie on a line",
+        ),
+    ],
+)
+def test_a_zone_file_that_makes_no_zones_is_refused_in_one_line(
+    tmp_path: Path, text: str | None, expected: str
+) -> None:
+    path = tmp_path / "zones.toml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        read_zones(path)
+    assert expected in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_directory_or_bytes_that_are_no_text_are_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read as a file"):
+        read_zones(tmp_path)
+    (tmp_path / "zones.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="is not TOML"):
+        read_zones(tmp_path / "zones.toml")
+
+
+# --- init -------------------------------------------------------------------------------------------------------------
+
+
+def test_init_makes_a_shop_that_counts_and_records_nobody(tmp_path: Path) -> None:
+    state = init(tmp_path / "shop", now_us=NOON)
+    assert state == State.read(tmp_path / "shop")
+    assert state.store.store.level is Level.COUNTS
+    assert state.keys == keys_beside(tmp_path / "shop") == tmp_path / "shop-keys"
+    assert [zone.kind for zone in state.store.camera[0].zones()] == [ZoneKind.PRODUCT]
+    assert state.store.camera[0].zones()[0].contains(3840, 2160)
+    assert sorted(path.name for path in state.root.iterdir()) == ["ledger.sqlite", "store.toml"]
+    with state.open_ledger(Role.KEEPER) as ledger:
+        assert state.level(ledger) is Level.COUNTS
+        noted = ledger.last_event(EventKind.CONFIG_CHANGED)
+        assert noted is not None
+        assert noted[1].digest == state.sha256
+        newest = ledger.newest_checkpoint()
+        assert newest is not None
+        assert newest[1].size == ledger.size == 1
+        assert ledger.note_config(state.sha256, now_us=NOON + 1) is None
+
+
+def test_only_the_camera_line_need_be_written_to_start(tmp_path: Path) -> None:
+    text = template(tmp_path / "shop", tmp_path / "keys", timezone="Europe/Berlin")
+    changed = text.replace('source = "rtsp://192.0.2.10/stream"', f'source = "{tmp_path}/clip.mp4"')
+    assert changed != text
+    shop = store(tmp_path, changed)
+    assert shop.camera[0].address(tmp_path, {}) == f"{tmp_path}/clip.mp4"
+
+
+def test_every_commented_line_of_the_first_file_is_valid_once_it_is_uncommented(tmp_path: Path) -> None:
+    text = template(tmp_path / "shop", tmp_path / "keys")
+    lines = []
+    for line in text.splitlines():
+        bare = line.removeprefix("# ")
+        is_setting = bare.startswith("[") or " = " in bare.split("#")[0]
+        wanted = line.startswith("# ") and is_setting and not bare[0].isupper() and "password_file" not in bare
+        lines.append(bare if wanted else line)
+    everything = "\n".join(lines).replace("rtsp://192", "rtsp://viewer@192")
+    assert set(tomllib.loads(everything)) == set(StoreFile.model_fields)
+    shop = store(tmp_path, everything)
+    assert shop.camera[0].floor().calibrated
+    address = shop.camera_of_pad("pad").address(tmp_path, {"ENTRANCE_CAMERA_PASSWORD": "hunter2"})
+    assert address == "rtsp://viewer:hunter2@192.0.2.10/stream"
+    assert shop.terms.days() == DEFAULT_TERM
+
+
+@pytest.mark.parametrize("name", ['Café "Nord" \\ 12', "店", "x" * 200, "-"])
+def test_a_shop_may_have_any_name(tmp_path: Path, name: str) -> None:
+    shop = store(tmp_path, template(tmp_path / "shop", tmp_path / "keys", name=name))
+    assert shop.store.name == name
+
+
+def test_init_overwrites_nothing(tmp_path: Path) -> None:
+    state = init(tmp_path / "shop", now_us=NOON)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for root, keys in (
+        (tmp_path / "shop", tmp_path / "new-keys"),
+        (tmp_path / "new", state.keys),
+        (tmp_path / "shop" / "store.toml", tmp_path / "new-keys"),
+    ):
+        with pytest.raises(ConfigError, match="nothing is overwritten"):
+            init(root, keys, now_us=NOON)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "new-keys").exists()
+
+
+def test_init_takes_an_empty_directory_and_keys_where_they_are_wanted(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    state = init(tmp_path / "shop", tmp_path / "vault" / "keys", now_us=NOON, name="Main Street", timezone="Asia/Tokyo")
+    assert state.keys == tmp_path / "vault" / "keys"
+    assert (state.store.store.id, state.store.store.timezone) == ("main-street", "Asia/Tokyo")
+    assert state.keys.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_directory_without_a_shop_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="openaisle init"):
+        State.read(tmp_path)
+
+
+def test_the_level_in_force_is_what_was_asked_for_and_approved(tmp_path: Path) -> None:
+    state = init(tmp_path / "shop", now_us=NOON)
+    toml = tmp_path / "shop" / "store.toml"
+    toml.write_text(toml.read_text().replace('level = "counts"', 'level = "repeat"'))
+    assert state.reread() is not state
+    state = state.reread()
+    assert state.reread() is state
+    with state.open_ledger(Role.ADMIN) as ledger:
+        assert state.level(ledger) is Level.COUNTS
+        ledger.set_level(Level.EMOTION, now_us=NOON, approvals=(b"a" * 32, b"b" * 32), dpia_sha256=b"d" * 32)
+        assert state.level(ledger) is Level.REPEAT
+        ledger.set_level(Level.DWELL, now_us=NOON)
+        assert state.level(ledger) is Level.DWELL
+    assert state.store.terms.days()[Purpose.DWELL] == 30

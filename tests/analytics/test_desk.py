@@ -1,0 +1,96 @@
+"""The counter: a yes with the shop's own terms, its end, and a log that anybody can check."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from analytics import desk
+from analytics.config import ConfigError
+from analytics.start import init
+from analytics.state import State
+from consent.events import DAY_US, ConsentError, Level, Purpose
+from consent.keys import Role
+from consent.ledger import Ledger, PadKind
+
+NOON = 1_790_000_000_000_000
+SECOND = 1_000_000
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    init(tmp_path / "shop", now_us=NOON)
+    toml = tmp_path / "shop" / "store.toml"
+    pad = '[[camera.zone]]\nname = "pad"\nkind = "pad"\npolygon = [[0, 0], [9, 0], [9, 9]]\n'
+    toml.write_text(toml.read_text().replace('level = "counts"', 'level = "dwell"') + pad + "[terms]\ndwell = 20\n")
+    (tmp_path / "notice.txt").write_text("We measure how long you stay.")
+    return State.read(tmp_path / "shop")
+
+
+@pytest.fixture
+def ledger(state: State) -> Iterator[Ledger]:
+    with state.open_ledger(Role.ADMIN) as opened:
+        opened.set_level(Level.DWELL, now_us=NOON, approvals=(b"a" * 32, b"b" * 32), dpia_sha256=b"d" * 32)
+        yield opened
+
+
+def say_yes(state: State, ledger: Ledger, tmp_path: Path, pad: str | None = None) -> desk.Said:
+    notice = tmp_path / "notice.txt"
+    return desk.grant(state, ledger, [Purpose.DWELL], notice=notice, language="en", version="1", now_us=NOON, pad=pad)
+
+
+def test_a_yes_has_the_terms_of_the_shop_and_asks_the_pad_only_where_one_is_named(
+    state: State, ledger: Ledger, tmp_path: Path
+) -> None:
+    said = say_yes(state, ledger, tmp_path)
+    assert said.grant.until == {Purpose.DWELL: NOON + 20 * DAY_US}
+    assert said.pad_request is None
+    assert ledger.pending_pad_requests() == []
+    on_pad = say_yes(state, ledger, tmp_path, pad="pad")
+    (asked,) = ledger.pending_pad_requests("pad")
+    assert (asked.id, asked.kind, asked.subject) == (on_pad.pad_request, PadKind.GRANT, on_pad.grant.subject)
+
+
+def test_a_yes_that_cannot_be_is_refused_and_nothing_is_written(state: State, ledger: Ledger, tmp_path: Path) -> None:
+    size = ledger.size
+    with pytest.raises(ConfigError, match="no pad is called"):
+        say_yes(state, ledger, tmp_path, pad="door")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        say_yes(state, ledger, tmp_path / "elsewhere")
+    ledger.set_level(Level.COUNTS, now_us=NOON)
+    with pytest.raises(ConsentError, match="level"):
+        say_yes(state, ledger, tmp_path)
+    assert (ledger.size, ledger.subjects()) == (size + 1, [])
+
+
+def test_what_stands_under_a_code_is_shown_without_the_code(state: State, ledger: Ledger, tmp_path: Path) -> None:
+    secret = say_yes(state, ledger, tmp_path).grant.secret
+    shown = desk.show(ledger, secret)
+    assert secret not in json.dumps(shown)
+    assert desk.withdraw(ledger, secret, now_us=NOON + SECOND).purposes == {Purpose.DWELL}
+    (purpose,) = desk.show(ledger, secret)["purposes"]  # type: ignore[misc, attr-defined]
+    assert (purpose["purpose"], purpose["state"]) == ("dwell", "ConsentWithdrawn")
+    assert (purpose["given"], purpose["ended"]) == ("2026-09-21T14:13:20Z", "2026-09-21T14:13:21Z")
+    with pytest.raises(ConsentError):
+        desk.show(ledger, "0000-0000-0000-0000-0000")
+
+
+def test_the_log_is_handed_out_and_checked_with_one_line(state: State, ledger: Ledger, tmp_path: Path) -> None:
+    say_yes(state, ledger, tmp_path)
+    ledger.sign_checkpoint()
+    newest = ledger.newest_checkpoint()
+    assert newest is not None
+    (tmp_path / "receipt").write_text(newest[0])
+    assert desk.export(ledger, tmp_path / "out").size == ledger.size
+    lines = desk.log_keys(ledger)
+    verified = desk.verify(tmp_path / "out", lines, known=[tmp_path / "receipt"])
+    assert (verified.checkpoint.size, verified.known) == (ledger.size, 1)
+    leaves = tmp_path / "out" / "leaves.jsonl"
+    leaves.write_bytes(leaves.read_bytes().replace(b"granted", b"refused"))
+    with pytest.raises(ConsentError):
+        desk.verify(tmp_path / "out", lines)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        desk.verify(tmp_path / "out", lines, known=[tmp_path / "nothing"])
