@@ -99,7 +99,7 @@ def withdraw(ledger: Ledger, code: str, *, now_us: int, purposes: Collection[Pur
     return ledger.withdraw(code, now_us=now_us, purposes=purposes, channel=Channel.CLI)
 
 
-def show(ledger: Ledger, code: str) -> dict[str, object]:
+def show(ledger: Ledger, code: str) -> dict[str, list[dict[str, str | int | None]]]:
     """Return how every purpose of a code stands, for people and for `--json`.
 
     Raises:

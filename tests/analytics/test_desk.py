@@ -71,7 +71,7 @@ def test_what_stands_under_a_code_is_shown_without_the_code(state: State, ledger
     shown = desk.show(ledger, secret)
     assert secret not in json.dumps(shown)
     assert desk.withdraw(ledger, secret, now_us=NOON + SECOND).purposes == {Purpose.DWELL}
-    (purpose,) = desk.show(ledger, secret)["purposes"]  # type: ignore[misc, attr-defined]
+    (purpose,) = desk.show(ledger, secret)["purposes"]
     assert (purpose["purpose"], purpose["state"]) == ("dwell", "ConsentWithdrawn")
     assert (purpose["given"], purpose["ended"]) == ("2026-09-21T14:13:20Z", "2026-09-21T14:13:21Z")
     with pytest.raises(ConsentError):
