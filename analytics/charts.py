@@ -196,7 +196,7 @@ def dwell(figure: Dwell) -> alt.LayerChart:
     ]
     lines = alt.Chart(pd.DataFrame(marks, columns=["at", "label"])).encode(x=alt.X("at:Q"))
     rules = lines.mark_rule(color=_INK, strokeDash=[4, 3], strokeWidth=1.5)
-    words = lines.mark_text(align="left", dx=5, dy=8, baseline="top", color=_INK, fontSize=12).encode(
+    words = lines.mark_text(align="left", dx=-2, dy=-4, baseline="bottom", color=_INK, fontSize=12).encode(
         y=alt.value(0), text="label:N"
     )
     return _plain([bars, rules, words], 300)

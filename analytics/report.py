@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from analytics.bins import WEEK, Choice, Plan, bin_of, local
+from analytics.bins import DAY, WEEK, Choice, Plan, bin_of, local
 from analytics.figures import TIERS, Audience, Figure
 from analytics.lifetable import LifeTable, Quantile
 from analytics.model import SECOND
@@ -254,9 +254,11 @@ class Report:
         now = max((row[7] for row in rows), default=0)
         rates = {tuple(row[:4]): (row[4], row[5]) for row in self._rows(sql, now - 4 * WEEK)}
         for audience, figure, camera, zone, k, since, bin_us, _ in rows:
-            if since is not None and now - since <= 2 * bin_us:
-                continue  # the newest bin is not over, or its neighbour is waited for
             people, stretch = rates.get((audience, figure, camera, zone), (0, 0))
+            if people and audience == Audience.EVERYBODY:
+                continue  # each day brings a cell, or says that it was suppressed
+            if since is not None and now - since <= max(2 * bin_us, DAY) and people:
+                continue  # the shop was closed, or its newest bins are not over
             expected = None
             if people and since is not None:
                 expected = max(since + int(k * stretch / people), now)

@@ -76,7 +76,7 @@ def payloads(
     tally.add_blind(*gap)
     tally.add_observed(gap[1], end)
     out = []
-    for one in visits:
+    for one in (v for v in visits if not gap[0] <= v.leave_us < gap[1]):
         out += tally.close(one.leave_us)
         tally.add_visit(one)
     return out + tally.finish(end)

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analytics import figures, payload
-from analytics.bins import DAY, HOUR, WEEK, bin_of
+from analytics.bins import DAY, HOUR, bin_of
 from analytics.figures import Audience, Figure, least, slot
 from analytics.payload import CellPayload
 from analytics.zones import ZoneKind
@@ -349,27 +349,27 @@ def test_what_is_waited_for_does_not_depend_on_who_was_there(tmp_path: Path) -> 
 
 # --- everything at once -----------------------------------------------------------------------------------------------
 
-STAYS = st.lists(
-    st.tuples(st.integers(0, 60), st.integers(0, 200), st.floats(1, 600)),  # visitor of the day, half-hour, seconds
-    max_size=250,
-)
 
-
-@settings(max_examples=40, deadline=None)
-@given(stays=STAYS, runs=st.lists(st.integers(0, 230), min_size=1, max_size=5), erased=st.sets(st.integers(0, 60)))
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32), size=st.integers(0, 400), hours=st.sampled_from([6, 30, 200]))
+@example(seed=1, size=400, hours=6)
+@example(seed=1, size=400, hours=200)
 def test_whatever_comes_no_cell_has_fewer_than_k_and_no_visit_is_in_two(
-    tmp_path_factory: pytest.TempPathFactory, stays: list[tuple[int, int, float]], runs: list[int], erased: set[int]
+    tmp_path_factory: pytest.TempPathFactory, seed: int, size: int, hours: int
 ) -> None:
+    rng = random.Random(seed)
+    stays = [(rng.randrange(60), rng.uniform(0, hours), rng.uniform(1, 600)) for _ in range(size)]
+    runs = [*(rng.uniform(0, hours) for _ in range(rng.randint(0, 4))), hours + 30]
+    erased = {rng.randrange(60) for _ in range(rng.randrange(20))}
     path = tmp_path_factory.mktemp("state")
     rows = Rows()
-    for i, (who, half_hour, seconds) in enumerate(stays):
-        enter = instant(DAY_ONE, half_hour / 2)
+    for i, (who, hour, seconds) in enumerate(stays):
+        enter = instant(DAY_ONE, hour)
         day = enter // DAY
         rows.add(1000 * day + who, visit(i, "coffee", enter, seconds))
     everyone = list(rows.rows)
-    states: list[tuple[int, list[int]]] = []
-    for n, half_hour in enumerate(sorted(runs)):
-        now = instant(DAY_ONE, half_hour / 2)
+    for n, hour in enumerate(sorted(runs)):
+        now = instant(DAY_ONE, hour)
         here = [r for r in everyone if r.row.leave_us <= now and (n == 0 or r.visitor % 1000 not in erased)]
         rows.rows = here
         before = {r["id"]: r for r in Released(path / "released").cells()} if n else {}
@@ -388,9 +388,9 @@ def test_whatever_comes_no_cell_has_fewer_than_k_and_no_visit_is_in_two(
                 assert len({r.visitor for r in inside}) >= (20 if figure is Figure.DWELL else 10)
                 assert abs(cell["n"] - len(inside)) < 5
                 assert cell["end_us"] <= now
-                states.append((cell["start_us"], [id(r) for r in inside]))
     for figure in (Figure.VISITS, Figure.DWELL):
         ends = [(c["start_us"], c["end_us"]) for c in cells(path, Audience.CONSENTING, figure)]
         assert all(a[1] <= b[0] for a, b in pairwise(ends))
         assert all(bin_of(a, HOUR, TZ)[0] == a and bin_of(b, HOUR, TZ)[0] == b for a, b in ends)
-        assert all(b - a <= 2 * WEEK for a, b in ends)
+        if size == 400:
+            assert ends  # this test must not pass because nothing is ever released

@@ -1,0 +1,189 @@
+"""The pages' answers come from released cells, and from nothing else on the disk."""
+
+from __future__ import annotations
+
+import random
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+from lifelines import KaplanMeierFitter
+
+from analytics.bins import DAY, HOUR, Plan
+from analytics.figures import Audience, Figure
+from analytics.model import SECOND
+from analytics.report import Report, read_plan
+from retention.figures import Released
+from retention.release import Release
+from tests.retention.busy_shop import CAMERA, KINDS, TZ, Rows, day_of_visits, fill, instant, payloads, visit
+
+LAST = date(2026, 11, 19)
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("shop's state")  # a quote in the path must not matter
+    fill(path, LAST, 9)
+    return path
+
+
+@pytest.fixture
+def report(state: Path) -> Report:
+    return Report(state / "released")
+
+
+def test_a_total_is_the_sum_of_the_cells_it_names(state: Path, report: Report) -> None:
+    rows = [r for r in Released(state / "released").cells() if r["metric"] == "everybody.footfall"]
+    by_day = report.footfall_by_day(date(2026, 11, 11), LAST)
+    assert [day.isoformat() for day, _ in by_day] == [f"2026-11-{d}" for d in (11, 12, 13, 14, 16, 17, 18, 19)]
+    assert sum(total.n for _, total in by_day) == sum(r["n"] for r in rows)
+    total = report.total(Figure.FOOTFALL, LAST, LAST)
+    assert (total.metric, total.rule, total.units) == ("everybody.footfall", "1", ("tracks",))
+    assert (total.start_us, total.end_us) == (instant(LAST, 8), instant(LAST, 20))
+
+
+def test_entries_are_close_to_what_happened(report: Report) -> None:
+    day = date(2026, 11, 18)
+    rng = random.Random(7)
+    shown = report.total(Figure.FOOTFALL, day, day)
+    typical = len([v for v in day_of_visits(day, rng) if v.zone == "door"])
+    assert shown.n == pytest.approx(typical, rel=0.15)
+    assert shown.coverage == 1.0
+
+
+def test_what_the_camera_missed_is_said_and_not_filled_in(report: Report) -> None:
+    total = report.total(Figure.VISITS, LAST, LAST)
+    assert total.coverage == pytest.approx((12 - 1.7) / 12)
+    cells = {c.end_us: c for c in report.cells(Figure.VISITS, LAST, LAST) if c.zone == "door"}
+    assert cells[instant(LAST, 14)].observed_us == 0.5 * HOUR
+    both = cells[instant(LAST, 16)]  # nobody was seen from 14 to 15: no hour of its own, and no zero
+    assert (both.start_us, both.observed_us, both.open_us) == (instant(LAST, 14), 0.8 * HOUR, 2 * HOUR)
+
+
+def test_a_median_is_close_to_that_of_the_stays(state: Path, report: Report) -> None:
+    figure = report.dwell(CAMERA, "wine", date(2026, 11, 11), LAST)
+    assert figure is not None
+    stays = [
+        v
+        for seed in range(8)
+        for v in day_of_visits(LAST, random.Random(seed))
+        if v.zone == "wine" and v.stops and v.dwell_us >= 2 * SECOND
+    ]
+    fit = KaplanMeierFitter().fit([v.dwell_us / SECOND for v in stays], [not v.censored for v in stays])
+    assert figure.median.at == pytest.approx(fit.median_survival_time_, rel=0.15)
+    assert figure.median.low is not None
+    assert figure.median.high is not None
+    assert figure.median.low < fit.median_survival_time_ < figure.median.high
+    assert sum(figure.ended) + sum(figure.lost) == figure.total.n
+    assert 0.04 < figure.censored < 0.12
+
+
+def test_consenting_shoppers_are_never_added_to_everybody(report: Report) -> None:
+    everybody = report.dwell(CAMERA, "coffee", date(2026, 11, 11), LAST)
+    consenting = report.dwell(CAMERA, "coffee", date(2026, 11, 11), LAST, audience=Audience.CONSENTING)
+    assert everybody is not None
+    assert consenting is not None
+    assert 0.15 * everybody.total.n < consenting.total.n < 0.45 * everybody.total.n
+    assert set(consenting.total.units) <= {"visitors", "visitor_days"}
+
+
+def test_cells_of_two_rules_are_never_added_up(tmp_path: Path) -> None:
+    release = Release(tmp_path, random.Random(1), tz=TZ)
+    visits = day_of_visits(LAST, random.Random(1))
+    old = [c for c in payloads(LAST, visits, "old") if c.figure is Figure.FOOTFALL]
+    new = [c for c in payloads(LAST, visits, "new") if c.figure is Figure.FOOTFALL]
+    for cell in new[:3]:
+        object.__setattr__(cell, "rule", "2")
+    release.release_everybody([*old, *new[:3]])
+    total = Report(tmp_path / "released").total(Figure.FOOTFALL, LAST, LAST)
+    assert (total.rule, total.cells) == ("2", 3)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_text('/etc/hostname')",
+        "SELECT * FROM read_blob('{state}/ledger.sqlite')",
+        "SELECT * FROM read_blob('{state}/released/../ledger.sqlite')",
+        "ATTACH '{state}/visits.duckdb'",
+        "COPY (SELECT 1) TO '{state}/out.csv'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET enable_external_access = true",
+        "SET allowed_directories = ['/']",
+        "SELECT * FROM read_parquet('http://127.0.0.1:9/x.parquet')",
+    ],
+)
+def test_it_can_open_nothing_but_released_cells(state: Path, report: Report, sql: str) -> None:
+    (state / "ledger.sqlite").write_bytes(b"promises")
+    with duckdb.connect(str(state / "visits.duckdb")) as visits:
+        visits.execute("CREATE TABLE IF NOT EXISTS dwell (visitor UBIGINT)")
+    with pytest.raises(duckdb.Error, match=r"disabled|locked|Permission|not allowed"):
+        report._db.execute(sql.format(state=str(state).replace("'", "''")))
+
+
+def test_nothing_yet_is_an_answer(tmp_path: Path) -> None:
+    empty = Report(tmp_path / "released")
+    assert (empty.days(), empty.zones(), empty.waiting(), empty.tz) == ([], [], [], "UTC")
+    assert empty.dwell("c", "z", LAST, LAST) is None
+    assert empty.total(Figure.VISITS, LAST, LAST).coverage is None
+    assert empty.footfall_by_day(LAST, LAST) == []
+    assert read_plan(tmp_path / "released") == Plan()
+
+
+def test_one_grant_is_waited_for_and_two_hundred_shoppers_bring_the_figure(tmp_path: Path) -> None:
+    release, rows = Release(tmp_path, random.Random(1), tz=TZ), Rows()
+
+    def waited_for(hour: float) -> set[str]:
+        now = instant(LAST, hour)
+        release.release_consenting(rows, KINDS, now)
+        release.announce(KINDS, now, (Audience.CONSENTING,))
+        return {w.metric for w in Report(tmp_path / "released").waiting() if w.zone == "coffee"}
+
+    rows.add(0, visit(0, "coffee", instant(LAST, 9.5), 12))
+    assert waited_for(12) == {"consenting.zone_visits", "consenting.dwell"}
+    assert Report(tmp_path / "released").dwell(CAMERA, "coffee", LAST, LAST, audience=Audience.CONSENTING) is None
+    for i in range(1, 201):
+        rows.add(i, visit(i, "coffee", instant(LAST, 12) + i * 10_000_000, 12))
+    assert waited_for(13.2) == set()
+    figure = Report(tmp_path / "released").dwell(CAMERA, "coffee", LAST, LAST, audience=Audience.CONSENTING)
+    assert figure is not None
+    assert abs(figure.total.n - 201) < 5
+    assert figure.median.at == pytest.approx(12, rel=0.2)
+
+
+def test_when_a_figure_can_be_expected_follows_from_the_released_rate(tmp_path: Path) -> None:
+    release, rows = Release(tmp_path, random.Random(1), tz=TZ), Rows()
+    start = instant(date(2026, 11, 9), 0)
+    for i in range(32):  # one visitor every three hours, for four days
+        rows.add(i, visit(i, "coffee", start + i * 3 * HOUR, 12))
+    now = start + 4 * DAY + 19 * HOUR
+    release.release_consenting(rows, KINDS, now)
+    release.announce(KINDS, now, (Audience.CONSENTING,))
+    (one,) = [
+        w
+        for w in Report(tmp_path / "released").waiting()
+        if w.zone == "coffee" and w.metric == "consenting.zone_visits"
+    ]
+    assert one.since_us is not None
+    assert one.expected_us is not None
+    assert one.k == 10
+    assert 20 * HOUR <= one.expected_us - one.since_us <= 40 * HOUR  # ten visitors at that rate take 30 hours
+
+
+def test_a_zone_that_has_figures_is_not_waited_for_because_the_shop_is_closed(state: Path, report: Report) -> None:
+    release = Release(state, random.Random(1), tz=TZ)
+    release.announce(KINDS, instant(LAST, 21), tuple(Audience))
+    evening = report.waiting()
+    release.announce(KINDS, instant(LAST, 33), tuple(Audience))
+    morning = report.waiting()
+    assert {(w.metric, w.zone) for w in morning} == {(w.metric, w.zone) for w in evening}
+    assert ("everybody.dwell", "magazines") in {(w.metric, w.zone) for w in morning}
+    assert not {w.zone for w in morning} & {"bread", "coffee"}
+
+
+def test_the_plan_reads_as_it_was_written(state: Path) -> None:
+    plan = read_plan(state / "released")
+    assert plan == Release(state, random.Random(1), tz=TZ).plan
+    assert plan.choices
