@@ -55,14 +55,15 @@ class Tally:
         camera: name of the camera.
         zones: its zones; pads and staff zones may be among them and are not measured.
         run: a random word, new with each start, that keeps the names of cells apart.
-        plan: how long each zone's bins are.
+        plan: how long each zone's bins are; a newer plan may be put in its place at any time, for it changes nothing
+            before its next Monday.
         tz: IANA name of the store's time zone.
     """
 
     def __init__(
         self, camera: str, zones: Iterable[Zone], *, run: str, plan: Plan | None = None, tz: str = "UTC"
     ) -> None:
-        self._camera, self._run, self._plan, self._tz = camera, run, plan or Plan(), tz
+        self._camera, self._run, self.plan, self._tz = camera, run, plan or Plan(), tz
         self._lines = {
             (zone.name, figure): _Line(zone, figure)
             for zone in zones
@@ -147,7 +148,7 @@ class Tally:
         return out
 
     def _grid(self, line: _Line, t_us: int) -> tuple[int, int, int]:
-        length = self._plan.length(Audience.EVERYBODY, line.figure, self._camera, line.zone.name, t_us)
+        length = self.plan.length(Audience.EVERYBODY, line.figure, self._camera, line.zone.name, t_us)
         return *bin_of(t_us, length, self._tz), length
 
     def _bin(self, line: _Line, t_us: int) -> OpenBin:
