@@ -5,7 +5,8 @@ A copy of the camera's picture would still show whoever the detector missed; her
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -37,13 +38,13 @@ class Canvas:
         width, height = (side - side % 2 for side in size)  # yuv420p knows no odd sides
         if path.suffix not in {".mp4", ".mkv"}:
             raise AnalyticsError(f"{path} is no video file name; let it end in .mp4 or .mkv")
-        try:
-            self._file = av.open(str(path), "w")
-        except OSError as error:
-            raise AnalyticsError(f"{path} cannot be written: {error.strerror}; choose another place") from error
+        self._path = path
+        self._file = av.open(str(path), "w")
         self._stream = self._file.add_stream("libx264", rate=25)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, 90_000)
+        with self._writing():
+            self._file.start_encoding()  # only now is the file opened
         self._empty = np.full((height, width, 3), _FLOOR, np.uint8)
         palette = sv.ColorPalette.DEFAULT
         for index, zone in enumerate(zones):
@@ -71,7 +72,15 @@ class Canvas:
         if self._first_us is None:
             self._first_us = t_us
         frame.pts, frame.time_base = (t_us - self._first_us) * 9 // 100, Fraction(1, 90_000)
-        self._file.mux(self._stream.encode(frame))
+        with self._writing():
+            self._file.mux(self._stream.encode(frame))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise AnalyticsError(f"{self._path} cannot be written: {error.strerror}; choose another place") from error
 
     def __enter__(self) -> Canvas:
         return self
@@ -79,5 +88,5 @@ class Canvas:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.mux(self._stream.encode())
-        self._file.close()
+        with self._writing(), self._file:
+            self._file.mux(self._stream.encode())
