@@ -1,0 +1,251 @@
+"""The place: floor plan, furniture, shelves, ceiling camera. Numbers only; nothing moves and nothing is drawn here.
+
+Space is metres: x along the back wall, y away from the front wall, z up, the floor at z = 0. The camera is a pinhole
+without distortion; its pixels are those of the full frame, origin top left, pixel i covering [i, i + 1).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytics.zones import Zone, ZoneKind
+
+Array = NDArray[np.float64]
+Colour = tuple[float, float, float]  # linear RGB, 0 to 1
+
+WIDTH, HEIGHT = 640, 360  # pixels of the clip
+FPS = 10  # frames a second of the clip
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A pinhole under the ceiling.
+
+    Attributes:
+        place: optical centre, metres.
+        target: the point that it looks at, metres; the picture's up is the world's.
+        focal: focal length, pixels.
+    """
+
+    place: tuple[float, float, float]
+    target: tuple[float, float, float]
+    focal: float
+
+    @cache  # noqa: B019 - a camera is frozen, and there is one
+    def axes(self) -> Array:
+        """Return (3, 3): the directions right, down and forward of the picture, in world axes, as rows."""
+        forward = np.subtract(self.target, self.place)
+        forward = forward / np.linalg.norm(forward)
+        right = np.cross(forward, (0.0, 0.0, 1.0))
+        right = right / np.linalg.norm(right)
+        return np.stack([right, np.cross(forward, right), forward])
+
+    def project(self, points: Array) -> Array:
+        """Return (n, 3) pixel x, pixel y and depth in metres of (n, 3) world points; depth ≤ 0 is behind the camera."""
+        seen = (np.asarray(points, dtype=np.float64) - np.asarray(self.place)) @ self.axes().T
+        depth = np.where(np.abs(seen[:, 2]) < 1e-6, 1e-6, seen[:, 2])
+        return np.stack(
+            [
+                WIDTH / 2 + self.focal * seen[:, 0] / depth,
+                HEIGHT / 2 + self.focal * seen[:, 1] / depth,
+                seen[:, 2],
+            ],
+            axis=1,
+        )
+
+
+CAMERA = Camera(place=(-0.6, -0.6, 3.1), target=(3.9, 3.17, 0.45), focal=420.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A box-shaped thing standing on or hanging over the floor.
+
+    Attributes:
+        name: what it is.
+        low: corner with the smallest x, y, z, metres.
+        high: corner with the largest x, y, z, metres.
+        colour: linear RGB.
+        solid: whether people walk around it.
+    """
+
+    name: str
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+    colour: Colour
+    solid: bool = True
+
+
+WALL = (0.52, 0.50, 0.46)
+WOOD = (0.42, 0.27, 0.15)
+METAL = (0.55, 0.56, 0.58)
+DARK = (0.05, 0.05, 0.06)
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Goods with a face that people stand before and reach into.
+
+    Attributes:
+        name: that of the product zone before it.
+        low: first corner of the face on the floor, metres (x, y).
+        high: last corner of the face on the floor.
+        facing: unit vector out of the face, to where people stand.
+        heights: boards that can be reached, metres above the floor.
+        open_top: a table with goods on top rather than a shelf with boards.
+    """
+
+    name: str
+    low: tuple[float, float]
+    high: tuple[float, float]
+    facing: tuple[float, float]
+    heights: tuple[float, ...]
+    open_top: bool = False
+
+    def spot(self, along: float, height: float = 1.7) -> tuple[float, float]:
+        """Return where somebody `height` metres tall stands for the goods at `along` (0 to 1 of the face's length)."""
+        x, y = self.goods(along)
+        off = 0.25 * height
+        return x + off * self.facing[0], y + off * self.facing[1]
+
+    def goods(self, along: float) -> tuple[float, float]:
+        """Return the point of the face at `along`, metres on the floor plan."""
+        (x1, y1), (x2, y2) = self.low, self.high
+        return x1 + along * (x2 - x1), y1 + along * (y2 - y1)
+
+    def depth(self, x: float, y: float) -> float:
+        """Return how far a point is behind the face, metres; negative in front of it."""
+        return -((x - self.low[0]) * self.facing[0] + (y - self.low[1]) * self.facing[1])
+
+    @property
+    def heading(self) -> float:
+        """Direction in which somebody at the shelf looks, radians from the x axis."""
+        return math.atan2(-self.facing[1], -self.facing[0])
+
+
+SHELVES = {
+    s.name: s
+    for s in (
+        Shelf("tea", (1.6, 6.05), (4.2, 6.05), (0.0, -1.0), (0.75, 1.1, 1.45)),
+        Shelf("coffee", (4.7, 6.05), (6.5, 6.05), (0.0, -1.0), (0.75, 1.1, 1.45)),
+        Shelf("sweets", (7.55, 3.7), (7.55, 5.6), (-1.0, 0.0), (0.75, 1.1, 1.45)),
+        Shelf("fruit", (3.6, 2.95), (5.2, 2.95), (0.0, -1.0), (0.92,), open_top=True),
+    )
+}
+
+BLOCKS = (
+    Block("back wall", (-2.0, 6.5, 0.0), (8.1, 6.6, 3.3), WALL),
+    Block("right wall, front", (8.0, -2.0, 0.0), (8.1, 0.8, 3.3), WALL),
+    Block("right wall, back", (8.0, 3.2, 0.0), (8.1, 6.5, 3.3), WALL),
+    Block("lintel", (8.0, 0.8, 2.3), (8.1, 3.2, 3.3), WALL, solid=False),
+    Block("tea shelf", (1.5, 6.05, 0.0), (4.3, 6.5, 1.85), METAL),
+    Block("coffee shelf", (4.6, 6.05, 0.0), (6.6, 6.5, 1.85), METAL),
+    Block("sweets shelf", (7.55, 3.6, 0.0), (8.0, 5.7, 1.85), METAL),
+    Block("fruit table", (3.5, 2.95, 0.0), (5.3, 3.5, 0.9), WOOD),
+    Block("counter", (1.3, 3.7, 0.0), (1.85, 5.1, 0.95), WOOD),
+    Block("till", (1.4, 4.75, 0.95), (1.7, 5.05, 1.25), DARK),
+    Block("kiosk foot", (5.35, -0.25, 0.0), (5.65, -0.1, 1.05), DARK),
+    Block("kiosk screen", (5.22, -0.22, 1.05), (5.78, -0.12, 1.45), (0.1, 0.25, 0.5), solid=False),
+)
+
+GOODS_COLOURS: tuple[Colour, ...] = (
+    (0.35, 0.09, 0.07), (0.45, 0.26, 0.08), (0.10, 0.20, 0.09), (0.09, 0.14, 0.27),
+    (0.45, 0.41, 0.34), (0.20, 0.10, 0.16), (0.38, 0.34, 0.14), (0.12, 0.24, 0.26),
+)  # fmt: skip
+
+
+def dressing(seed: int = 7) -> tuple[Block, ...]:
+    """Return what the eye sees of the furniture: shelves with boards and goods instead of their outer boxes."""
+    rng = np.random.default_rng(seed)
+    shown = [b for b in BLOCKS if not b.name.endswith((" shelf", " table"))]
+
+    def add(low: tuple[float, float, float], high: tuple[float, float, float], colour: Colour, name: str) -> None:
+        shown.append(Block(name, low, high, colour, solid=False))
+
+    for block in BLOCKS:
+        (x1, y1, _), (x2, y2, top) = block.low, block.high
+        if block.name.endswith(" table"):
+            add((x1, y1, 0.0), (x2, y2, 0.76), WOOD, block.name)
+            for i in range(6):
+                for j in range(2):
+                    px, py = x1 + 0.03 + 0.295 * i, y1 + 0.03 + 0.26 * j
+                    colour = GOODS_COLOURS[int(rng.integers(len(GOODS_COLOURS)))]
+                    add((px, py, 0.76), (px + 0.27, py + 0.23, float(rng.uniform(0.84, 0.9))), colour, "crate")
+        elif block.name.endswith(" shelf"):
+            along_x = x2 - x1 > y2 - y1
+            add((x1, y1, 0.0), (x2, y2, 0.12), METAL, "plinth")
+            back = ((x1, y2 - 0.05, 0.0), (x2, y2, top)) if along_x else ((x2 - 0.05, y1, 0.0), (x2, y2, top))
+            add(*back, METAL, "back panel")
+            for z in (0.45, 0.8, 1.15, 1.5, top - 0.02):
+                add((x1, y1, z), (x2, y2, z + 0.02), (0.8, 0.8, 0.78), "board")
+            for z in (0.12, 0.47, 0.82, 1.17, 1.52):
+                at, end = (x1, x2) if along_x else (y1, y2)
+                colour = GOODS_COLOURS[0]
+                at += 0.02
+                while at < end - 0.16:
+                    wide, tall = float(rng.uniform(0.07, 0.14)), float(rng.uniform(0.16, 0.28))
+                    if rng.random() < 0.4:
+                        colour = GOODS_COLOURS[int(rng.integers(len(GOODS_COLOURS)))]
+                    low = (at, y1 + 0.03, z) if along_x else (x1 + 0.03, at, z)
+                    high = (at + wide, y2 - 0.1, z + tall) if along_x else (x2 - 0.1, at + wide, z + tall)
+                    add(low, high, colour, "goods")
+                    at += wide + 0.015
+    return tuple(shown)
+
+
+# Corners in metres; the zone file holds the same corners in pixels.
+FLOOR_ZONES: dict[str, tuple[ZoneKind, tuple[tuple[float, float], ...]]] = {
+    "entrance": (ZoneKind.ENTRANCE, ((6.7, 0.75), (7.95, 0.75), (7.95, 1.95), (6.7, 1.95))),
+    "exit": (ZoneKind.EXIT, ((6.9, 2.05), (7.95, 2.05), (7.95, 3.2), (6.9, 3.2))),
+    "pad": (ZoneKind.PAD, ((5.0, 0.4), (6.0, 0.4), (6.0, 1.4), (5.0, 1.4))),
+    "tea": (ZoneKind.PRODUCT, ((1.4, 4.95), (4.4, 4.95), (4.4, 6.0), (1.4, 6.0))),
+    "coffee": (ZoneKind.PRODUCT, ((4.55, 4.95), (6.4, 4.95), (6.4, 6.0), (4.55, 6.0))),
+    "sweets": (ZoneKind.PRODUCT, ((6.5, 3.5), (7.5, 3.5), (7.5, 5.7), (6.5, 5.7))),
+    "fruit": (ZoneKind.PRODUCT, ((3.4, 1.9), (5.4, 1.9), (5.4, 2.9), (3.4, 2.9))),
+    "service": (ZoneKind.SERVICE, ((1.9, 4.1), (2.75, 4.1), (2.75, 4.95), (1.9, 4.95))),
+    "queue": (ZoneKind.QUEUE, ((2.75, 4.1), (5.1, 4.1), (5.1, 4.95), (2.75, 4.95))),
+    "staff": (ZoneKind.STAFF, ((0.3, 3.4), (1.3, 3.4), (1.3, 5.3), (0.3, 5.3))),
+}
+
+GUARD_RING = 0.6  # metres around the pad in which nobody else may stand when a consent is tied to a track
+PAD_CLEARANCE = 0.8  # metres around the pad through which nobody walks who does not want to go there
+
+SERVICE_SPOT = (2.3, 4.55)
+QUEUE_SPOTS = ((3.1, 4.55), (3.85, 4.55), (4.6, 4.55))
+STAFF_SPOT = (0.85, 4.65)
+PAD_SPOT = (5.5, 0.85)
+PAD_HEADING = -math.pi / 2
+STREET_IN = (9.4, -0.9)  # out of sight of the camera: people come into being here
+STREET_OUT = (9.4, 5.6)  # and end here
+WAY_IN = ((8.8, 1.55), (7.7, 1.55), (7.0, 1.45))
+WAY_OUT = ((7.5, 2.6), (8.6, 2.75), STREET_OUT)
+AFTER_PAYING = (2.6, 3.7)  # out of the queue's way
+
+
+def zones(camera: Camera = CAMERA) -> tuple[Zone, ...]:
+    """Return the floor zones in pixels, to a tenth of a pixel as the zone file holds them."""
+    found = []
+    for name, (kind, corners) in FLOOR_ZONES.items():
+        pixels = camera.project(np.array([(x, y, 0.0) for x, y in corners]))
+        found.append(Zone(name, kind, tuple((round(float(u), 1), round(float(v), 1)) for u, v, _ in pixels)))
+    return tuple(found)
+
+
+def shelf_faces(camera: Camera = CAMERA) -> dict[str, tuple[tuple[float, float], ...]]:
+    """Return each shelf's face in pixels: four corners, for the REACH rule of the metric definitions."""
+    faces = {}
+    for shelf in SHELVES.values():
+        bottom, top = (0.7, 1.3) if shelf.open_top else (0.55, 1.85)
+        (x1, y1), (x2, y2) = shelf.low, shelf.high
+        if shelf.open_top:  # the goods lie on top: the face is the table top
+            corners = [(x1, y1, 0.85), (x2, y2, 0.85), (x2, y2 + 0.55, 0.85), (x1, y1 + 0.55, 0.85)]
+        else:
+            corners = [(x1, y1, bottom), (x2, y2, bottom), (x2, y2, top), (x1, y1, top)]
+        pixels = camera.project(np.array(corners))
+        faces[shelf.name] = tuple((round(float(u), 1), round(float(v), 1)) for u, v, _ in pixels)
+    return faces
