@@ -58,6 +58,18 @@ class Camera:
             axis=1,
         )
 
+    def standing(self, x: float, y: float, height: float) -> tuple[float, float, float, float]:
+        """Return about the box of somebody who stands at a floor point: x1, y1, x2, y2, pixels, not cut at the frame.
+
+        A shape between a cylinder and a body: good to a tenth of the height, for simulations without bodies.
+        """
+        around = [(0.13 * math.cos(a) * height, 0.13 * math.sin(a) * height) for a in np.linspace(0, 2 * math.pi, 9)]
+        rings = ((0.0, 0.6), (0.5, 1.0), (0.78, 1.0), (1.0, 0.3))
+        points = [(x + wide * dx, y + wide * dy, up * height) for up, wide in rings for dx, dy in around]
+        pixels = self.project(np.array(points))
+        (x1, y1), (x2, y2) = pixels[:, :2].min(axis=0), pixels[:, :2].max(axis=0)
+        return float(x1), float(y1), float(x2), float(y2)
+
 
 CAMERA = Camera(place=(-0.6, -0.6, 3.1), target=(3.9, 3.17, 0.45), focal=420.0)
 
