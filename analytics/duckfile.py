@@ -42,7 +42,8 @@ class DuckFile:
         nullable: columns that may be NULL.
         first: statements that fill a new file; `{}` stands for its name.
         threads: that DuckDB may use.
-        memory_limit: in DuckDB's words; what exceeds it goes, encrypted, into `spill/` beside the file.
+        memory_limit: in DuckDB's words. What exceeds it would go encrypted into `spill/` beside the file; a DuckDB that
+            cannot encrypt refuses, and nothing is written in the clear.
 
     Raises:
         StoreError: another owner runs, or the file holds something that is not declared.
@@ -80,11 +81,11 @@ class DuckFile:
                     "allow_community_extensions": False,
                 }
             )
-            self._db.execute("SET TimeZone = 'UTC'")
+            self._run("SET TimeZone = 'UTC'")
             if not path.exists():
                 self._make(self._next, "next")
                 for statement in self._first:
-                    self._db.execute(statement.format("next"))
+                    self._run(statement.format("next"))
                 self._detach("next", self._next)
                 self._swap()
             self._attach()
@@ -115,17 +116,14 @@ class DuckFile:
             orphan.unlink()
 
     def _attach(self) -> None:
-        try:
-            self._db.execute(f"ATTACH '{_quoted(self.path)}' AS visits (STORAGE_VERSION '{STORAGE_VERSION}')")
-        except duckdb.Error as error:
-            raise StoreError(f"{self.path} cannot be opened as a store of visits: {_line(error)}") from error
+        self._run(f"ATTACH '{_quoted(self.path)}' AS visits (STORAGE_VERSION '{STORAGE_VERSION}')")
 
     def _make(self, path: Path, alias: str) -> None:
-        self._db.execute(f"ATTACH '{_quoted(path)}' AS {alias} (STORAGE_VERSION '{STORAGE_VERSION}')")
+        self._run(f"ATTACH '{_quoted(path)}' AS {alias} (STORAGE_VERSION '{STORAGE_VERSION}')")
         with self._transaction():
             for table, columns in self._declared.items():
                 lines = ", ".join(f'"{column}" {kind}{self._form(column)}' for column, kind in columns.items())
-                self._db.execute(f"CREATE TABLE {alias}.{table} ({lines})")
+                self._run(f"CREATE TABLE {alias}.{table} ({lines})")
 
     def _form(self, column: str) -> str:
         null = "" if column in self._nullable else " NOT NULL"
@@ -133,8 +131,8 @@ class DuckFile:
 
     def _detach(self, alias: str, path: Path) -> None:
         """Bring everything into the file itself and let go of it."""
-        self._db.execute(f"CHECKPOINT {alias}")
-        self._db.execute(f"DETACH {alias}")
+        self._run(f"CHECKPOINT {alias}")
+        self._run(f"DETACH {alias}")
         wal = path.with_name(path.name + ".wal")
         if wal.exists():
             raise StoreError(f"{wal.name} did not empty; stop the keeper and start it again")
@@ -185,23 +183,21 @@ class DuckFile:
         Raises:
             StoreError: the new file does not hold what the old one did; the old one stays.
         """
-        self._db.execute("CHECKPOINT visits")
+        self._run("CHECKPOINT visits")
         if self.path.with_name(self.path.name + ".wal").exists():
             raise StoreError(f"{self.path.name}.wal did not empty; stop the keeper and start it again")
         self._clean()
         self._make(self._next, "next")
         with self._transaction():
             for table in self._kept:
-                self._db.execute(f"INSERT INTO next.{table} SELECT * FROM visits.{table}")
+                self._run(f"INSERT INTO next.{table} SELECT * FROM visits.{table}")
         self._detach("next", self._next)
         # read back from the disk: what cannot be decoded must be noticed while the old file is still there
-        self._db.execute(f"ATTACH '{_quoted(self._next)}' AS next (READ_ONLY)")
+        self._run(f"ATTACH '{_quoted(self._next)}' AS next (READ_ONLY)")
         try:
             broken = [t for t in self._kept if self._digest("visits", t) != self._digest("next", t)]
-        except duckdb.Error as error:
-            raise StoreError(f"the rewritten visits cannot be read back: {_line(error)}") from error
         finally:
-            self._db.execute("DETACH next")
+            self._run("DETACH next")
         if broken:
             raise StoreError(f"the rewritten visits differ in {broken[0]}; the old file stays, try again")
         prove(self._next)
@@ -216,16 +212,24 @@ class DuckFile:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN")
+        self._run("BEGIN")
         try:
             yield
-            self._db.execute("COMMIT")
+            self._run("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            self._run("ROLLBACK")
             raise
 
+    def _run(self, sql: str, *args: object) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._db.execute(sql, args)
+        except duckdb.Error as error:
+            # DuckDB's own words may repeat a value, and so a pseudonym
+            what = type(error).__name__
+            raise StoreError(f"{self.path} could not be read or written ({what}); see its disk and memory") from error
+
     def _all(self, sql: str, *args: object) -> list[Any]:
-        return self._db.execute(sql, list(args)).fetchall()
+        return self._run(sql, *args).fetchall()
 
     def _one(self, sql: str, *args: object) -> tuple[Any, ...]:
         return self._all(sql, *args)[0]  # type: ignore[no-any-return]
@@ -243,7 +247,3 @@ def _lock(path: Path) -> IO[bytes]:
 
 def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
-
-
-def _line(error: duckdb.Error) -> str:
-    return str(error).splitlines()[0]

@@ -93,7 +93,7 @@ class Visits(DuckFile):
     Args:
         path: `visits.duckdb`; made when missing.
         threads: that DuckDB may use.
-        memory_limit: in DuckDB's words; what exceeds it goes, encrypted, into `spill/` beside the file.
+        memory_limit: see `DuckFile`.
 
     Raises:
         StoreError: another keeper runs, or the file holds something that is not declared.
@@ -151,7 +151,7 @@ class Visits(DuckFile):
                     "day": [n.day for n in chosen],
                 }
                 self._insert(f"visits.{purpose.value}", _VISIT, columns)
-            self._db.execute("UPDATE visits.loaded SET inbox = ?", [mark])
+            self._run("UPDATE visits.loaded SET inbox = ?", mark)
 
     def _zones(
         self, wanted: set[tuple[str, str]], kinds: Mapping[tuple[str, str], ZoneKind]
@@ -160,15 +160,15 @@ class Visits(DuckFile):
         for camera, name in sorted(wanted - set(known)):
             known[camera, name] = max(known.values(), default=0) + 1
             kind = kinds.get((camera, name))
-            row = [known[camera, name], camera, name, None if kind is None else kind.value]
-            self._db.execute("INSERT INTO visits.zones VALUES (?, ?, ?, ?)", row)
+            row = (known[camera, name], camera, name, None if kind is None else kind.value)
+            self._run("INSERT INTO visits.zones VALUES (?, ?, ?, ?)", *row)
         return known
 
     def _insert(self, table: str, types: Mapping[str, str], columns: Mapping[str, list[Any]]) -> None:
         parts = [
             "make_timestamp(unnest(?::BIGINT[]))" if t == "TIMESTAMP" else f"unnest(?::{t}[])" for t in types.values()
         ]
-        self._db.execute(f"INSERT INTO {table} SELECT {', '.join(parts)}", [columns[c] for c in types])
+        self._run(f"INSERT INTO {table} SELECT {', '.join(parts)}", *(columns[c] for c in types))
 
     # reading
 
@@ -200,11 +200,8 @@ class Visits(DuckFile):
             covers: everything that live grants cover.
             oldest_us: of each purpose, the instant at which rows that ended then are too old.
         """
-        self._cover(covers)
-        return sum(
-            int(self._one(f"SELECT count(*) FROM visits.{p.value} v WHERE {_DUE}", oldest_us[p], p.value)[0])
-            for p in PURPOSES
-        )
+        self._doom(covers, oldest_us)
+        return int(self._one("SELECT count(*) FROM doomed")[0])
 
     def delete(self, covers: Sequence[Cover], oldest_us: Mapping[Purpose, int], request: int) -> int:
         """Delete what `due` counts, and remember in the same transaction whose bytes must still go, and how many rows.
@@ -214,34 +211,42 @@ class Visits(DuckFile):
             oldest_us: see `due`.
             request: number of the erasure, for `deleted`.
         """
-        self._cover(covers)
-        gone = 0
+        self._doom(covers, oldest_us)
         with self._transaction():
             for p in PURPOSES:
-                args = [oldest_us[p], p.value]
-                table = f"visits.{p.value}"
-                self._db.execute(
-                    f"INSERT INTO visits.erasing SELECT DISTINCT visitor FROM {table} v WHERE {_DUE}", args
-                )
-                gone += int(self._one(f"DELETE FROM {table} v WHERE {_DUE}", *args)[0])
-            # a pseudonym with younger rows stays in the file rightly
-            held = " UNION ALL ".join(f"SELECT visitor FROM visits.{p.value}" for p in PURPOSES)
-            self._db.execute(f"DELETE FROM visits.erasing WHERE visitor IN ({held})")
+                doomed = f"(SELECT place FROM doomed WHERE purpose = '{p.value}')"
+                self._run(f"DELETE FROM visits.{p.value} WHERE rowid IN {doomed}")
+            self._run("INSERT INTO visits.erasing SELECT DISTINCT visitor FROM doomed")
+            for p in PURPOSES:  # a pseudonym with younger rows stays in the file rightly
+                held = f"SELECT DISTINCT v.visitor FROM visits.{p.value} v SEMI JOIN visits.erasing e USING (visitor)"
+                self._run(f"DELETE FROM visits.erasing WHERE visitor IN ({held})")
+            gone = int(self._one("SELECT count(*) FROM doomed")[0])
             if gone:
-                self._db.execute("INSERT INTO visits.erasures VALUES (?, ?)", [request, gone])
+                self._run("INSERT INTO visits.erasures VALUES (?, ?)", request, gone)
         return gone
 
-    def _cover(self, covers: Sequence[Cover]) -> None:
-        types = {"purpose": "VARCHAR", "visitor": "UBIGINT", "since": "BIGINT", "until": "BIGINT"}
+    def _doom(self, covers: Sequence[Cover], oldest_us: Mapping[Purpose, int]) -> None:
+        """Find what is due: by the one rule, when no live grant covers a row or its term is over."""
+        types = {"purpose": "VARCHAR", "visitor": "UBIGINT", "since": "TIMESTAMP", "until": "TIMESTAMP"}
+        types["oldest"] = "TIMESTAMP"
         columns = ", ".join(f"{c} {t}" for c, t in types.items())
-        self._db.execute(f"CREATE OR REPLACE TEMP TABLE covered ({columns})")
+        self._run(f"CREATE OR REPLACE TEMP TABLE covered ({columns})")
         values: dict[str, list[Any]] = {
             "purpose": [c.purpose.value for c in covers],
             "visitor": [c.visitor for c in covers],
             "since": [c.since_us for c in covers],
             "until": [c.until_us for c in covers],
+            "oldest": [oldest_us[c.purpose] for c in covers],
         }
         self._insert("covered", types, values)
+        self._run("CREATE OR REPLACE TEMP TABLE doomed (purpose VARCHAR, place BIGINT, visitor UBIGINT)")
+        for p in PURPOSES:
+            # an anti join keeps the few covers in memory; NOT EXISTS would keep the many rows
+            self._run(
+                f"INSERT INTO doomed SELECT '{p.value}', v.rowid, v.visitor FROM visits.{p.value} v"
+                f" ANTI JOIN (SELECT * FROM covered WHERE purpose = '{p.value}') c ON v.visitor = c.visitor"
+                ' AND v.enter >= c.since AND v."leave" <= c.until AND v."leave" > c.oldest'
+            )
 
     def erasing(self) -> list[int]:
         """Return the pseudonyms that were deleted and whose bytes are still in the file."""
@@ -253,14 +258,7 @@ class Visits(DuckFile):
 
     def settle(self, request: int) -> None:
         """Forget the count of an erasure, once it is logged."""
-        self._db.execute("DELETE FROM visits.erasures WHERE request = ?", [request])
-
-
-# the one rule: a row is due when its term is over or no live grant covers it
-_DUE = (
-    '(v."leave" <= make_timestamp(?) OR NOT EXISTS (SELECT 1 FROM covered c WHERE c.purpose = ?'
-    ' AND c.visitor = v.visitor AND v.enter >= make_timestamp(c.since) AND v."leave" <= make_timestamp(c.until)))'
-)
+        self._run("DELETE FROM visits.erasures WHERE request = ?", request)
 
 
 def day_of(t_us: int, zone: Any) -> date:

@@ -69,18 +69,20 @@ class Erasure:
             RetentionError: a pseudonym was found in a file after its erasure; nothing is logged as erased.
         """
         self._ledger.expire(now_us)
-        done = [self._carry_out(request, now_us) for request in self._unfinished()]
+        # once is enough: what is said from here on concerns rows that are not loaded yet, or the next run
+        covers = self._covers(now_us)
+        done = [self._carry_out(request, covers, now_us) for request in self._unfinished()]
         subjects = self._idle()
-        if subjects or self._visits.due(self._covers(now_us), self._oldest(now_us)):
+        if subjects or self._visits.due(covers, self._oldest(now_us)):
             numbers = sorted(self._ledger.number_of(s) for s in subjects)
             args = json.dumps({"subjects": numbers}, separators=(",", ":")).encode()
             self._ledger.open_request(REQUEST, args, now_us=now_us)
-            done += [self._carry_out(request, now_us) for request in self._unfinished()]
+            done += [self._carry_out(request, covers, now_us) for request in self._unfinished()]
         return done
 
-    def _carry_out(self, request: Request, now_us: int) -> Erased:
+    def _carry_out(self, request: Request, covers: Sequence[Cover], now_us: int) -> Erased:
         numbers: list[int] = json.loads(request.args)["subjects"]
-        self._visits.delete(self._covers(now_us), self._oldest(now_us), request.id)
+        self._visits.delete(covers, self._oldest(now_us), request.id)
         idle = {self._ledger.number_of(s): s for s in self._idle()}
         self._ledger.destroy_subjects([idle[n] for n in numbers if n in idle], now_us=now_us, log=False)
         rows = self._visits.deleted(request.id)
