@@ -16,7 +16,8 @@ import pandas as pd
 from analytics.bins import HOUR, local
 from analytics.lifetable import EDGES_US
 from analytics.model import SECOND
-from analytics.report import FLAGGED, Cell, Dwell, Sum
+from analytics.released import FLAGGED, Cell, Sum, joined
+from analytics.report import Dwell
 
 _ACCENT, _PALE, _GREY, _INK = "#0f766e", "#99d5cf", "#e7e5e4", "#44403c"
 _AMBER = "#b45309"
@@ -26,9 +27,12 @@ _TIME = alt.Axis(format="%H:%M", tickCount="hour", title=None, grid=False)
 
 def zone_by_hour(cells: Sequence[Cell], tz: str) -> alt.LayerChart:
     """Draw visits of one day: a row a zone, a box a cell, its n written in it."""
+    cells = joined(cells, zones_apart=True)
+    cameras = {(cell.zone, cell.camera) for cell in cells}
+    twice = {zone for zone, _ in cameras if sum(zone == other for other, _ in cameras) > 1}
     rows = [
         {
-            "zone": cell.zone,
+            "zone": f"{cell.zone} ({cell.camera})" if cell.zone in twice else cell.zone,
             "start": _clock(cell.start_us, tz),
             "end": _clock(cell.end_us, tz),
             "middle": _clock((cell.start_us + cell.end_us) // 2, tz),
@@ -82,12 +86,13 @@ def footfall_by_hour(cells: Sequence[Cell], tz: str) -> alt.LayerChart:
             "start": _clock(cell.start_us, tz),
             "end": _clock(cell.end_us, tz),
             "entries": cell.n,
+            "zero": 0,
             "per_hour": (cell.n or 0) * HOUR / (cell.end_us - cell.start_us),
             "when": _stretch(cell, tz),
             "coverage": _share(cell),
             "door": cell.zone,
         }
-        for cell in cells
+        for cell in joined(cells, zones_apart=False)
         if not cell.suppressed
     ]
     bars = (
@@ -96,7 +101,8 @@ def footfall_by_hour(cells: Sequence[Cell], tz: str) -> alt.LayerChart:
         .encode(
             x=alt.X("start:T", axis=_TIME),
             x2="end:T",
-            y=alt.Y("per_hour:Q", title="Entries an hour", stack=True),
+            y=alt.Y("zero:Q", title="Entries an hour"),
+            y2="per_hour:Q",
             tooltip=[
                 alt.Tooltip("door", title="Entrance"),
                 alt.Tooltip("when", title="Time"),

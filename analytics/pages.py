@@ -18,7 +18,8 @@ from analytics.bins import DAY, local
 from analytics.charts import duration
 from analytics.figures import Audience, Figure
 from analytics.lifetable import Quantile
-from analytics.report import FLAGGED, Cell, Dwell, Report, Sum, Waiting
+from analytics.released import FLAGGED, Cell, Sum
+from analytics.report import Dwell, Report, Waiting
 
 _PERIODS = {"This day": 1, "7 days": 7, "28 days": 28}
 _NAMES = {Figure.FOOTFALL: "Entries", Figure.VISITS: "Zone visits", Figure.DWELL: "Length of stay"}
@@ -197,7 +198,7 @@ def _waiting_table(waiting: Sequence[Waiting], tz: str) -> None:
                 "Of": "everybody" if audience == Audience.EVERYBODY else "consenting shoppers",
                 "Zone": one.zone,
                 "Needs": f"{one.k} {one.unit}",
-                "Shown up to": "–" if one.since_us is None else f"{local(one.since_us, tz):%Y-%m-%d %H:%M}",
+                "Shown up to": "not yet" if one.since_us is None else f"{local(one.since_us, tz):%Y-%m-%d %H:%M}",
                 "Expected": "no rate known yet"
                 if one.expected_us is None
                 else f"about {local(one.expected_us, tz):%Y-%m-%d %H:%M}",

@@ -20,92 +20,15 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from analytics.bins import DAY, WEEK, Choice, Plan, bin_of, local
-from analytics.figures import TIERS, Audience, Figure
+from analytics.figures import Audience, Figure
 from analytics.lifetable import LifeTable, Quantile
 from analytics.model import SECOND
+from analytics.released import Cell, Sum
 
 _COLUMNS = (
     "rule, camera, zone, kind, start_us, end_us, bin_us, k, unit, suppressed, n, people, counts, observed_us, open_us"
 )
 _ROUNDING = 6.25  # greatest variance of one count rounded to 5 without bias
-FLAGGED = 0.9  # coverage below this is flagged
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One released cell. Instants are UTC microseconds; numbers are rounded, and None where suppressed."""
-
-    rule: str
-    camera: str
-    zone: str
-    kind: str
-    start_us: int
-    end_us: int
-    bin_us: int
-    k: int
-    unit: str
-    suppressed: bool
-    n: int | None
-    people: int | None
-    counts: tuple[int, ...]
-    observed_us: int
-    open_us: int
-
-    @property
-    def tiers(self) -> dict[str, int]:
-        """Visits by tier, of a cell of `zone_visits`."""
-        return dict(zip(TIERS, self.counts, strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """Released cells of one figure added up.
-
-    Attributes:
-        metric: audience.figure.
-        rule: version of the counting rules; empty where there is no cell.
-        n: visits, rounded in each cell.
-        cells: how many cells.
-        suppressed: how many more are suppressed and missing from n.
-        start_us: where the oldest begins, None without one.
-        end_us: where the newest ends.
-        observed_us: how long the cameras saw.
-        open_us: how long they were meant to see.
-        units: of people, as the cells say: tracks, visitors, visitor_days.
-    """
-
-    metric: str
-    rule: str
-    n: int
-    cells: int
-    suppressed: int
-    start_us: int | None
-    end_us: int | None
-    observed_us: int
-    open_us: int
-    units: tuple[str, ...]
-
-    @classmethod
-    def of(cls, metric: str, cells: Sequence[Cell]) -> Sum:
-        """Add cells up."""
-        shown = [cell for cell in cells if not cell.suppressed]
-        return cls(
-            metric,
-            cells[-1].rule if cells else "",
-            sum(cell.n or 0 for cell in shown),
-            len(shown),
-            len(cells) - len(shown),
-            min((cell.start_us for cell in shown), default=None),
-            max((cell.end_us for cell in shown), default=None),
-            sum(cell.observed_us for cell in cells),
-            sum(cell.open_us for cell in cells),
-            tuple(sorted({cell.unit for cell in shown})),
-        )
-
-    @property
-    def coverage(self) -> float | None:
-        """Observed ÷ open time, None where nothing is known of it."""
-        return self.observed_us / self.open_us if self.open_us else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +62,7 @@ class Waiting:
         zone: name of the zone.
         k: how many people it needs.
         unit: of those people.
-        since_us: where the newest cell ends, None where there is none.
+        since_us: where the newest cell ends, None where nothing was shown in the last four weeks.
         expected_us: when it can be expected at the rate of what was released in the last four weeks; None: no rate yet.
         bin_us: planned length of a bin.
     """
@@ -264,7 +187,9 @@ class Report:
                 expected = max(since + int(k * stretch / people), now)
                 expected = bin_of(expected, bin_us, self.tz)[1]
             unit = "tracks" if audience == Audience.EVERYBODY else "visitors"
-            out.append(Waiting(f"{audience}.{figure}", camera, zone, k, unit, since, expected, bin_us))
+            out.append(
+                Waiting(f"{audience}.{figure}", camera, zone, k, unit, since if people else None, expected, bin_us)
+            )
         return out
 
     def _bounds(self, first: date, last: date) -> tuple[int, int]:

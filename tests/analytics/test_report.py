@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -13,6 +14,7 @@ from lifelines import KaplanMeierFitter
 from analytics.bins import DAY, HOUR, Plan
 from analytics.figures import Audience, Figure
 from analytics.model import SECOND
+from analytics.released import joined
 from analytics.report import Report, read_plan
 from retention.figures import Released
 from retention.release import Release
@@ -181,6 +183,24 @@ def test_a_zone_that_has_figures_is_not_waited_for_because_the_shop_is_closed(st
     assert {(w.metric, w.zone) for w in morning} == {(w.metric, w.zone) for w in evening}
     assert ("everybody.dwell", "magazines") in {(w.metric, w.zone) for w in morning}
     assert not {w.zone for w in morning} & {"bread", "coffee"}
+
+
+def test_a_camera_started_anew_within_an_hour_has_one_box_in_the_picture(tmp_path: Path) -> None:
+    release, visits = Release(tmp_path, random.Random(1), tz=TZ), day_of_visits(LAST, random.Random(1))
+    for run in ("one", "two"):
+        release.release_everybody(payloads(LAST, visits, run))
+    cells = Report(tmp_path / "released").cells(Figure.VISITS, LAST, LAST)
+    boxes = joined(cells, zones_apart=True)
+    assert len(cells) == 2 * len(boxes)
+    assert sum(c.n or 0 for c in boxes) == sum(c.n or 0 for c in cells)
+    assert all(sum(c.counts) == c.n for c in boxes if not c.suppressed)
+    for zone in ("coffee", "door"):
+        ends = [(c.start_us, c.end_us) for c in boxes if c.zone == zone]
+        assert all(a[1] <= b[0] for a, b in pairwise(ends))
+    everywhere = joined(cells, zones_apart=False)
+    assert sum(c.n or 0 for c in everywhere) == sum(c.n or 0 for c in cells)
+    assert all(a.end_us <= b.start_us for a, b in pairwise(everywhere))
+    assert {c.suppressed for c in joined([c for c in cells if c.suppressed], zones_apart=True)} <= {True}
 
 
 def test_the_plan_reads_as_it_was_written(state: Path) -> None:
