@@ -5,6 +5,8 @@ and what it holds is bounded by the people of the last half minute.
 
 - The state of somebody between two steps is the one of the first; a step in which they are not seen starts time
   *unseen*, which is neither inside nor outside.
+- Within the boundary band the earlier state holds: a walk across the edge is believed once it leads beyond the band,
+  and then from the first instant on that side.
 - A person is one or more tracks: a track that dies away from exits and one born near by in time are stitched.
 - Doubt splits: a jump no walker can make gives a new person, and a blind interval forgets everybody.
 
@@ -85,13 +87,15 @@ class Stitch:
 
 @dataclass(slots=True)
 class _Place:
-    """Where one person stands with one zone."""
+    """Where one person is with one zone: the present run of sightings on one side of its border."""
 
     inside: bool
-    since_us: int  # first instant of the present run inside or outside
-    seen_us: int = 0  # how much of that run was seen
+    since_us: int  # first instant of the run
+    start: StartReason  # of the visit that begins with it
+    first: bool = True  # nothing came before this run, so there is no earlier state to hold
+    beyond: bool = True  # the last sighting was not in the band, or is no change of state
+    seen_us: int = 0  # how much of the run was seen
     enter_us: int | None = None  # of the open visit
-    start: StartReason = StartReason.CROSSED
 
 
 @dataclass(slots=True)
@@ -208,6 +212,8 @@ class DwellEngine:
             person.seen = False
             for zone, place in person.places.items():
                 place.seen_us += t_us - person.last_us
+                if not place.beyond:
+                    continue
                 if place.inside:
                     if place.enter_us is None and place.seen_us >= self._rules.enter_s * SECOND:
                         place.enter_us = place.since_us
@@ -273,29 +279,24 @@ class DwellEngine:
         earliest = t_us
         for zone in self._zones:
             place = person.places.get(zone.name)
-            inside = self._is_inside(zone, sighting, place)
+            inside = zone.contains(sighting.x, sighting.y)
             if place is None:
                 start = person.origin if inside else StartReason.CROSSED
                 person.places[zone.name] = _Place(inside=inside, since_us=t_us, start=start)
                 continue
             if inside != place.inside:
-                # a visit lives on through an outside run too short to be a leave
-                if inside and place.enter_us is None:
-                    place.start = StartReason.CROSSED
-                place.inside, place.since_us, place.seen_us = inside, t_us, 0
+                place.inside, place.since_us, place.seen_us, place.first = inside, t_us, 0, False
+                place.start = StartReason.CROSSED if place.enter_us is None else place.start
+            changes = inside != (place.enter_us is not None)
+            place.beyond = not changes or place.first or not self._in_band(zone, sighting)
             if place.enter_us is not None or place.inside:
                 earliest = min(earliest, place.since_us if place.enter_us is None else place.enter_us)
         person.gait.forget_before(earliest)
 
-    def _is_inside(self, zone: Zone, sighting: Sighting, place: _Place | None) -> bool:
-        inside = zone.contains(sighting.x, sighting.y)
-        if place is None or inside == place.inside:
-            return inside
+    def _in_band(self, zone: Zone, sighting: Sighting) -> bool:
         if self._ground.calibrated:
-            near = self._metres_to_border(zone, sighting) <= self._rules.band_m
-        else:
-            near = zone.border_distance(sighting.x, sighting.y) <= self._rules.band_bh * sighting.height
-        return place.inside if near else inside
+            return self._metres_to_border(zone, sighting) <= self._rules.band_m
+        return zone.border_distance(sighting.x, sighting.y) <= self._rules.band_bh * sighting.height
 
     def _metres_to_border(self, zone: Zone, sighting: Sighting) -> float:
         """Return metres on the floor from a foot point to the nearest edge."""
@@ -371,14 +372,15 @@ class DwellEngine:
         return [v for zone, place in person.places.items() for v in self._visit(person, zone, place, reason)]
 
     def _visit(self, person: _Person, zone: str, place: _Place, reason: EndReason) -> list[Visit]:
-        """Close the open visit, if any: at the first instant outside if last seen outside, else at last sight.
+        """Close the open visit, if any: at the first instant outside if last seen beyond the edge, else at last sight.
 
         One that ends, at last sight, before it is long enough to be a visit is none.
         """
         if place.enter_us is None:
             return []
         enter_us, place.enter_us = place.enter_us, None
-        leave_us = person.last_us if place.inside else place.since_us
+        outside = not place.inside and place.beyond
+        leave_us = place.since_us if outside else person.last_us
         if leave_us - enter_us < self._rules.enter_s * SECOND:
             return []
         return [
@@ -388,7 +390,7 @@ class DwellEngine:
                 enter_us=enter_us,
                 leave_us=leave_us,
                 start_reason=place.start,
-                end_reason=reason if place.inside else EndReason.CROSSED,
+                end_reason=EndReason.CROSSED if outside else reason,
                 stops=person.gait.stops(enter_us, leave_us),
             )
         ]

@@ -11,10 +11,13 @@ Where a sentence leaves room, it is read like this:
 * A sighting speaks for the time until the next step of the source, whoever is seen in that; the rest of the time is
   unseen, and neither time inside nor time outside. Both times are summed over a run of sightings on the same side:
   `seen outside for 1.5 s or more`, in however many pieces, `backdated to the first instant`.
+* The band: within it `the earlier state holds`, the state being in a visit or not. So a run of sightings on one side
+  is believed at its sightings beyond the band only, and then from its first instant on. A stretch that begins has no
+  earlier state: its first run is believed as it is.
 * A visit is over by its last sight, so one that comes out shorter than 0.5 s was none.
 * A hold lasts as long as it says, end included; only longer is too long.
-* A stretch that ends outside, too early to be sure, still ended outside: the 1.5 s guard against coming back, and
-  nobody came back. Such a visit is crossed at the first instant outside, not censored.
+* A stretch that ends outside and beyond the band, too early to be sure, still ended outside: the 1.5 s guard against
+  coming back, and nobody came back. Such a visit is crossed at the first instant outside, not censored.
 * A speed needs a time base: from one frame to the next a good box moves a few pixels, and that is no speed. Nobody
   may have come here from their last sighting, nor from any in the half second before (`GUARD_S`), at more than 3 m/s;
   a shorter time than that half second counts as one.
@@ -129,35 +132,30 @@ def in_band(zone: Zone, ground: Ground, s: Sighting) -> bool:
     return zone.border_distance(s.x, s.y) <= BAND_BH * s.height
 
 
-def inside(zone: Zone, ground: Ground, stretch: Stretch, i: int) -> bool:
-    """In the zone at sighting i; within the band `the earlier state holds`."""
-    for _, s in reversed(stretch.seen[: i + 1]):
-        if not in_band(zone, ground, s):
-            return zone.contains(s.x, s.y)
-    first = stretch.seen[0][1]
-    return zone.contains(first.x, first.y)
-
-
 @dataclass(frozen=True, slots=True)
 class Run:
     """Sightings in a row on one side of one zone's border."""
 
     inside: bool
     first_us: int
-    seen_us: int  # how long the person was seen on that side
+    seen_us: int  # how long the person had been seen on that side when last seen there beyond the band
+    beyond: bool  # the last sighting lies beyond the band
 
 
-def runs(recording: Recording, stretch: Stretch, sides: Sequence[bool]) -> list[Run]:
+def runs(recording: Recording, stretch: Stretch, zone: Zone, ground: Ground) -> list[Run]:
     """Gather a stretch into runs; a sighting speaks for the time to the next step, and unseen time for nothing."""
     following = dict(itertools.pairwise(t for t, _ in recording))
-    found = []
-    for inside_, group in itertools.groupby(zip(stretch.seen, sides, strict=True), key=lambda pair: pair[1]):
-        times = [t for (t, _), _ in group]
-        until = [following.get(t, t) for t in times]
-        if stretch.ended is EndReason.BLIND and times[-1] == stretch.seen[-1][0]:
+    found: list[Run] = []
+    for inside, group in itertools.groupby(stretch.seen, key=lambda pair: zone.contains(pair[1].x, pair[1].y)):
+        seen = list(group)
+        until = [following.get(t, t) for t, _ in seen]
+        if stretch.ended is EndReason.BLIND and seen[-1][0] == stretch.seen[-1][0]:
             # nobody knows what came after the last step before a hole
             until[-1] = min(until[-1], stretch.ended_us)
-        found.append(Run(inside_, times[0], sum(until) - sum(times)))
+        beyond = [not found or not in_band(zone, ground, s) for _, s in seen]
+        believed = max((i + 1 for i, far in enumerate(beyond) if far), default=0)
+        seen_us = sum(b - t for b, (t, _) in zip(until[:believed], seen[:believed], strict=True))
+        found.append(Run(inside, seen[0][0], seen_us, beyond[-1]))
     return found
 
 
@@ -175,8 +173,7 @@ def stays(
     found = []
     for stretch in stretches(recording, ground, blinds):
         for zone in zones:
-            sides = [inside(zone, ground, stretch, i) for i in range(len(stretch.seen))]
-            found += stays_of_stretch(stretch, zone.name, runs(recording, stretch, sides))
+            found += stays_of_stretch(stretch, zone.name, runs(recording, stretch, zone, ground))
     return sorted(found, key=lambda stay: (stay.zone, stay.enter_us))
 
 
@@ -187,7 +184,7 @@ def stays_of_stretch(stretch: Stretch, zone: str, todo: list[Run]) -> list[Stay]
         return []
     rest = todo[todo.index(entry) :]
     way_out = next((r for r in rest if not r.inside and r.seen_us >= LEAVE_S * SECOND), None)
-    if way_out is None and rest[-1].inside:
+    if way_out is None and (rest[-1].inside or not rest[-1].beyond):
         leave, end = stretch.seen[-1][0], stretch.ended
     else:
         leave, end = (way_out or rest[-1]).first_us, EndReason.CROSSED

@@ -394,9 +394,9 @@ def test_8_pixels_of_jitter_add_no_visit_to_somebody_who_crosses(fps: float, ins
         assert len(stays_of_path(corner, fps, 8, rng)) == 1
 
 
-@pytest.mark.parametrize(("fps", "inset"), [(25, 0), (25, 4), (25, 8), (12.5, 2), (12.5, 8), (7, 4), (5, 4), (5, 8)])
+@pytest.mark.parametrize(("fps", "inset"), [(f, i) for f in (5, 7, 12.5, 25) for i in (0, 2, 4, 8) if (f, i) != (5, 0)])
 def test_8_pixels_of_jitter_add_no_visit_to_somebody_who_stays_by_an_edge(fps: float, inset: float) -> None:
-    # Nearer to the edge than this at few frames a second, 1.5 s of boxes outside by chance is a matter of time.
+    # Left out: at 5 looks a second eight of them in a row lie outside by chance now and then, for feet on the very edge.
     rng = random.Random(8)
     points = path(fps, (200, 350, 0), (450, 350, 0), (300 + inset, 450, 10), (450, 450, 0), (700, 450, 0))
     for _ in range(20):
@@ -404,10 +404,11 @@ def test_8_pixels_of_jitter_add_no_visit_to_somebody_who_stays_by_an_edge(fps: f
         assert visit.dwell_us > 10 * SECOND
 
 
-def test_somebody_who_stands_on_an_edge_makes_one_visit_at_most() -> None:
+@pytest.mark.parametrize("outside", [0, 1, 3, 8])
+def test_8_pixels_of_jitter_make_no_visitor_of_somebody_who_stands_outside_an_edge(outside: float) -> None:
     rng = random.Random(8)
     for _ in range(20):
-        assert len(stays_of_path(path(25, (200, 450, 0), (300, 450, 10), (200, 450, 0)), 25, 8, rng)) <= 1
+        assert not stays_of_path(path(25, (200, 450, 0), (300 - outside, 450, 10), (200, 450, 0)), 25, 8, rng)
 
 
 # --- what a camera does ---------------------------------------------------------------------------------------------
@@ -731,23 +732,42 @@ def test_perfect_sightings_without_a_band_give_the_true_visits(
 
 @pytest.mark.data
 @CLIPS
-def test_the_band_costs_only_visits_that_hardly_leave_it(
+def test_the_band_costs_only_visits_and_absences_that_hardly_leave_it(
     data: Path, name: str, fps: int, size: tuple[int, int]
 ) -> None:
-    # The truth files know no band. Who is deeper inside than the band for less than 0.5 s is no visitor by ours.
+    # The truth files know no band. Who goes deeper in, or further out, than the band for less than it takes to enter or
+    # to leave has not entered or left by ours.
     truth = truth_of(data / "tracking" / name, fps)
     missed, invented = missed_and_invented(truth, play(truth.steps, truth.zones, frame_size=size))
-    assert not invented
-    for name_, person, enter, leave in missed:
-        (zone,) = (z for z in truth.zones if z.name == name_)
-        deep = [
+    zones = {zone.name: zone for zone in truth.zones}
+
+    def beyond(zone_name: str, person: int, start: float, end: float, *, inside: bool) -> float:
+        """Seconds in which a person is seen on one side of a zone's edge, beyond the band."""
+        zone = zones[zone_name]
+        far = [
             s
             for t, sightings in truth.steps
             for s in sightings
             if s.track == person
-            and enter <= (t - T0) / SECOND + 1e-3
-            and (t - T0) / SECOND <= leave
-            and zone.contains(s.x, s.y)
+            and start - 1e-3 <= (t - T0) / SECOND <= end + 1e-3
+            and zone.contains(s.x, s.y) == inside
             and zone.border_distance(s.x, s.y) > RULES.band_bh * s.height
         ]
-        assert len(deep) / fps < RULES.enter_s
+        return len(far) / fps
+
+    joined = set()
+    for visit in invented:
+        within = sorted(
+            v
+            for v in missed
+            if v[0] == visit.zone
+            and visit.enter_us <= T0 + v[2] * SECOND + 1000
+            and v[3] * SECOND + T0 <= visit.leave_us + 1000
+        )
+        assert len(within) >= 2
+        assert len({v[1] for v in within}) == 1
+        for one, other in itertools.pairwise(within):
+            assert beyond(one[0], one[1], one[3], other[2], inside=False) < RULES.leave_s
+        joined.update(within)
+    for zone_name, person, enter, leave in missed - joined:
+        assert beyond(zone_name, person, enter, leave, inside=True) < RULES.enter_s
