@@ -23,11 +23,12 @@ from dataclasses import dataclass
 from typing import Self
 
 from analytics.config import ConfigError
+from analytics.figures import Audience
 from analytics.payload import CellError, CellPayload
 from analytics.row import VISIT, RowError, VisitRow
 from analytics.state import State
 from analytics.store import PURPOSES, NewVisit, Visits, day_of
-from consent.events import DAY_US, END_EVENTS, ConsentError, Leaf, Level
+from consent.events import DAY_US, END_EVENTS, ConsentError, Leaf, Level, Purpose
 from consent.ledger import InboxRow, Ledger, LedgerError
 from consent.subjects import period_of, visitor
 from retention.erasure import Erased, Erasure, live
@@ -137,7 +138,7 @@ class Keeper:
                 deferred = str(error)
             if deferred is None:
                 self._release.choose_bins(now_us)
-                released = self._release.release_consenting(self._visits, self.state.store.kinds(), now_us)
+                released = self._release_figures(now_us)
         signed = self._sign() or signed
         return PassReport(signed, loaded, refused, cells + released, tuple(erased), blocked, deferred, config)
 
@@ -239,6 +240,14 @@ class Keeper:
                 new += self._release.release_everybody(cells.values())
                 self._ledger.delete_inbox(cells)  # released and on disk; one released before is passed over
         return new, unread
+
+    def _release_figures(self, now_us: int) -> int:
+        """Release what is full of consenting shoppers, and say what is still waited for; return how many cells."""
+        kinds, level = self.state.store.kinds(), self.state.level(self._ledger)
+        released = self._release.release_consenting(self._visits, kinds, now_us)
+        spoken_of = [a for a in Audience if a is Audience.EVERYBODY or level.allows(Purpose.DWELL)]
+        self._release.announce(kinds, now_us, spoken_of)
+        return released
 
     def _make_release(self) -> Release:
         return Release(self.state.root, self._rng, tz=self.state.store.store.timezone)

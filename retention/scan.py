@@ -5,8 +5,9 @@ the database's locks. So the keeper starts this file with the pseudonyms on stan
 output where one was found.
 
 Forms searched: the 8 bytes in both orders, each also as hexadecimal in both cases and as base64 in both alphabets at
-every alignment, and the number in decimal digits. What is compressed or encrypted is not seen: files that hold
-pseudonyms keep them uncompressed.
+every alignment; the number in decimal digits; and in groups of seven bits, lowest first, as DuckDB writes the least and
+the greatest value of a stretch of a column, and nothing besides where they are the same. What is compressed or
+encrypted is not seen: files that hold pseudonyms keep them uncompressed.
 
 Nothing here imports the rest of the project, and nothing here writes a file.
 """
@@ -28,7 +29,7 @@ _OVERLAP = 32  # longer than any form
 
 def forms(visitor: int) -> frozenset[bytes]:
     """Return every way of writing a pseudonym that is searched for."""
-    found = {str(visitor).encode()}
+    found = {str(visitor).encode(), _groups_of_seven(visitor)}
     for order in ("little", "big"):
         raw = visitor.to_bytes(8, order)
         found |= {raw, raw.hex().encode(), raw.hex().upper().encode()}
@@ -37,6 +38,15 @@ def forms(visitor: int) -> frozenset[bytes]:
             for encode in (base64.b64encode, base64.urlsafe_b64encode):
                 found.add(encode(bytes(shift) + raw)[first:last])
     return frozenset(found)
+
+
+def _groups_of_seven(number: int) -> bytes:
+    """Return a number as unsigned LEB128."""
+    groups = bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*groups, number])
 
 
 def count(path: Path, needles: Iterable[bytes]) -> int:
