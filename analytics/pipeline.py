@@ -135,6 +135,7 @@ class CameraWatch:
             for zone in zones
             if zone.kind is ZoneKind.PAD
         }
+        self._measured = {zone for name, zone in store.kinds() if name == camera.name}  # no row for standing on a pad
         self._staff = Staff(tuple(zone for zone in zones if zone.kind is ZoneKind.STAFF))
         self._tally = Tally(camera.name, zones, run=secrets.token_hex(8), plan=plan, tz=store.store.timezone)
         self._version: int | None = None
@@ -257,7 +258,7 @@ class CameraWatch:
             if result is None:
                 self.watched.left_out += 1
                 continue
-            if isinstance(result, ConsentedRow):
+            if isinstance(result, ConsentedRow) and visit.zone in self._measured:
                 self._write(t_us, result)
             self._tally.add_visit(visit)
 
