@@ -18,11 +18,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from analytics.bins import DAY, LONGEST, WEEK, Choice, Plan, bin_of, choose, local
+from analytics.bins import DAY, LONGEST, WEEK, Choice, Plan, bin_of, choose, day_of, local
 from analytics.cells import GRACE_US
 from analytics.figures import FIGURES, RULE, Audience, Figure, least, slot
 from analytics.payload import CellPayload, OpenBin
@@ -35,6 +35,7 @@ from retention.rounding import round_counts
 
 _LOOK_BACK = 4 * WEEK  # how much of the past a bin length is chosen from
 _ZONE = tuple[str, str]  # camera, name
+Opening = Callable[[int], tuple[int, int] | None]
 _Line = tuple[Audience, Figure, str, str]
 
 
@@ -65,11 +66,13 @@ class Release:
         state_dir: the store's state directory.
         rng: where the draws for rounding come from.
         tz: IANA name of the store's time zone.
+        opening: gives opening and closing (UTC microseconds) of the local day of an instant, None where it is closed;
+            without it a day is open throughout. Only the choice of bin lengths asks for it.
     """
 
-    def __init__(self, state_dir: Path, rng: Rng, *, tz: str = "UTC") -> None:
+    def __init__(self, state_dir: Path, rng: Rng, *, tz: str = "UTC", opening: Opening | None = None) -> None:
         self._files = Released(state_dir / "released")
-        self._rng, self._tz = rng, tz
+        self._rng, self._tz, self._opening = rng, tz, opening
         self._newest: dict[_Line, int] = {}
         columns = ("audience", "figure", "camera", "zone", "end_us")
         for row in self._files.cells(columns):
@@ -135,7 +138,7 @@ class Release:
         spans: dict[_Line, list[tuple[int, int, float]]] = defaultdict(list)
         for row in self._files.cells(("audience", "figure", "camera", "zone", "start_us", "end_us", "people")):
             if row["end_us"] > now_us - _LOOK_BACK:
-                spans[_line(row)].append((row["start_us"], row["end_us"], float(row["people"] or 0)))
+                spans[_line(row)] += self._open_parts(row["start_us"], row["end_us"], row["people"] or 0)
         chosen = [
             Choice(*line, monday, choose(past, least(*line[:2]), longest_us=LONGEST[line[0]], tz=self._tz))
             for line, past in sorted(spans.items())
@@ -157,6 +160,18 @@ class Release:
         self._files.write_plan(rows)
         self.plan = plan
         return len(chosen)
+
+    def _open_parts(self, start_us: int, end_us: int, people: int) -> list[tuple[int, int, float]]:
+        """Cut a cell into the stretches in which the shop was open, with its people spread over them."""
+        parts, at = [], start_us
+        while self._opening and at < end_us:
+            hours = self._opening(at) or (at, at)
+            part = max(start_us, hours[0]), min(end_us, hours[1])
+            parts += [part] if part[0] < part[1] else []
+            at = day_of(at, self._tz)[1]
+        parts = parts or [(start_us, end_us)]
+        length = sum(b - a for a, b in parts)
+        return [(a, b, people * (b - a) / length) for a, b in parts]
 
     def announce(self, zones: Mapping[_ZONE, ZoneKind], now_us: int, audiences: Sequence[Audience]) -> None:
         """Write down what every zone waits for, whether or not anybody was in it.

@@ -198,6 +198,17 @@ def test_a_row_that_comes_after_its_cell_is_in_no_cell(tmp_path: Path) -> None:
     assert content(tmp_path) == before
 
 
+def test_a_time_zone_that_was_put_right_counts_no_visit_again(tmp_path: Path) -> None:
+    rows = shoppers([9.7] * 20)
+    opened(tmp_path).release_consenting(rows, COFFEE, instant(DAY_ONE, 10.1))
+    rows.rows += shoppers([10.2] * 20, 100).rows
+    moved = Release(tmp_path, random.Random(1), tz="Asia/Kolkata")  # its hours begin at half past
+    moved.release_consenting(rows, COFFEE, instant(DAY_ONE, 12))
+    first, second = cells(tmp_path, Audience.CONSENTING, Figure.VISITS)
+    assert (first["people"], second["people"]) == (20, 20)
+    assert (second["start_us"], second["end_us"]) == (instant(DAY_ONE, 10), instant(DAY_ONE, 10.5))
+
+
 def test_the_length_of_bins_is_fixed_a_week_ahead_and_from_released_cells_alone(tmp_path: Path) -> None:
     fill(tmp_path, date(2026, 11, 19), 12)
     rows = Released(tmp_path / "released").plan()
@@ -217,6 +228,25 @@ def test_the_length_of_bins_is_fixed_a_week_ahead_and_from_released_cells_alone(
     assert again.choose_bins(instant(date(2026, 11, 20), 9)) == 0
     assert again.choose_bins(instant(date(2026, 11, 24), 9)) > 0
     assert Released(tmp_path / "released").plan()[: len(rows)] == rows
+
+
+def test_closed_hours_do_not_make_the_bins_of_a_busy_zone_longer(tmp_path: Path) -> None:
+    def opening(t_us: int) -> tuple[int, int]:
+        start = bin_of(t_us, DAY, TZ)[0]
+        return start + 9 * HOUR, start + 17 * HOUR
+
+    rows = Rows()
+    for back in range(4):
+        day = DAY_ONE + timedelta(days=back)
+        rows.rows += shoppers([9 + i / 30 for i in range(240)], 1000 * back, day).rows  # 30 an hour, from 9 to 17
+    now, chosen = instant(DAY_ONE + timedelta(days=3), 20), {}
+    for name, hours in (("with", opening), ("without", None)):
+        release = Release(tmp_path / name, random.Random(1), tz=TZ, opening=hours)
+        release.release_consenting(rows, COFFEE, now)
+        release.choose_bins(now)
+        chosen[name] = release.plan.length(Audience.CONSENTING, Figure.VISITS, CAMERA, "coffee", now + 7 * DAY)
+    assert chosen["with"] == HOUR
+    assert chosen["without"] > HOUR
 
 
 # --- frozen -----------------------------------------------------------------------------------------------------------
