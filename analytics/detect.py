@@ -8,8 +8,11 @@ and write nothing. supervision's `Detections` is the currency.
 from __future__ import annotations
 
 import ast
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -84,8 +87,9 @@ def quiet_parts() -> None:
         "ULTRALYTICS_SKIP_REQUIREMENTS_CHECKS": "true",
         "YOLO_VERBOSE": "false",
         "DEEPFACE_BACKEND_ENGINE": "onnx",
+        "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime reports from 1.29 on, below Python, and keeps a device number
     }.items():
-        os.environ.setdefault(name, value)
+        os.environ[name] = value
     sys.modules.setdefault("openvino_telemetry", cast("ModuleType", None))  # openvino posts on import where it exists
 
 
@@ -261,11 +265,19 @@ def _class_names(metadata: Path) -> dict[int, str]:
 # --- ultralytics ------------------------------------------------------------------------------------------------------
 
 
+def _no_settings() -> None:
+    """Let ultralytics write its settings, as it insists, where they are gone with this process."""
+    if "YOLO_CONFIG_DIR" not in os.environ:
+        os.environ["YOLO_CONFIG_DIR"] = tempfile.mkdtemp(prefix="openaisle-")
+        atexit.register(shutil.rmtree, os.environ["YOLO_CONFIG_DIR"], ignore_errors=True)
+
+
 class UltralyticsDetector:
     """Any model ultralytics loads: ``.pt``, ``.onnx``, an engine, on CPU or GPU. Needs the `yolo` set."""
 
     def __init__(self, model: Path, *, thresholds: Thresholds | None = None) -> None:
         quiet_parts()
+        _no_settings()
         try:
             stand_in_for_torchvision()
             from ultralytics import YOLO  # type: ignore[attr-defined]  # lazily exported

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime reads it when it is first imported
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("OPENAISLE_TEST_DATA", ROOT.parent / "shared" / "data"))
 
