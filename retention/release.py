@@ -217,7 +217,8 @@ class Release:
             bins.setdefault(start, OpenBin(start, end, length)).add(visit.visitor, at)
         if not bins:
             return
-        next_us = min(bins) if newest is None else newest
+        # from where the last cell ended, or from the day's beginning: where a cell begins must not say who came first
+        next_us = day_of(min(bins), self._tz)[0] if newest is None else newest
         waiting: OpenBin | None = None
         while True:
             start, end, length = self._grid(line, next_us)

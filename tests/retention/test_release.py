@@ -179,7 +179,14 @@ def test_too_few_merge_forward_over_days_and_the_cell_says_visitor_days(tmp_path
         release.release_consenting(rows, COFFEE, instant(day, 20))
     (cell,) = cells(tmp_path, Audience.CONSENTING, Figure.VISITS)
     assert cell["unit"] == "visitor_days"
-    assert (cell["start_us"], cell["end_us"]) == (instant(DAY_ONE, 9), instant(DAY_ONE + timedelta(days=3), 10))
+    assert (cell["start_us"], cell["end_us"]) == (instant(DAY_ONE, 0), instant(DAY_ONE + timedelta(days=3), 10))
+
+
+def test_where_a_cell_begins_does_not_say_when_its_first_visitor_came(tmp_path: Path) -> None:
+    release, rows = opened(tmp_path), shoppers([9.5] * 20 + [14.5] * 20)
+    release.release_consenting(rows, COFFEE, instant(DAY_ONE, 20))
+    spans = [(c["start_us"], c["end_us"]) for c in cells(tmp_path, Audience.CONSENTING, Figure.VISITS)]
+    assert spans == [(instant(DAY_ONE, 0), instant(DAY_ONE, 10)), (instant(DAY_ONE, 10), instant(DAY_ONE, 15))]
 
 
 def test_a_bin_that_is_not_over_is_not_released(tmp_path: Path) -> None:
