@@ -396,7 +396,7 @@ def test_8_pixels_of_jitter_add_no_visit_to_somebody_who_crosses(fps: float, ins
 
 @pytest.mark.parametrize(("fps", "inset"), [(f, i) for f in (5, 7, 12.5, 25) for i in (0, 2, 4, 8) if (f, i) != (5, 0)])
 def test_8_pixels_of_jitter_add_no_visit_to_somebody_who_stays_by_an_edge(fps: float, inset: float) -> None:
-    # Left out: at 5 looks a second eight of them in a row lie outside by chance now and then, for feet on the very edge.
+    # Left out: at 5 looks a second, feet on the very edge lie outside for 1.5 s by chance now and then.
     rng = random.Random(8)
     points = path(fps, (200, 350, 0), (450, 350, 0), (300 + inset, 450, 10), (450, 450, 0), (700, 450, 0))
     for _ in range(20):
