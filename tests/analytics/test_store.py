@@ -325,6 +325,16 @@ def test_a_rewrite_keeps_every_other_row_and_no_byte_of_the_deleted_ones(tmp_pat
     assert sorted(p.name for p in tmp_path.iterdir()) == ["visits.duckdb", "visits.duckdb.lock"]
 
 
+def test_a_pseudonym_stands_in_the_file_as_plainly_as_in_its_rows(tmp_path: Path) -> None:
+    path, middle = tmp_path / "visits.duckdb", 0x7766554433221100
+    with Visits(path) as visits:
+        visits.load([new(v, NOON + i) for v in (1, middle, 2**64 - 1) for i in range(1000)], 1)
+    assert path.read_bytes().count(middle.to_bytes(8, "little")) >= 1000
+    with Visits(path) as visits:
+        visits.rewrite(lambda _: None)
+    assert path.read_bytes().count(middle.to_bytes(8, "little")) >= 1000
+
+
 def test_a_rewrite_that_is_not_proved_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "visits.duckdb"
 

@@ -255,6 +255,19 @@ def test_a_row_that_no_grant_covers_goes_whoever_it_is(shop: Shop) -> None:
     assert traces(shop, 12345678901234567890) == {}
 
 
+def test_a_yes_right_after_a_no_does_not_keep_what_the_no_ended(shop: Shop) -> None:
+    her = shop.yes()
+    shop.stay(her.subject, NOON + SECOND)
+    run_once(shop)
+    shop.ledger.withdraw(her.secret, now_us=NOON + MINUTE)
+    again = {"notice_sha256": NOTICE, "language": "en", "version": "1", "secret": her.secret}
+    shop.ledger.grant([Purpose.DWELL], now_us=NOON + MINUTE, **again)  # type: ignore[arg-type]
+    shop.stay(her.subject, NOON + 2 * MINUTE)
+    report = run_once(shop, NOON + 3 * MINUTE)
+    assert [(e.subjects, e.rows) for e in report.erased] == [(0, 1)]
+    assert [enter for _, enter in shop.rows()] == [NOON + 2 * MINUTE]
+
+
 def test_lowering_the_level_deletes_what_it_does_not_allow(shop: Shop) -> None:
     her = shop.yes(Purpose.DWELL, Purpose.REPEAT).subject
     shop.stay(her, NOON + SECOND)
@@ -510,6 +523,37 @@ def test_the_loop_signs_within_a_second_loads_at_once_and_erases_at_once(shop: S
     assert shop.ledger.subjects() == []
 
 
+def test_a_long_erasure_keeps_no_event_waiting_for_its_checkpoint(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    her = shop.yes()
+    shop.stay(her.subject, NOON + SECOND)
+    run_once(shop)
+    shop.ledger.withdraw(her.secret, now_us=NOON + MINUTE)
+    proving, go_on, stop = threading.Event(), threading.Event(), threading.Event()
+    prove = erasure.Erasure._prove
+
+    def slowly(self: erasure.Erasure, copy: Path) -> None:
+        proving.set()
+        go_on.wait(30)
+        prove(self, copy)
+
+    monkeypatch.setattr(erasure.Erasure, "_prove", slowly)
+    with shop.state.open_ledger(Role.KEEPER) as ledger, Keeper(shop.state, ledger) as keeper:
+        loop = threading.Thread(target=keeper.run, args=(stop, lambda: NOON + MINUTE))
+        loop.start()
+        try:
+            assert proving.wait(30)
+            shop.yes()
+            said = time.monotonic()
+            wait_for(lambda: _signed(shop.ledger) == shop.ledger.size)
+            assert time.monotonic() - said < 1.0
+            assert erased(shop.ledger) == []
+        finally:
+            go_on.set()
+            wait_for(lambda: bool(erased(shop.ledger)))
+            stop.set()
+            loop.join()
+
+
 def test_an_idle_loop_rests(shop: Shop) -> None:
     stop, reports = threading.Event(), list[PassReport]()
     with shop.state.open_ledger(Role.KEEPER) as ledger, Keeper(shop.state, ledger) as keeper:
@@ -545,6 +589,8 @@ def test_the_search_finds_every_form_at_every_place_and_nothing_else(tmp_path: P
     numbers = [rng.getrandbits(64) for _ in range(20)]
     forms = sorted(set().union(*map(scan.forms, numbers[:10])))
     data = bytearray(rng.randbytes(size))
+    tail = numbers[0].to_bytes(8, "little")  # whole in the bytes that two chunks share
+    data[(8 << 20) - 30 : (8 << 20) - 22] = tail if size > 8 << 20 else data[0:0]
     places = [0, size - 24, *((8 << 20) - 1 - i * 3 for i in range(5) if size > 8 << 20)]
     places += [64 + i * (size // 128 * 2) // 3 for i in range(40)]
     for i, place in enumerate(places):
