@@ -170,10 +170,10 @@ def ask(kiosk: Ledger, pad: str, kind: PadKind, subject: bytes | None, tap_us: i
     return kiosk.open_pad_request(pad, kind, subject, now_us=tap_us, screen_us=screen_us, tap_us=tap_us)
 
 
-def camera(state: State, ledger: Ledger, crowd: Crowd) -> CameraWatch:
+def camera(state: State, ledger: Ledger, crowd: Crowd, *, restart: bool = False) -> CameraWatch:
     """Return the shop's first camera, wired as `watch` wires it, with the crowd for its eyes."""
     level = LevelNow(state, ledger)
-    return CameraWatch(state.store, state.store.camera[0], crowd, SIZE, ledger, level=level, restart=False)
+    return CameraWatch(state.store, state.store.camera[0], crowd, SIZE, ledger, level=level, restart=restart)
 
 
 def walk(one: CameraWatch, crowd: Crowd, start_us: int, end_us: int | None = None) -> None:
