@@ -196,7 +196,6 @@ class Tally:
             line.held = None
 
     def _flush(self, line: _Line) -> list[CellPayload]:
-        self._recheck(line)
         held, waiting = line.held, line.waiting
         line.held = line.waiting = None
         last = held.merge(waiting) if held and waiting else held or waiting

@@ -19,7 +19,7 @@ from analytics.charts import duration
 from analytics.figures import Audience, Figure
 from analytics.lifetable import Quantile
 from analytics.released import FLAGGED, Cell, Sum
-from analytics.report import Dwell, Report, Waiting
+from analytics.report import Report, Waiting
 
 _PERIODS = {"This day": 1, "7 days": 7, "28 days": 28}
 _NAMES = {Figure.FOOTFALL: "Entries", Figure.VISITS: "Zone visits", Figure.DWELL: "Length of stay"}
@@ -123,13 +123,9 @@ def _stays(report: Report, day: date) -> None:
     words = {"Everybody": Audience.EVERYBODY, "Consenting": Audience.CONSENTING}
     audience = words[whom.segmented_control("Of", list(words), default="Everybody") or "Everybody"]
     first = day - timedelta(days=_PERIODS[period] - 1)
-    found: dict[str, Dwell] = {}
-    zones = report.zones(audience)
-    names = [zone for _, zone in zones]
-    for camera, zone in zones:
-        figure = report.dwell(camera, zone, first, day, audience=audience)
-        if figure is not None:
-            found[zone if names.count(zone) == 1 else f"{zone} ({camera})"] = figure
+    figures = report.dwells(first, day, audience=audience)
+    names = [zone for _, zone in figures]
+    found = {zone if names.count(zone) == 1 else f"{zone} ({camera})": f for (camera, zone), f in figures.items()}
     if not found:
         st.info(
             "No zone has enough stays in this period. What it takes stands below.", icon=":material/hourglass_empty:"

@@ -12,17 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import duckdb
 
 from analytics.bins import DAY, WEEK, Choice, Plan, bin_of, local
 from analytics.figures import Audience, Figure
 from analytics.lifetable import LifeTable, Quantile
-from analytics.model import SECOND
 from analytics.released import Cell, Sum
 
 _COLUMNS = (
@@ -77,8 +75,15 @@ class Waiting:
     bin_us: int
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    metric: str  # audience-figure
+    day: date  # on which its cells begin
+
+
 class Report:
-    """Reads one folder of released cells.
+    """Reads one folder of released cells, as it was when this was made.
 
     Args:
         folder: `released/` of a state directory; need not exist yet.
@@ -99,6 +104,10 @@ class Report:
         self._db.execute(f"SET allowed_directories = ['{_quoted(self._folder)}/']")
         self._db.execute("SET enable_external_access = false")
         self._db.execute("SET lock_configuration = true")
+        self._files = [
+            _File(path, path.stem[:-11], date.fromisoformat(path.stem[-10:]))
+            for path in sorted(self._folder.glob("*-*-????-??-??.parquet"))
+        ]
 
     def close(self) -> None:
         """Let go of the database."""
@@ -107,29 +116,23 @@ class Report:
     @property
     def tz(self) -> str:
         """The store's time zone, as the newest cell has it; UTC without one."""
-        found = self._rows("SELECT tz FROM cells ORDER BY start_us DESC LIMIT 1") or self._waiting("tz")
+        newest = max(self._files, key=lambda f: f.day, default=None)
+        found = self._rows([newest] if newest else [], "SELECT max(tz) FROM cells") or self._waiting("tz")
         return str(found[0][0]) if found else "UTC"
 
     def days(self) -> list[date]:
         """Return the local days on which a cell begins, oldest first."""
-        tz = self.tz
-        starts = self._rows("SELECT DISTINCT start_us FROM cells")
-        return sorted({local(start, tz).date() for (start,) in starts})
-
-    def zones(self, audience: Audience = Audience.EVERYBODY) -> list[tuple[str, str]]:
-        """Return (camera, zone) of every zone with a cell."""
-        sql = "SELECT DISTINCT camera, zone FROM cells WHERE audience = ? ORDER BY 1, 2"
-        return [(camera, zone) for camera, zone in self._rows(sql, audience.value)]
+        return sorted({file.day for file in self._files})
 
     def cells(self, figure: Figure, first: date, last: date, *, audience: Audience = Audience.EVERYBODY) -> list[Cell]:
         """Return the cells of a figure that begin on the local days from first to last, oldest first."""
-        start, end = self._bounds(first, last)
+        metric = f"{audience}-{figure}"
+        files = [file for file in self._files if file.metric == metric and first <= file.day <= last]
         sql = (
-            f"SELECT {_COLUMNS} FROM cells WHERE audience = ? AND figure = ? AND start_us >= ? AND start_us < ?"  # noqa: S608
-            " QUALIFY rule = max(rule) OVER () ORDER BY start_us, camera, zone"
+            f"SELECT {_COLUMNS} FROM cells QUALIFY rule::INTEGER = max(rule::INTEGER) OVER ()"  # noqa: S608
+            " ORDER BY start_us, camera, zone"
         )
-        rows = self._rows(sql, audience.value, figure.value, start, end)
-        return [_cell(row) for row in rows]
+        return [_cell(row) for row in self._rows(files, sql)]
 
     def total(self, figure: Figure, first: date, last: date, *, audience: Audience = Audience.EVERYBODY) -> Sum:
         """Return the sum of those cells."""
@@ -144,26 +147,15 @@ class Report:
         metric = f"{Audience.EVERYBODY}.{Figure.FOOTFALL}"
         return [(day, Sum.of(metric, cells)) for day, cells in sorted(by_day.items())]
 
-    def dwell(
-        self, camera: str, zone: str, first: date, last: date, *, audience: Audience = Audience.EVERYBODY
-    ) -> Dwell | None:
-        """Return how long people stayed in a zone, None where no cell is released."""
-        cells = self.cells(Figure.DWELL, first, last, audience=audience)
-        cells = [cell for cell in cells if (cell.camera, cell.zone) == (camera, zone)]
-        shown = [cell for cell in cells if not cell.suppressed]
-        if not shown:
-            return None
-        sums = [sum(column) for column in zip(*(cell.counts for cell in shown), strict=True)]
-        ended, lost = sums[0::2], sums[1::2]
-        table = LifeTable.of(ended, lost, noise=_ROUNDING * len(shown))
-        return Dwell(
-            Sum.of(f"{audience}.{Figure.DWELL}", cells),
-            table.quantile(0.5),
-            table.quantile(0.9),
-            sum(lost) / sum(sums),
-            tuple(ended),
-            tuple(lost),
-        )
+    def dwells(
+        self, first: date, last: date, *, audience: Audience = Audience.EVERYBODY
+    ) -> dict[tuple[str, str], Dwell]:
+        """Return how long people stayed, for each (camera, zone) of which a cell is released."""
+        by_zone: dict[tuple[str, str], list[Cell]] = {}
+        for cell in self.cells(Figure.DWELL, first, last, audience=audience):
+            by_zone.setdefault((cell.camera, cell.zone), []).append(cell)
+        metric = f"{audience}.{Figure.DWELL}"
+        return {zone: _dwell(metric, by_zone[zone]) for zone in sorted(by_zone) if _shown(by_zone[zone])}
 
     def waiting(self) -> list[Waiting]:
         """Return the figures that are not there yet, and when each can be expected."""
@@ -175,7 +167,9 @@ class Report:
         columns = "audience, figure, camera, zone, k, since_us, bin_us, now_us"
         rows = self._waiting(columns)
         now = max((row[7] for row in rows), default=0)
-        rates = {tuple(row[:4]): (row[4], row[5]) for row in self._rows(sql, now - 4 * WEEK)}
+        since_day = local(now - 8 * WEEK, self.tz).date()  # a cell may begin long before it ends
+        recent = [file for file in self._files if file.day >= since_day]
+        rates = {tuple(row[:4]): (row[4], row[5]) for row in self._rows(recent, sql, now - 4 * WEEK)}
         for audience, figure, camera, zone, k, since, bin_us, _ in rows:
             people, stretch = rates.get((audience, figure, camera, zone), (0, 0))
             if people and audience == Audience.EVERYBODY:
@@ -192,16 +186,11 @@ class Report:
             )
         return out
 
-    def _bounds(self, first: date, last: date) -> tuple[int, int]:
-        zone = ZoneInfo(self.tz)
-        start = datetime.combine(first, time(), zone)
-        end = datetime.combine(last + timedelta(days=1), time(), zone)
-        return int(start.timestamp()) * SECOND, int(end.timestamp()) * SECOND
-
-    def _rows(self, sql: str, *args: object) -> list[Any]:
-        if next(self._folder.glob("*-*-????-??-??.parquet"), None) is None:
+    def _rows(self, files: Sequence[_File], sql: str, *args: object) -> list[Any]:
+        if not files:
             return []
-        source = f"WITH cells AS (SELECT * FROM read_parquet('{_quoted(self._folder)}/*-*-????-??-??.parquet'))"  # noqa: S608
+        names = ", ".join(f"'{_quoted(file.path)}'" for file in files)
+        source = f"WITH cells AS (SELECT * FROM read_parquet([{names}]))"  # noqa: S608
         return self._db.execute(f"{source} {sql}", list(args)).fetchall()
 
     def _waiting(self, columns: str) -> list[Any]:
@@ -226,6 +215,25 @@ def read_plan(folder: Path) -> Plan:
         rows = db.execute(sql, [str(path)]).fetchall()
     return Plan(
         tuple(Choice(Audience(a), Figure(f), camera, zone, at, length) for a, f, camera, zone, at, length in rows)
+    )
+
+
+def _shown(cells: Sequence[Cell]) -> list[Cell]:
+    return [cell for cell in cells if not cell.suppressed]
+
+
+def _dwell(metric: str, cells: Sequence[Cell]) -> Dwell:
+    shown = _shown(cells)
+    sums = [sum(column) for column in zip(*(cell.counts for cell in shown), strict=True)]
+    ended, lost = sums[0::2], sums[1::2]
+    table = LifeTable.of(ended, lost, noise=_ROUNDING * len(shown))
+    return Dwell(
+        Sum.of(metric, cells),
+        table.quantile(0.5),
+        table.quantile(0.9),
+        sum(lost) / sum(sums),
+        tuple(ended),
+        tuple(lost),
     )
 
 

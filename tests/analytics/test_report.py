@@ -15,7 +15,7 @@ from analytics.bins import DAY, HOUR, Plan
 from analytics.figures import Audience, Figure
 from analytics.model import SECOND
 from analytics.released import joined
-from analytics.report import Report, read_plan
+from analytics.report import Dwell, Report, read_plan
 from retention.figures import Released
 from retention.release import Release
 from tests.retention.busy_shop import CAMERA, KINDS, TZ, Rows, day_of_visits, fill, instant, payloads, visit
@@ -33,6 +33,10 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def report(state: Path) -> Report:
     return Report(state / "released")
+
+
+def stay(report: Report, zone: str, first: date, audience: Audience = Audience.EVERYBODY) -> Dwell | None:
+    return report.dwells(first, LAST, audience=audience).get((CAMERA, zone))
 
 
 def test_a_total_is_the_sum_of_the_cells_it_names(state: Path, report: Report) -> None:
@@ -64,7 +68,7 @@ def test_what_the_camera_missed_is_said_and_not_filled_in(report: Report) -> Non
 
 
 def test_a_median_is_close_to_that_of_the_stays(state: Path, report: Report) -> None:
-    figure = report.dwell(CAMERA, "wine", date(2026, 11, 11), LAST)
+    figure = stay(report, "wine", date(2026, 11, 11))
     assert figure is not None
     stays = [
         v
@@ -82,8 +86,8 @@ def test_a_median_is_close_to_that_of_the_stays(state: Path, report: Report) -> 
 
 
 def test_consenting_shoppers_are_never_added_to_everybody(report: Report) -> None:
-    everybody = report.dwell(CAMERA, "coffee", date(2026, 11, 11), LAST)
-    consenting = report.dwell(CAMERA, "coffee", date(2026, 11, 11), LAST, audience=Audience.CONSENTING)
+    everybody = stay(report, "coffee", date(2026, 11, 11))
+    consenting = stay(report, "coffee", date(2026, 11, 11), Audience.CONSENTING)
     assert everybody is not None
     assert consenting is not None
     assert 0.15 * everybody.total.n < consenting.total.n < 0.45 * everybody.total.n
@@ -127,8 +131,8 @@ def test_it_can_open_nothing_but_released_cells(state: Path, report: Report, sql
 
 def test_nothing_yet_is_an_answer(tmp_path: Path) -> None:
     empty = Report(tmp_path / "released")
-    assert (empty.days(), empty.zones(), empty.waiting(), empty.tz) == ([], [], [], "UTC")
-    assert empty.dwell("c", "z", LAST, LAST) is None
+    assert (empty.days(), empty.waiting(), empty.tz) == ([], [], "UTC")
+    assert empty.dwells(LAST, LAST) == {}
     assert empty.total(Figure.VISITS, LAST, LAST).coverage is None
     assert empty.footfall_by_day(LAST, LAST) == []
     assert read_plan(tmp_path / "released") == Plan()
@@ -145,11 +149,11 @@ def test_one_grant_is_waited_for_and_two_hundred_shoppers_bring_the_figure(tmp_p
 
     rows.add(0, visit(0, "coffee", instant(LAST, 9.5), 12))
     assert waited_for(12) == {"consenting.zone_visits", "consenting.dwell"}
-    assert Report(tmp_path / "released").dwell(CAMERA, "coffee", LAST, LAST, audience=Audience.CONSENTING) is None
+    assert stay(Report(tmp_path / "released"), "coffee", LAST, Audience.CONSENTING) is None
     for i in range(1, 201):
         rows.add(i, visit(i, "coffee", instant(LAST, 12) + i * 10_000_000, 12))
     assert waited_for(13.2) == set()
-    figure = Report(tmp_path / "released").dwell(CAMERA, "coffee", LAST, LAST, audience=Audience.CONSENTING)
+    figure = stay(Report(tmp_path / "released"), "coffee", LAST, Audience.CONSENTING)
     assert figure is not None
     assert abs(figure.total.n - 201) < 5
     assert figure.median.at == pytest.approx(12, rel=0.2)
