@@ -276,8 +276,8 @@ def test_where_nothing_was_found_the_floor_stays_empty(data: Path, tmp_path: Pat
         inside = rest[y1 + 8 : y2 - 8, x1 + 8 : x2 - 8].copy()
         assert rest[y1:y2, x1 - 2 : x1 + 3].max() > 60  # the outline is there
         rest[y1 - 30 : y2 + 6, x1 - 6 : x2 + 6] = 0
-        assert np.count_nonzero(rest > 16) < 60  # the codec blurs a line here and there; a body is thousands
-        assert np.count_nonzero(inside > 16) < 10
+        assert np.count_nonzero(rest > 32) < 20  # the codec shifts a line of a zone here and there; a body is thousands
+        assert np.count_nonzero(inside > 32) < 20
     assert (np.abs(empty[300:, :100] - 24) <= 8).all()  # grey floor outside the zones
 
 
