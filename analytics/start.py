@@ -97,16 +97,19 @@ def init(root: Path, keys: Path | None = None, *, now_us: int, name: str = "", t
         timezone: IANA name; that of this machine by default.
 
     Raises:
-        ConfigError: something is there already.
+        ConfigError: something is there already, or a directory cannot be made.
         ConsentError: the key directory would lie in the state directory.
     """
     keys = keys_beside(root) if keys is None else keys
     for directory in (root, keys):
         _untouched(directory)
     root, keys = root.resolve(), keys.resolve()
-    ring = KeyRing.create(keys, state=root)
-    root.mkdir(mode=0o770, parents=True, exist_ok=True)
-    (root / STORE_TOML).write_text(template(root, keys, name=name, timezone=timezone), encoding="utf-8")
+    try:
+        root.mkdir(mode=0o770, parents=True, exist_ok=True)  # first: what is left of a failure is an empty directory
+        ring = KeyRing.create(keys, state=root)
+        (root / STORE_TOML).write_text(template(root, keys, name=name, timezone=timezone), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{error.filename} cannot be made: {error.strerror}; choose another place") from error
     state = State.read(root)
     with Ledger(state.ledger, ring, store=state.store.store.id) as ledger:
         ledger.note_config(state.sha256, now_us=now_us)

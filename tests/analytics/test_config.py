@@ -12,7 +12,7 @@ from analytics.config import ConfigError, StoreFile, read_store, read_zones
 from analytics.start import init, template
 from analytics.state import State, keys_beside
 from analytics.zones import ZoneKind
-from consent.events import DEFAULT_TERM, EventKind, Level, Purpose
+from consent.events import DEFAULT_TERM, ConsentError, EventKind, Level, Purpose
 from consent.keys import Role
 
 NOON = 1_790_000_000_000_000
@@ -300,6 +300,16 @@ def test_init_overwrites_nothing(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     assert not (tmp_path / "new").exists()
     assert not (tmp_path / "new-keys").exists()
+
+
+def test_init_where_nothing_can_be_made_says_so_and_leaves_no_keys(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="choose another place"):
+        init(tmp_path / "file" / "shop", tmp_path / "keys", now_us=NOON)
+    assert not (tmp_path / "keys").exists()
+    with pytest.raises(ConsentError, match="must not lie in the state directory"):
+        init(tmp_path / "shop", tmp_path / "shop" / "keys", now_us=NOON)
+    assert list((tmp_path / "shop").iterdir()) == []
 
 
 def test_init_takes_an_empty_directory_and_keys_where_they_are_wanted(tmp_path: Path) -> None:
