@@ -18,11 +18,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from analytics.bins import DAY, LONGEST, WEEK, Choice, Plan, bin_of, choose, day_of, local
+from analytics.bins import DAY, WEEK, Choice, Plan, bin_of, day_of, local
 from analytics.cells import GRACE_US
 from analytics.figures import FIGURES, RULE, Audience, Figure, least, slot
 from analytics.payload import CellPayload, OpenBin
@@ -30,12 +30,12 @@ from analytics.store import NewVisit
 from analytics.zones import ZoneKind
 from consent.events import Purpose
 from retention.figures import Released, Row
+from retention.lengths import Opening, choose_lengths
 from retention.model import RetentionError
 from retention.rounding import round_counts
 
 _LOOK_BACK = 4 * WEEK  # how much of the past a bin length is chosen from
 _ZONE = tuple[str, str]  # camera, name
-Opening = Callable[[int], tuple[int, int] | None]
 _Line = tuple[Audience, Figure, str, str]
 
 
@@ -135,14 +135,9 @@ class Release:
         monday = bin_of(now_us, WEEK, self._tz)[1]
         if any(choice.from_us >= monday for choice in self.plan.choices):
             return 0
-        spans: dict[_Line, list[tuple[int, int, float]]] = defaultdict(list)
-        for row in self._files.cells(("audience", "figure", "camera", "zone", "start_us", "end_us", "people")):
-            if row["end_us"] > now_us - _LOOK_BACK:
-                spans[_line(row)] += self._open_parts(row["start_us"], row["end_us"], row["people"] or 0)
-        chosen = [
-            Choice(*line, monday, choose(past, least(*line[:2]), longest_us=LONGEST[line[0]], tz=self._tz))
-            for line, past in sorted(spans.items())
-        ]
+        columns = ("audience", "figure", "camera", "zone", "start_us", "end_us", "people")
+        past = [row for row in self._files.cells(columns) if row["end_us"] > now_us - _LOOK_BACK]
+        chosen = choose_lengths(past, monday, self._tz, self._opening)
         if not chosen:
             return 0
         plan = Plan((*self.plan.choices, *chosen))
@@ -160,18 +155,6 @@ class Release:
         self._files.write_plan(rows)
         self.plan = plan
         return len(chosen)
-
-    def _open_parts(self, start_us: int, end_us: int, people: int) -> list[tuple[int, int, float]]:
-        """Cut a cell into the stretches in which the shop was open, with its people spread over them."""
-        parts, at = [], start_us
-        while self._opening and at < end_us:
-            hours = self._opening(at) or (at, at)
-            part = max(start_us, hours[0]), min(end_us, hours[1])
-            parts += [part] if part[0] < part[1] else []
-            at = day_of(at, self._tz)[1]
-        parts = parts or [(start_us, end_us)]
-        length = sum(b - a for a, b in parts)
-        return [(a, b, people * (b - a) / length) for a, b in parts]
 
     def announce(self, zones: Mapping[_ZONE, ZoneKind], now_us: int, audiences: Sequence[Audience]) -> None:
         """Write down what every zone waits for, whether or not anybody was in it.
@@ -205,7 +188,7 @@ class Release:
 
     def _fill(self, line: _Line, kind: ZoneKind, rows: Sequence[NewVisit], until_us: int) -> Iterator[CellPayload]:
         """Yield the cells of one line that are full, oldest first; what is not full waits in the visits."""
-        audience, figure = line[:2]
+        audience, figure, camera, zone = line
         newest = self._newest.get(line)
         bins: dict[int, OpenBin] = {}
         for visit in rows:
@@ -217,8 +200,7 @@ class Release:
             bins.setdefault(start, OpenBin(start, end, length)).add(visit.visitor, at)
         if not bins:
             return
-        # from where the last cell ended, or from the day's beginning: where a cell begins must not say who came first
-        next_us = day_of(min(bins), self._tz)[0] if newest is None else newest
+        next_us = self._first_day(camera, zone, min(bins)) if newest is None else newest
         waiting: OpenBin | None = None
         while True:
             start, end, length = self._grid(line, next_us)
@@ -231,6 +213,13 @@ class Release:
             if waiting.passes(audience, figure):
                 yield self._cell(line, kind, waiting)
                 waiting = None
+
+    def _first_day(self, camera: str, zone: str, t_us: int) -> int:
+        """Return where a zone's first cell begins: with the camera's day, so that it does not say who came first."""
+        day = day_of(t_us, self._tz)[0]
+        rows = self._files.between(Audience.EVERYBODY, Figure.VISITS, day, day, self._tz)
+        starts = [row["start_us"] for row in rows if (row["camera"], row["zone"]) == (camera, zone)]
+        return min(starts) if starts and min(starts) <= t_us else day
 
     def _grid(self, line: _Line, t_us: int) -> tuple[int, int, int]:
         length = self.plan.length(*line, t_us)

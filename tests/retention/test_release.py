@@ -189,6 +189,14 @@ def test_where_a_cell_begins_does_not_say_when_its_first_visitor_came(tmp_path: 
     assert spans == [(instant(DAY_ONE, 0), instant(DAY_ONE, 10)), (instant(DAY_ONE, 10), instant(DAY_ONE, 15))]
 
 
+def test_a_first_cell_begins_with_the_cameras_day_where_that_is_known(tmp_path: Path) -> None:
+    release = opened(tmp_path)
+    release.release_everybody(someday())  # the camera began at eight
+    release.release_consenting(shoppers([9.5] * 20), COFFEE, instant(DAY_ONE, 20))
+    (cell,) = cells(tmp_path, Audience.CONSENTING, Figure.VISITS)
+    assert (cell["start_us"], cell["end_us"]) == (instant(DAY_ONE, 8), instant(DAY_ONE, 10))
+
+
 def test_a_bin_that_is_not_over_is_not_released(tmp_path: Path) -> None:
     release, rows = opened(tmp_path), shoppers([9.5] * 30)
     assert release.release_consenting(rows, COFFEE, instant(DAY_ONE, 9.99)) == 0
