@@ -414,8 +414,9 @@ def test_killed_at_any_moment_watch_and_keeper_lose_no_acknowledged_row_and_doub
             watching.start()
             keeping.start()
             tell.close()
-            heard = listen(hear, 1, time.monotonic() + 60)
-            assert heard
+            at_work = rng.randrange(1, 12)  # rows, before the clock of the kills starts
+            heard = listen(hear, at_work, time.monotonic() + 60)
+            assert len(heard) == at_work
             kills = sorted([(rng.uniform(0, 1.5), watching), (rng.uniform(0, 1.5), keeping)], key=lambda k: k[0])
             began = time.monotonic()
             for index, (after_s, process) in enumerate(kills):
@@ -434,7 +435,6 @@ def test_killed_at_any_moment_watch_and_keeper_lose_no_acknowledged_row_and_doub
         assert max(held.values()) == 1
         assert expected - held == Counter()
         assert (held - expected).total() <= RUNS  # written, and killed before it could be told
-        assert len(told) > 10 * RUNS
         assert keep(state, now_us) == PassReport()
         assert ledger.read_inbox() == []
         assert not set(gone) & set(ledger.subjects())
