@@ -7,7 +7,7 @@ and what it holds is bounded by the people of the last half minute.
   *unseen*, which is neither inside nor outside.
 - Within the boundary band the earlier state holds: a walk across the edge is believed once it leads beyond the band,
   and then from the first instant on that side.
-- A person is one or more tracks: a track that dies away from exits and one born near by in time are stitched.
+- A person is one or more tracks: one that dies away from exits and one born away from them, near by, are stitched.
 - Doubt splits: a jump no walker can make gives a new person, and a blind interval forgets everybody.
 
 It does not know who anybody is, what a zone is for, or which visits may be kept.
@@ -45,6 +45,7 @@ class Rules:
         stitch_speed: how fast that distance grows with the gap.
         stitch_max_m: and what it never exceeds.
         stitch_height: relative difference of body height at most.
+        stitch_wait: among several it could be, a second unseen weighs as much as so many metres apart.
         max_speed: nobody in a shop is faster.
         guard_s: shortest time base of the switch guard; one frame's jitter is no speed.
         exit_m: who is last seen nearer than this to an exit or the frame's edge has gone.
@@ -64,6 +65,7 @@ class Rules:
     stitch_speed: float = 1.5
     stitch_max_m: float = 3.0
     stitch_height: float = 0.2
+    stitch_wait: float = 0.5
     max_speed: float = 3.0
     guard_s: float = 0.5
     exit_m: float = 0.5
@@ -181,7 +183,7 @@ class DwellEngine:
         born = sorted((s for s in sightings if s.track not in self._people), key=lambda s: s.track)
         for sighting in known:
             closed += self._see_again(t_us, sighting)
-        for sighting, person in self._stitch(t_us, born):
+        for sighting, person in self._stitch(t_us, [s for s in born if not self._at_exit(s)]):
             self._people[sighting.track] = person
             self._follow(t_us, person, sighting)
         for sighting in born:
@@ -313,12 +315,13 @@ class DwellEngine:
     # --- stitching --------------------------------------------------------------------------------------------------
 
     def _stitch(self, t_us: int, born: Sequence[Sighting]) -> Iterator[tuple[Sighting, _Person]]:
-        """Pair new tracks with unseen people, one to one, nearest in all."""
+        """Pair new tracks with unseen people, one to one, nearest in space and time in all."""
         rules = self._rules
         lost = [p for p in self._people.values() if p.last_us < t_us and not p.seen and not self._at_exit(p.last)]
         if not born or not lost:
             return
         cost = np.full((len(born), len(lost)), math.inf)
+        share = np.zeros_like(cost)  # of the way they may be apart
         for j, person in enumerate(lost):
             gap_s = (t_us - person.last_us) / SECOND
             if gap_s > (rules.stitch_gap_standing_s if person.gait.standing else rules.stitch_gap_s):
@@ -333,7 +336,8 @@ class DwellEngine:
                 if 1 - rules.stitch_height <= ratio <= 1 + rules.stitch_height:
                     distance = self._distance(person.last, sighting)
                     if distance <= reach:
-                        cost[i, j] = distance / reach
+                        cost[i, j] = distance + rules.stitch_wait * gap_s
+                        share[i, j] = distance / reach
         possible = np.isfinite(cost)
         rows, columns = linear_sum_assignment(np.where(possible, cost, 1e6))
         for i, j in zip(rows.tolist(), columns.tolist(), strict=True):
@@ -342,7 +346,7 @@ class DwellEngine:
             person, sighting = lost[j], born[i]
             rivals = int(possible[i].sum() + possible[:, j].sum()) - 1  # 1 where nothing else was possible
             gap_s = (t_us - person.last_us) / SECOND
-            confidence = (1 - float(cost[i, j])) * (1 - gap_s / (rules.stitch_gap_standing_s + 1)) / rivals
+            confidence = (1 - float(share[i, j])) * (1 - gap_s / (rules.stitch_gap_standing_s + 1)) / rivals
             self.stitches.append(Stitch(sighting.track, person.number, confidence))
             del self._people[person.track]
             yield sighting, person
