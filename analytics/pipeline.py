@@ -210,12 +210,9 @@ class CameraWatch:
 
     def _wishes(self, pad: str, t_us: int) -> Iterable[PadRequest]:
         for wish in self._ledger.pending_pad_requests(pad):
-            if wish.tap_us > t_us:  # pictures reach us later than taps do, and those of a file may lie before them
-                self._version = None  # ask again with the next one
-                continue
             purposes: frozenset[Purpose] = frozenset()
             if wish.subject is not None:
-                # the grant was written before the wish, and perhaps after the tap
+                # pictures reach us later than taps do, and those of a file may lie long before them
                 purposes = self._ledger.permits(wish.subject, max(t_us, wish.opened_us), level=self._level())
                 if not purposes:
                     self._ledger.answer_pad_request(wish.id, PadOutcome.NO_GRANT, now_us=t_us)
