@@ -153,6 +153,14 @@ def test_a_weak_second_box_of_somebody_surely_seen_is_nobody() -> None:
     assert all(len(s.sightings) == 1 for s in seen[2:])
 
 
+def test_a_second_box_of_somebody_surely_seen_does_not_keep_the_neighbour_who_left() -> None:
+    neighbour: Box = (236, 160, 296, 340)
+    second: Box = (216, 160, 276, 340)  # more like the one who stayed, and like the neighbour's place as well
+    seen = watch(Vision(Marks()), [[(HERE, SURE), (neighbour, SURE)]] * 5 + [[(HERE, SURE), (second, WEAK)]] * 8)
+    assert len(numbers(seen[4])) == 2
+    assert [len(s.sightings) for s in seen[5:]] == [1] * 8
+
+
 def test_of_two_weak_boxes_on_one_track_only_the_better_is_trusted() -> None:
     near: Box = (208, 160, 268, 340)
     seen = watch(Vision(Marks()), [[(HERE, SURE)]] * 5 + [[(near, WEAK), (HERE, WEAK + 0.1)]] * 10)
