@@ -1,7 +1,7 @@
 """The dashboard: Streamlit's entry. It wires the page; it holds no SQL and no rule.
 
 `streamlit run` finds the literal `st.App(...)` and serves it; for each visit Streamlit then runs this same file once
-more as a script, which draws the page. Started by `openaisle dashboard DIR`; there is no login yet, so anything but
+more as a script, which draws the page. Started by `openaisle dashboard --state DIR`; there is no login yet, so anything but
 this machine's own address is refused.
 """
 
@@ -47,7 +47,7 @@ else:
         or st.get_option("server.address") != ADDRESS
         or st.get_option("browser.gatherUsageStats")
     ):
-        sys.exit("openaisle: start the dashboard with: openaisle dashboard DIR")
+        sys.exit("openaisle: start the dashboard with: openaisle dashboard --state DIR")
     app = st.App(
         "app.py",
         middleware=[

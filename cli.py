@@ -177,14 +177,12 @@ def _keeper(arguments: argparse.Namespace) -> int:
 
 
 def _dashboard(arguments: argparse.Namespace) -> int:
+    from analytics.dashboard import command, environment
     from analytics.state import State
 
     state = State.read(arguments.state, arguments.keys)
-    environment = {**os.environ, "OPENAISLE_STATE": str(state.root.resolve())}
-    words = [sys.executable, "-m", "streamlit", "run", str(Path(__file__).resolve().with_name("app.py"))]
-    words += ["--server.address=127.0.0.1", f"--server.port={arguments.port}", "--server.headless=true"]
-    words += ["--browser.gatherUsageStats=false", "--server.fileWatcherType=none"]
-    os.execve(sys.executable, words, environment)  # noqa: S606  our own interpreter and words
+    words = command(arguments.port)
+    os.execve(words[0], words, environment(state.root))  # noqa: S606  our own interpreter and words
 
 
 def _level(arguments: argparse.Namespace) -> int:

@@ -64,8 +64,8 @@ def _nothing_yet(state_dir: Path, report: Report) -> None:
     st.title("No figures yet")
     st.markdown(
         "A figure appears once an hour is over in which five people or more were seen in a zone. Until then:\n\n"
-        f"1. `openaisle watch {state_dir}` must be running and see the zones of `store.toml`.\n"
-        f"2. `openaisle keeper {state_dir}` must be running: it turns sums into figures.\n"
+        f"1. `openaisle watch --state {state_dir}` must be running and see the zones of `store.toml`.\n"
+        f"2. `openaisle keeper --state {state_dir}` must be running: it turns sums into figures.\n"
         "3. Come back an hour after opening time, and reload this page."
     )
     waiting = report.waiting()

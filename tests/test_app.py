@@ -207,5 +207,5 @@ def test_it_does_not_start_open_to_others_or_talking_home_or_without_a_state(
         del env[STATE]
     done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode != 0
-    assert "openaisle dashboard DIR" in done.stderr
+    assert "openaisle dashboard --state DIR" in done.stderr
     assert "Traceback" not in done.stderr
