@@ -1,8 +1,8 @@
 """The dashboard: Streamlit's entry. It wires the page; it holds no SQL and no rule.
 
 `streamlit run` finds the literal `st.App(...)` and serves it; for each visit Streamlit then runs this same file once
-more as a script, which draws the page. Started by `openaisle dashboard --state DIR`; there is no login yet, so anything but
-this machine's own address is refused.
+more as a script, which draws the page. Started by `openaisle dashboard`; there is no login yet, so anything but this
+machine's own address is refused.
 """
 
 from __future__ import annotations
