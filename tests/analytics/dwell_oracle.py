@@ -203,27 +203,29 @@ def may_be_one_person(
 ) -> bool:
     """`Stitching`: may a track that died and one that was born be one person?
 
-    Away from exits means: last sight neither in an exit or entrance zone nor within 0.5 m of one, and its box off the
-    border of the frame.
+    Away from exits means, of both the last sight and the first: neither in an exit or entrance zone nor within 0.5 m of
+    one, and not within 0.5 m of the left, right or lower edge of the picture.
     """
     (died_us, a), (born_us, b) = dead[-1], born
     gap = (born_us - died_us) / SECOND
     still = standing(ground, dead)
-    for zone in zones:
-        if zone.kind in (ZoneKind.EXIT, ZoneKind.ENTRANCE):
-            if ground.calibrated:
-                floor = tuple(ground.locate(x, y) for x, y in zone.polygon)
-                away = border_distance(floor, *ground.locate(a.x, a.y))
-            else:
-                away = zone.border_distance(a.x, a.y) / a.height * BODY_HEIGHT_M
-            if zone.contains(a.x, a.y) or away <= EXIT_M:
+    for s in (a, b):
+        for zone in zones:
+            if zone.kind in (ZoneKind.EXIT, ZoneKind.ENTRANCE):
+                if ground.calibrated:
+                    floor = tuple(ground.locate(x, y) for x, y in zone.polygon)
+                    away = border_distance(floor, *ground.locate(s.x, s.y))
+                else:
+                    away = zone.border_distance(s.x, s.y) / s.height * BODY_HEIGHT_M
+                if zone.contains(s.x, s.y) or away <= EXIT_M:
+                    return False
+        if frame_size is not None:
+            x1, _, x2, y2 = s.box
+            edge = max(0.0, min(x1, frame_size[0] - x2, frame_size[1] - y2))
+            if ground.distance(s.x, s.y, s.x + edge, s.y, s.height) <= EXIT_M:
                 return False
-    if frame_size is not None:
-        x1, y1, x2, y2 = a.box
-        if x1 <= 0 or y1 <= 0 or x2 >= frame_size[0] or y2 >= frame_size[1]:
-            return False
     return (
         0 < gap <= (STITCH_GAP_STANDING_S if still else STITCH_GAP_MOVING_S)
-        and metres(ground, a, b) <= min(STITCH_MAX_M, STITCH_BASE_M + STITCH_SPEED * gap)
+        and metres(ground, a, b) <= min(STITCH_MAX_M, STITCH_BASE_M + STITCH_SPEED * gap, MAX_SPEED * max(gap, GUARD_S))
         and abs(a.height - b.height) <= STITCH_HEIGHT * a.height
     )
