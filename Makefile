@@ -46,3 +46,7 @@ $(YOLO): requirements/torch.txt requirements/yolo.txt $(DEV)
 	$(PIP) -r requirements/torch.txt
 	$(PIP) --no-deps -r requirements/yolo.txt
 	touch $@
+
+# A clip of yours until the project ships one: make demo ARGS="clip.mp4 --zones zones.toml --model folder"
+demo: $(CORE)
+	@$(BIN)/openaisle measure $(ARGS)
