@@ -66,7 +66,7 @@ def _nothing_yet(state_dir: Path, report: Report) -> None:
         "A figure appears once an hour is over in which five people or more were seen in a zone. Until then:\n\n"
         f"1. `openaisle watch --state {state_dir}` must be running and see the zones of `store.toml`.\n"
         f"2. `openaisle keeper --state {state_dir}` must be running: it turns sums into figures.\n"
-        "3. Come back an hour after opening time, and reload this page."
+        "3. Come back two hours after opening time and reload this page: an hour is shown when the next has passed."
     )
     waiting = report.waiting()
     if waiting:
@@ -200,7 +200,7 @@ def _waiting_table(waiting: Sequence[Waiting], tz: str) -> None:
                 else f"about {local(one.expected_us, tz):%Y-%m-%d %H:%M}",
             }
         )
-    st.dataframe(rows, hide_index=True)
+    st.dataframe(rows, hide_index=True, height="content")
 
 
 def _source(total: Sum, tz: str, note: str = "") -> None:

@@ -165,7 +165,7 @@ class Report:
         )
         out = []
         columns = "audience, figure, camera, zone, k, since_us, bin_us, now_us"
-        rows = self._waiting(columns)
+        rows = sorted(self._waiting(columns), key=lambda row: row[0] != Audience.EVERYBODY)
         now = max((row[7] for row in rows), default=0)
         since_day = local(now - 8 * WEEK, self.tz).date()  # a cell may begin long before it ends
         recent = [file for file in self._files if file.day >= since_day]
