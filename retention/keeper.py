@@ -250,7 +250,8 @@ class Keeper:
         return released
 
     def _make_release(self) -> Release:
-        return Release(self.state.root, self._rng, tz=self.state.store.store.timezone)
+        store = self.state.store
+        return Release(self.state.root, self._rng, tz=store.store.timezone, opening=store.opening)
 
     # the loop
 
