@@ -39,6 +39,7 @@ class PadLinker:
 
     Attributes:
         links: the links of this camera.
+        objected: the tracks that objections took in at the last step; what they did before must not be counted either.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class PadLinker:
         self._pad = Pad(pad, ground, self._rules, frame_size)
         self._objections = Objections(self._pad, self._rules)
         self.links = Links(ground, self._rules.link)
+        self.objected: frozenset[int] = frozenset()
         self._stand: Guard | None = None  # the one who stands on the pad alone
         self._since_us = 0
         self._bodies: list[tuple[int, Box]] = []
@@ -199,7 +201,8 @@ class PadLinker:
             if request.kind is PadKind.OBJECT and request.tapped_us is not None and request.tapped_us <= t_us
         }
         unlinked = set()
-        for track in self._objections.step(t_us, sightings, stitches):
+        self.objected = frozenset(self._objections.step(t_us, sightings, stitches))
+        for track in self.objected:
             permit = self.links.linked(track)
             if permit is not None:
                 unlinked.add(permit.subject)

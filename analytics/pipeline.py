@@ -164,6 +164,9 @@ class CameraWatch:
                 people=people,
                 stitches=self._engine.stitches,
             )
+            for track in linker.objected:
+                with suppress(KeyError):  # stitched to a later track, which is among them too
+                    self._tally.forget(self._engine.person(track))
             for answer in answers:
                 self._carry_out(t_us, answer)
         self._close(t_us, visits)
@@ -232,10 +235,6 @@ class CameraWatch:
             for subject in answer.subjects:
                 with suppress(UnknownCodeError):  # they withdrew otherwise a moment ago, and are erased
                     self._ledger.withdraw_subject(bytes.fromhex(subject), now_us=t_us)
-        elif answer.outcome is PadOutcome.SUPPRESSED:
-            for track in answer.tracks:
-                with suppress(KeyError):  # stitched: the track that stands for them now is among the answer's
-                    self._tally.forget(self._engine.person(track))
         self._ledger.answer_pad_request(answer.id, answer.outcome, now_us=t_us)
 
     # --- closed visits ----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
+import math
 import multiprocessing
 import os
 import random
@@ -43,7 +44,7 @@ from consent.subjects import period_of, show_secret, visitor
 from retention.keeper import Keeper, PassReport
 from retention.scan import search
 from tests import shoppers
-from tests.shoppers import EVERY_US, LANES, ON_PAD, RIGHT, Crowd, Shopper, ask, camera, customer, walk, yes
+from tests.shoppers import EVERY_US, LANES, LEFT, ON_PAD, RIGHT, SPEED, Crowd, Shopper, ask, camera, customer, walk, yes
 
 RUNS = int(os.environ.get("OPENAISLE_RUNS", "6"))
 MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
@@ -304,11 +305,14 @@ def test_whoever_is_on_the_pad_or_near_at_an_objection_is_in_no_figure_and_no_ro
     front = (LANES[0], 6.0)
     objects = Shopper(TEN + 60 * SECOND, [front, (ON_PAD, 6), (RIGHT, 0)], PadKind.OBJECT, tap_s=3.0)
     with_them = Shopper(TEN + 54 * SECOND, [front, ((250.0, 208.0), 16), (RIGHT, 0)])  # in the ring, 7 px off the pad
+    walk_us, wait_s = round(math.dist(LANES[1], (125.0, 208.0)) / SPEED * SECOND), 2.0
+    came_us = objects.tap_us + 200_000 - walk_us - round((6.0 + wait_s) * SECOND)
+    nears = Shopper(came_us, [(LANES[1], 6.0), ((125.0, 208.0), wait_s), ((190.0, 208.0), 5.0), (LEFT, 0.0)])
     passers = [customer(TEN + 3 * MINUTE + i * EVERY_US, i, taps=None) for i in range(9)]
     with shop.open_ledger(Role.WATCH) as ledger, shop.open_ledger(Role.KIOSK) as kiosk:
         linked = Shopper(TEN, [(ON_PAD, 3), ((225.0, 240.0), 120), (RIGHT, 0)], PadKind.GRANT)  # stays there
         linked.pad_us = TEN
-        crowd = Crowd([linked, with_them, objects, *passers], kiosk)
+        crowd = Crowd([linked, with_them, objects, nears, *passers], kiosk)  # one comes near within a second of the tap
         one = camera(shop, ledger, crowd)
         walk(one, crowd, TEN, TEN + 5 * MINUTE)
         one.finish()
