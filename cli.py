@@ -154,9 +154,15 @@ def _watch(arguments: argparse.Namespace) -> int:
 
     state, stop = State.read(arguments.state, arguments.keys), threading.Event()
     _until_told(stop)
-    plan = read_plan(state.released)
     with state.open_ledger(Role.WATCH) as ledger:
-        done = watch(state, ledger, arguments.model, start_us=arguments.start, stop=stop, plan=plan)
+        done = watch(
+            state,
+            ledger,
+            arguments.model,
+            start_us=arguments.start,
+            stop=stop,
+            plan=lambda: read_plan(state.released),
+        )
     print(json.dumps({camera: asdict(numbers) for camera, numbers in done.items()}))
     return 0
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 RESTART_S = 2.0  # whoever comes into sight this soon after a start may have been there, and may have objected
 STAFF_AFTER_S = 2 * 3600.0  # nobody shops for longer
 CHECK_S = 1.0  # how often terms and bins that may be over are looked at
+PLAN_S = 3600.0  # how often the plan of bins is read
 CELLS = "cells"  # kind of inbox row
 
 
@@ -107,7 +108,7 @@ class CameraWatch:
         size: (width, height) of its picture, pixels.
         ledger: opened as `watch`.
         level: what may be recorded now; asked at every write.
-        plan: how long everybody's bins are.
+        plan: how long everybody's bins are, as far as is fixed; asked again every hour.
         restart: whoever is in view of a pad at first stays uncounted; off for files, which have a beginning.
 
     Attributes:
@@ -123,7 +124,7 @@ class CameraWatch:
         ledger: Ledger,
         *,
         level: Callable[[], Level],
-        plan: Plan | None = None,
+        plan: Callable[[], Plan] = Plan,
         restart: bool = True,
     ) -> None:
         zones, ground = camera.zones(), camera.floor()
@@ -137,7 +138,9 @@ class CameraWatch:
         }
         self._measured = {zone for name, zone in store.kinds() if name == camera.name}  # no row for standing on a pad
         self._staff = Staff(tuple(zone for zone in zones if zone.kind is ZoneKind.STAFF))
-        self._tally = Tally(camera.name, zones, run=secrets.token_hex(8), plan=plan, tz=store.store.timezone)
+        self._tally = Tally(camera.name, zones, run=secrets.token_hex(8), tz=store.store.timezone)
+        self._plan = plan
+        self._planned_us: int | None = None
         self._version: int | None = None
         self._checked_us: int | None = None
         self._last_us: int | None = None
@@ -176,6 +179,7 @@ class CameraWatch:
         self.watched.frames += 1
         if self._checked_us is None or t_us - self._checked_us >= CHECK_S * SECOND:
             self._checked_us = t_us
+            self._follow_plan(t_us)
             self._hand_over(t_us, self._tally.close(t_us))
             self._staff.forget(self._engine.alive())
 
@@ -281,6 +285,11 @@ class CameraWatch:
             self.watched.rows += 1
         else:
             self.watched.refused += 1
+
+    def _follow_plan(self, t_us: int) -> None:
+        """Take up what was fixed for the weeks to come; a camera is watched for longer than one."""
+        if self._planned_us is None or t_us - self._planned_us >= PLAN_S * SECOND:
+            self._tally.plan, self._planned_us = self._plan(), t_us
 
     def _hand_over(self, t_us: int, cells: Iterable[CellPayload]) -> None:
         for cell in cells:

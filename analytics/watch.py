@@ -67,7 +67,7 @@ def watch(
     *,
     start_us: int | None = None,
     stop: threading.Event | None = None,
-    plan: Plan | None = None,
+    plan: Callable[[], Plan] = Plan,
     before: Callable[[str, int], None] | None = None,
 ) -> dict[str, Watched]:
     """Watch every camera of the shop until its source ends or `stop` is set.
@@ -78,7 +78,7 @@ def watch(
         model: what `analytics.detect.detector` opens.
         start_us: instant of the first picture of files, UTC microseconds; needed where a source is a file.
         stop: ends the watching; what is open is closed first.
-        plan: how long everybody's bins are.
+        plan: returns how long everybody's bins are, as far as is fixed.
         before: called with camera and instant before each frame; a file's scheduled consents are given here.
 
     Returns:

@@ -18,6 +18,7 @@ import numpy as np
 
 from analytics.model import SECOND, Frame, Sighting
 from analytics.pipeline import CameraWatch
+from analytics.report import read_plan
 from analytics.state import State
 from analytics.vision import Seen
 from analytics.watch import LevelNow
@@ -172,8 +173,16 @@ def ask(kiosk: Ledger, pad: str, kind: PadKind, subject: bytes | None, tap_us: i
 
 def camera(state: State, ledger: Ledger, crowd: Crowd, *, restart: bool = False) -> CameraWatch:
     """Return the shop's first camera, wired as `watch` wires it, with the crowd for its eyes."""
-    level = LevelNow(state, ledger)
-    return CameraWatch(state.store, state.store.camera[0], crowd, SIZE, ledger, level=level, restart=restart)
+    return CameraWatch(
+        state.store,
+        state.store.camera[0],
+        crowd,
+        SIZE,
+        ledger,
+        level=LevelNow(state, ledger),
+        plan=lambda: read_plan(state.released),
+        restart=restart,
+    )
 
 
 def walk(one: CameraWatch, crowd: Crowd, start_us: int, end_us: int | None = None) -> None:

@@ -18,6 +18,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,8 +27,9 @@ import duckdb
 import pytest
 
 import cli
+from analytics.bins import WEEK, Choice, bin_of
 from analytics.figures import Audience, Figure
-from analytics.model import SECOND, AnalyticsError, StartReason
+from analytics.model import SECOND, AnalyticsError, Blind, StartReason
 from analytics.payload import CellPayload
 from analytics.report import Report
 from analytics.row import VisitRow
@@ -41,6 +43,7 @@ from consent.keys import Role
 from consent.ledger import Grant
 from consent.padwords import PadKind, PadOutcome
 from consent.subjects import period_of, show_secret, visitor
+from retention.figures import Released
 from retention.keeper import Keeper, PassReport
 from retention.scan import search
 from tests import shoppers
@@ -377,6 +380,24 @@ def test_a_tap_is_answered_though_its_picture_comes_later(shop: State) -> None:
         answer = kiosk.read_pad_request(number)
         assert answer is not None
         assert answer.outcome is PadOutcome.LINKED
+
+
+def test_a_camera_takes_up_the_lengths_of_bins_that_were_fixed_while_it_ran(shop: State) -> None:
+    monday = bin_of(TEN, WEEK, "Europe/Berlin")[1]
+    later = monday + 10 * HOUR
+    with shop.open_ledger(Role.WATCH) as ledger, shop.open_ledger(Role.KIOSK) as kiosk:
+        crowd = Crowd([customer(t + i * EVERY_US, i, taps=None) for t in (TEN, later) for i in range(6)], kiosk)
+        one = camera(shop, ledger, crowd)
+        walk(one, crowd, TEN, TEN + 2 * MINUTE)
+        choice = Choice(Audience.EVERYBODY, Figure.VISITS, "corridor", "front", monday, 3 * HOUR)
+        row = asdict(choice) | {"audience": choice.audience.value, "figure": choice.figure.value}
+        Released(shop.released).write_plan([row])
+        one.step(Blind(TEN + 2 * MINUTE, later, "stalled"))
+        walk(one, crowd, later, later + 2 * MINUTE)
+        one.finish()
+        cells = [CellPayload.from_bytes(row.payload) for row in ledger.read_inbox()]
+    lengths = [cell.bin_us for cell in cells if (cell.zone, cell.figure, cell.people) == ("front", Figure.VISITS, 6)]
+    assert lengths == [HOUR, 3 * HOUR]
 
 
 def test_a_camera_that_fails_ends_the_watching_of_the_others(data: Path, shop: State) -> None:
