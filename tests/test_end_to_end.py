@@ -400,6 +400,7 @@ def test_a_camera_takes_up_the_lengths_of_bins_that_were_fixed_while_it_ran(shop
     assert lengths == [HOUR, 3 * HOUR]
 
 
+@pytest.mark.data
 def test_a_camera_that_fails_ends_the_watching_of_the_others(data: Path, shop: State) -> None:
     toml = shop.root / "store.toml"
     clip = data / "video" / "caviar" / "ShopAssistant1cor.mp4"
