@@ -183,6 +183,11 @@ class CameraWatch:
             self._hand_over(t_us, self._tally.close(t_us))
             self._staff.forget(self._engine.alive())
 
+    def missed(self, start_us: int, end_us: int) -> None:
+        """Say that the shop was open and this camera not watched, before its first frame: it is time not observed."""
+        self._tally.add_blind(start_us, end_us)
+        self.watched.blind_s += (end_us - start_us) / SECOND
+
     def finish(self) -> None:
         """End: the source is over, or the process is told to stop."""
         if self._last_us is None:

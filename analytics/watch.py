@@ -11,14 +11,18 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from analytics.bins import Plan
 from analytics.config import CameraTable, ConfigError
 from analytics.detect import detector
-from analytics.model import Blind
+from analytics.figures import Figure
+from analytics.model import SECOND, Blind
 from analytics.pipeline import CameraWatch, Watched
+from analytics.report import Report
 from analytics.state import State
 from analytics.video import Source, frames
 from analytics.vision import MotionGate, Vision
@@ -108,6 +112,9 @@ def watch(
                 one = CameraWatch(
                     state.store, camera, vision, (width, height), ledger, level=level, plan=plan, restart=source.live
                 )
+                since_us = unwatched_since(state, camera.name, item.t_us) if source.live else None
+                if since_us is not None:
+                    one.missed(since_us, item.t_us)
             if before is not None:
                 before(camera.name, item.end_us if isinstance(item, Blind) else item.t_us)
             one.step(item)
@@ -123,3 +130,15 @@ def watch(
         finally:
             stop.set()  # the other cameras end too; the pool waits for them
         return {name: future.result() for name, future in futures.items()}
+
+
+def unwatched_since(state: State, camera: str, now_us: int) -> int | None:
+    """Return since when today an open shop's camera has told nothing, None where it has or the shop is closed."""
+    hours = state.store.opening(now_us)
+    if hours is None or not hours[0] < now_us < hours[1]:
+        return None
+    today = datetime.fromtimestamp(now_us / SECOND, state.store.timezone).date()
+    told = [hours[0]]
+    with closing(Report(state.released)) as report:
+        told += [cell.end_us for cell in report.cells(Figure.VISITS, today, today) if cell.camera == camera]
+    return max(told) if max(told) < now_us else None

@@ -35,7 +35,7 @@ from analytics.report import Report
 from analytics.row import VisitRow
 from analytics.state import State
 from analytics.store import Visits
-from analytics.watch import watch
+from analytics.watch import unwatched_since, watch
 from consent.audit import audit
 from consent.events import Purpose
 from consent.events import State as Standing
@@ -380,6 +380,26 @@ def test_a_tap_is_answered_though_its_picture_comes_later(shop: State) -> None:
         answer = kiosk.read_pad_request(number)
         assert answer is not None
         assert answer.outcome is PadOutcome.LINKED
+
+
+def test_the_hours_in_which_an_open_shop_was_not_watched_are_time_not_observed(shop: State) -> None:
+    nine, ten = TEN - HOUR, TEN
+    text = (shop.root / "store.toml").read_text()
+    (shop.root / "store.toml").write_text(text + '\n[hours]\nmon = ["10:00", "20:00"]\n')  # Berlin: 9 o'clock UTC
+    state = shop.reread()
+    assert unwatched_since(state, "corridor", nine - 1) is None  # closed
+    assert unwatched_since(state, "corridor", ten) == nine
+    with state.open_ledger(Role.WATCH) as ledger, state.open_ledger(Role.KIOSK) as kiosk:
+        crowd = Crowd([customer(ten + i * EVERY_US, i, taps=None) for i in range(6)], kiosk)
+        one = camera(state, ledger, crowd)
+        one.missed(nine, ten)
+        walk(one, crowd, ten, ten + 2 * MINUTE)
+        one.finish()
+        assert one.watched.blind_s == 3600
+    keep(state, ten + 3 * HOUR)
+    told = unwatched_since(state, "corridor", ten + 4 * HOUR)
+    assert told is not None
+    assert told > ten  # what was released tells until when it was watched
 
 
 def test_a_camera_takes_up_the_lengths_of_bins_that_were_fixed_while_it_ran(shop: State) -> None:
