@@ -50,6 +50,7 @@ class Broken(sqlite3.Connection):
             raise sqlite3.OperationalError("disk I/O error")
         cursor = super().execute(*args)  # type: ignore[arg-type]
         if breaks:
+            cursor.close()  # an execute that fails leaves no open statement behind, so neither does this
             raise sqlite3.OperationalError("disk I/O error")
         return cursor
 
