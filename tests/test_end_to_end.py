@@ -47,6 +47,7 @@ from retention.figures import Released
 from retention.keeper import Keeper, PassReport
 from retention.scan import search
 from tests import shoppers
+from tests.apart import read_apart
 from tests.shoppers import EVERY_US, LANES, LEFT, ON_PAD, RIGHT, SPEED, Crowd, Shopper, ask, camera, customer, walk, yes
 
 RUNS = int(os.environ.get("OPENAISLE_RUNS", "6"))
@@ -109,7 +110,8 @@ def hash_of(state: State, subject: bytes, t_us: int) -> int:
 def files_with(state: State, *needles: bytes) -> set[str]:
     """Return the files of a shop, keys too, that hold one of these bytes."""
     paths = [p for folder in (state.root, state.keys) for p in folder.rglob("*") if p.is_file()]
-    return {path.name for path in paths if any(needle in path.read_bytes() for needle in needles)}
+    contents = ((path.name, read_apart(path)) for path in paths)
+    return {name for name, data in contents if any(needle in data for needle in needles)}
 
 
 def forms(pseudonym: int) -> list[bytes]:

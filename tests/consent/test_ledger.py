@@ -16,6 +16,7 @@ from consent.events import DAY_US, DEFAULT_TERM, Channel, ConsentError, EventKin
 from consent.keys import KeyRing, Role
 from consent.ledger import Entry, Ledger, LedgerError, PadKind, PadOutcome, RequestStatus, UnknownCodeError
 from consent.subjects import new_secret, show_secret
+from tests.apart import read_apart
 from tests.consent.shop import NOON, NOTICE, SECOND, say_yes, write
 
 DWELL, EMOTION, REPEAT, SMILE = Purpose
@@ -29,7 +30,7 @@ def leaf_at(ledger: Ledger, index: int) -> Leaf:
 
 def files_of(ledger: Ledger) -> bytes:
     """Return the bytes of the database and of everything SQLite keeps beside it."""
-    return b"".join(p.read_bytes() for p in sorted(ledger.path.parent.iterdir()))
+    return b"".join(read_apart(p) for p in sorted(ledger.path.parent.iterdir()))
 
 
 # the default, the yes, the term

@@ -30,6 +30,7 @@ from consent.ledger import Ledger
 from retention import erasure, scan
 from retention.keeper import Keeper, PassReport
 from retention.model import RetentionError
+from tests.apart import read_apart
 from tests.retention import keeper_child
 from tests.retention.keeping import DAY_US, NOON, NOTICE, SECOND, Shop, visit
 
@@ -62,7 +63,7 @@ def traces(shop: Shop, *pseudonyms: int) -> dict[str, int]:
     """Where a pseudonym stands in any form, by a search that shares nothing with the product's."""
     found: dict[str, int] = {}
     for path in sorted(shop.state.root.rglob("*")):
-        data = path.read_bytes() if path.is_file() else b""
+        data = read_apart(path) if path.is_file() else b""
         for number in pseudonyms:
             raw = number.to_bytes(8, "little")
             for form in (raw, raw[::-1], raw.hex().encode(), raw[::-1].hex().encode(), str(number).encode()):
