@@ -52,19 +52,21 @@ class Recipe:
     """Every number that shapes the result.
 
     Attributes:
-        sizes: (epochs, side in pixels) in order; small pictures first make the early epochs cheap.
+        sizes: (epochs, side in pixels) in order; small pictures make the early epochs of a round cheap.
         rates: (epoch, learning rate) between which the rate runs straight.
         smoothing: share of the target spread evenly over the labels (the labels are wrong about one time in three).
-        mix: Beta parameter of mixup, applied to every second batch.
+        mix: Beta parameter of mixup, applied to every second batch before epoch ``mix_until``: by then the net fits
+            its training faces hardly better than the held-out ones, and wants them plain.
         decay: of the running mean of the weights, per step.
     """
 
-    sizes: tuple[tuple[int, int], ...] = ((12, 32), (10, 40), (8, 48))
-    rates: tuple[tuple[float, float], ...] = ((0, 0.004), (6, 0.1), (15, 0.086), (30, 0.0))
+    sizes: tuple[tuple[int, int], ...] = ((12, 32), (10, 40), (8, 48), (6, 40), (8, 48))
+    rates: tuple[tuple[float, float], ...] = ((0, 0.004), (6, 0.1), (15, 0.086), (30, 0.0), (31, 0.05), (44, 0.0))
     batch: int = 128
     weight_decay: float = 5e-4
     smoothing: float = 0.1
     mix: float = 0.2
+    mix_until: int = 30
     decay: float = 0.998
     seed: int = SEED
 
@@ -190,7 +192,7 @@ def train(data: Path, checkpoint: Path, recipe: Recipe) -> tuple[nn.Module, floa
             own = F.one_hot(torch.from_numpy(classes[pick]), len(LABELS))
             target[: len(pick)] = own * (1 - recipe.smoothing) + recipe.smoothing / len(LABELS)
             x = vary(x, recipe.side(epoch))
-            if step % 2:
+            if step % 2 and epoch < recipe.mix_until:
                 share, partner = float(chance.beta(recipe.mix, recipe.mix)), torch.randperm(len(x))
                 x, target = x.lerp(x[partner], share), target.lerp(target[partner], share)
             with torch.autocast("cpu", torch.bfloat16):

@@ -125,7 +125,7 @@ def test_answers_that_are_given_are_right_more_often_than_those_withheld(
     pictures, classes = sample
     answer = figures.answers(net, pictures)
     right, sure = answer.argmax(axis=1) == classes, answer.max(axis=1) >= least
-    assert sure.mean() > 0.7
+    assert sure.mean() > 0.6
     assert right[sure].mean() > right[~sure].mean() + 0.1
 
 
@@ -142,7 +142,7 @@ def test_what_is_no_face_gets_no_answer(net: onnxruntime.InferenceSession, least
         [faces.square(f, chance) for f in figures.frames(data / figures.EMPTY_VIDEOS[0], 4) for _ in "123"]
     )
     for crops in (drawn, video):
-        assert (figures.answers(net, crops).max(axis=1) >= least).mean() < 0.12
+        assert (figures.answers(net, crops).max(axis=1) >= least).mean() < 0.05
 
 
 @pytest.mark.parametrize("level", [0, 1, 128, 255])
@@ -171,11 +171,13 @@ def test_area_under_curve_counts_ties_half() -> None:
     assert figures.area_under_curve(score, np.array([False, True, False, True])) == pytest.approx(3.5 / 4)
 
 
-def test_threshold_lets_no_more_nonfaces_pass_than_asked() -> None:
-    sure = np.linspace(0.2, 0.6, 101, dtype=np.float32)
-    answer = np.stack([sure, 1 - sure - 0.01], axis=1)
-    answer[:, 1] = 0.0
-    least = figures.threshold(answer, passing=0.05)
+def test_threshold_is_one_half_where_few_nonfaces_reach_it() -> None:
+    assert figures.threshold(np.full((100, 7), 1 / 7, np.float32)) == 0.5
+
+
+def test_threshold_rises_until_no_more_nonfaces_pass_than_asked() -> None:
+    sure = np.linspace(0.2, 0.9, 101, dtype=np.float32)[:, None]
+    least = figures.threshold(sure, passing=0.05)
     assert (sure >= least).mean() <= 0.05 < (sure >= least - 0.01).mean()
 
 
@@ -262,6 +264,7 @@ def test_training_goes_on_after_an_interruption_as_if_there_had_been_none(
     pack(tmp_path / faces.PRODUCTS, {f"{i}.png": face_like(1000 + i) for i in range(10)})
     recipe = expression.Recipe(sizes=((1, 32), (1, 32)), batch=32)
     torch.set_num_threads(1)
+    monkeypatch.setattr(expression, "NONFACES", 64)
     whole, _ = expression.train(tmp_path, tmp_path / "whole.pt", recipe)
     real, calls = expression.vary, iter(range(100))
 
