@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -56,13 +57,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read us has gone; nothing to say and nobody to say it to
         return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"openaisle: {where}{error.strerror or error}; check the path and who may use it", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("openaisle: stopped", file=sys.stderr)
         return 130
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="openaisle", description="In-store dwell and decision analytics with enforced consent.")
+    parser = _Parser(prog="openaisle", description="In-store dwell analytics with enforced consent.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     _add_shop(commands)
     _add_consent(commands)
@@ -102,7 +107,7 @@ def _add_shop(commands: argparse._SubParsersAction[_Parser]) -> None:
     keeper.set_defaults(run=_keeper)
 
     dashboard = _command(commands, "dashboard", "serve the manager's page on this machine")
-    dashboard.add_argument("--port", type=int, default=8501, metavar="N", help="default: 8501")
+    dashboard.add_argument("--port", type=_port, default="8501", metavar="N", help="default: 8501")
     dashboard.set_defaults(run=_dashboard)
 
     level = _command(commands, "level", "show the privacy level, or approve another one")
@@ -123,6 +128,18 @@ def _command(commands: argparse._SubParsersAction[_Parser], name: str, text: str
     )
     command.add_argument("--keys", type=Path, metavar="DIR", help="key directory, where store.toml names another")
     return command
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; give a number from 1 to 65535")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", int(text)))
+        except OSError as error:
+            raise argparse.ArgumentTypeError(f"port {text} is taken; choose another with --port") from error
+    return int(text)
 
 
 def _instant(text: str) -> int:
@@ -199,8 +216,10 @@ def _level(arguments: argparse.Namespace) -> int:
     state = State.read(arguments.state, arguments.keys)
     with state.open_ledger(Role.ADMIN) as ledger:
         if arguments.level is not None:
-            approvals = [hashlib.sha256(name.encode()).digest() for name in arguments.approved_by]
-            dpia = None if arguments.dpia is None else hashlib.sha256(arguments.dpia.encode()).digest()
+            names = {name.strip().casefold() for name in arguments.approved_by} - {""}
+            approvals = [hashlib.sha256(name.encode()).digest() for name in sorted(names)]
+            reference = (arguments.dpia or "").strip()
+            dpia = hashlib.sha256(reference.encode()).digest() if reference else None
             ledger.set_level(Level(arguments.level), now_us=_now_us(), approvals=approvals, dpia_sha256=dpia)
         print(
             f"approved: {ledger.approved_level()}; store.toml asks for: {state.store.store.level}; "
@@ -252,6 +271,8 @@ def _add_consent(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 def _code() -> str:
     """Read a code without leaving it in a history, a process list or on the screen."""
+    if sys.stdin is None:
+        return ""
     if sys.stdin.isatty():
         from getpass import getpass
 

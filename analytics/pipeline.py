@@ -110,6 +110,7 @@ class CameraWatch:
         level: what may be recorded now; asked at every write.
         plan: how long everybody's bins are, as far as is fixed; asked again every hour.
         restart: whoever is in view of a pad at first stays uncounted; off for files, which have a beginning.
+        run: names this watching in the cells it hands over; the same name again releases nothing twice.
 
     Attributes:
         watched: what was done so far.
@@ -126,6 +127,7 @@ class CameraWatch:
         level: Callable[[], Level],
         plan: Callable[[], Plan] = Plan,
         restart: bool = True,
+        run: str = "",
     ) -> None:
         zones, ground = camera.zones(), camera.floor()
         rules = PadRules(ring_m=store.pad.ring_m, restart_s=RESTART_S if restart else 0.0)
@@ -138,7 +140,7 @@ class CameraWatch:
         }
         self._measured = {zone for name, zone in store.kinds() if name == camera.name}  # no row for standing on a pad
         self._staff = Staff(tuple(zone for zone in zones if zone.kind is ZoneKind.STAFF))
-        self._tally = Tally(camera.name, zones, run=secrets.token_hex(8), tz=store.store.timezone)
+        self._tally = Tally(camera.name, zones, run=run or secrets.token_hex(8), tz=store.store.timezone)
         self._plan = plan
         self._planned_us: int | None = None
         self._version: int | None = None

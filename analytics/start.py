@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 import unicodedata
 from pathlib import Path
 
-from analytics.config import ConfigError
+from pydantic import ValidationError
+
+from analytics.config import ConfigError, StoreFile
 from analytics.state import STORE_TOML, State, keys_beside
+from analytics.tables import explain
 from consent.events import DEFAULT_TERM, Purpose
 from consent.keys import KeyRing
 from consent.ledger import Ledger
@@ -48,12 +52,18 @@ source = "rtsp://192.0.2.10/stream"
 # image = [[212, 660], [1010, 655], [760, 310], [400, 312]]
 # metres = [[0, 0], [6, 0], [6, 9], [0, 9]]
 
-# A zone is a floor polygon in pixels of the full picture. This one is as large as any picture; draw your own.
+# A zone is a floor polygon in pixels of the full picture. This one is as large as any picture: it counts, but who leaves
+# it leaves the picture, so no stay in it has an end. Draw your own, well inside the picture.
 # Kinds: entrance, product, queue, service, exit, staff (never measured), pad (where shoppers say yes).
 [[camera.zone]]
 name = "floor"
 kind = "product"
 polygon = [[0, 0], [7680, 0], [7680, 4320], [0, 4320]]
+
+# [[camera.zone]]               # footfall needs an entrance
+# name = "door"
+# kind = "entrance"
+# polygon = [[900, 300], [1100, 300], [1100, 420], [900, 420]]
 
 # [[camera.zone]]
 # name = "pad"
@@ -104,10 +114,15 @@ def init(root: Path, keys: Path | None = None, *, now_us: int, name: str = "", t
     for directory in (root, keys):
         _untouched(directory)
     root, keys = root.resolve(), keys.resolve()
+    text = template(root, keys, name=name, timezone=timezone)
+    try:
+        StoreFile.model_validate(tomllib.loads(text))  # before anything is made
+    except ValidationError as error:
+        raise ConfigError(explain(error, StoreFile)) from error
     try:
         root.mkdir(mode=0o770, parents=True, exist_ok=True)  # first: what is left of a failure is an empty directory
         ring = KeyRing.create(keys, state=root)
-        (root / STORE_TOML).write_text(template(root, keys, name=name, timezone=timezone), encoding="utf-8")
+        (root / STORE_TOML).write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be made: {error.strerror}; choose another place") from error
     state = State.read(root)

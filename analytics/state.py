@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analytics.config import ConfigError, StoreFile, read_store
+from consent import log
 from consent.events import Level
 from consent.keys import KeyRing, Role
 from consent.ledger import Ledger
@@ -92,11 +93,21 @@ class State:
 
         Raises:
             ConsentError: the keys are not there or not for this role, or the ledger belongs to another store.
-            ConfigError: there is no ledger.
+            ConfigError: there is no ledger, or the keys are those of another.
         """
         if not self.ledger.is_file():
             raise ConfigError(f"{self.root} has no ledger.sqlite; restore it from a backup, or `openaisle init` anew")
-        return Ledger(self.ledger, KeyRing.open(self.keys, role, state=self.root), store=self.store.store.id)
+        ledger = Ledger(self.ledger, KeyRing.open(self.keys, role, state=self.root), store=self.store.store.id)
+        newest = ledger.newest_checkpoint()
+        try:
+            if newest is not None:
+                log.open_note(newest[0], ledger.keys.public_keys("log"))
+        except log.LogError as error:
+            ledger.close()
+            raise ConfigError(
+                f"the keys in {self.keys} are not those of {self.ledger}; name the right directory with --keys"
+            ) from error
+        return ledger
 
     def level(self, ledger: Ledger) -> Level:
         """Return the privacy level in force: what `store.toml` asks for, and no more than was approved."""

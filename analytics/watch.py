@@ -6,6 +6,7 @@ told to stop. When `store.toml` stops fitting, nothing is recorded about anybody
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -24,7 +25,7 @@ from analytics.model import SECOND, Blind
 from analytics.pipeline import CameraWatch, Watched
 from analytics.report import Report
 from analytics.state import State
-from analytics.video import Source, frames
+from analytics.video import Source, frames, utc_us
 from analytics.vision import MotionGate, Vision
 from consent.events import Level
 from consent.ledger import Ledger
@@ -101,7 +102,11 @@ def watch(
     def run(camera: CameraTable) -> Watched:
         source = Source(camera.address(state.root), start_us=start_us or 0, fps=camera.fps, masks=camera.masks)
         if not source.live and start_us is None:
-            raise ConfigError(f"camera {camera.name!r} is a file; say when it began with --start")
+            raise ConfigError(f"camera {camera.name!r} is a file; say when it began: --start 2026-11-20T10:00:00+01:00")
+        if not source.live and start_us is not None and start_us > utc_us():
+            raise ConfigError("--start lies in the future; give the instant at which the file was recorded")
+        # a file watched once more from the same instant is the same people: its cells keep their names
+        run_name = "" if source.live else hashlib.sha256(f"{source.url}|{start_us}".encode()).hexdigest()[:16]
         vision = Vision(detector(model), gate=MotionGate())
         one: CameraWatch | None = None
         for item in frames(source, stop=stop.is_set):
@@ -110,7 +115,15 @@ def watch(
                     continue
                 height, width = item.image.shape[:2]
                 one = CameraWatch(
-                    state.store, camera, vision, (width, height), ledger, level=level, plan=plan, restart=source.live
+                    state.store,
+                    camera,
+                    vision,
+                    (width, height),
+                    ledger,
+                    level=level,
+                    plan=plan,
+                    restart=source.live,
+                    run=run_name,
                 )
                 since_us = unwatched_since(state, camera.name, item.t_us) if source.live else None
                 if since_us is not None:

@@ -31,13 +31,14 @@ from analytics.bins import WEEK, Choice, bin_of
 from analytics.figures import Audience, Figure
 from analytics.model import SECOND, AnalyticsError, Blind, StartReason
 from analytics.payload import CellPayload
+from analytics.pipeline import CameraWatch
 from analytics.report import Report
 from analytics.row import VisitRow
 from analytics.state import State
 from analytics.store import Visits
 from analytics.watch import unwatched_since, watch
 from consent.audit import audit
-from consent.events import Purpose
+from consent.events import Level, Purpose
 from consent.events import State as Standing
 from consent.keys import Role
 from consent.ledger import Grant
@@ -48,7 +49,22 @@ from retention.keeper import Keeper, PassReport
 from retention.scan import search
 from tests import shoppers
 from tests.apart import read_apart
-from tests.shoppers import EVERY_US, LANES, LEFT, ON_PAD, RIGHT, SPEED, Crowd, Shopper, ask, camera, customer, walk, yes
+from tests.shoppers import (
+    EVERY_US,
+    LANES,
+    LEFT,
+    ON_PAD,
+    RIGHT,
+    SIZE,
+    SPEED,
+    Crowd,
+    Shopper,
+    ask,
+    camera,
+    customer,
+    walk,
+    yes,
+)
 
 RUNS = int(os.environ.get("OPENAISLE_RUNS", "6"))
 MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
@@ -402,6 +418,49 @@ def test_the_hours_in_which_an_open_shop_was_not_watched_are_time_not_observed(s
     told = unwatched_since(state, "corridor", ten + 4 * HOUR)
     assert told is not None
     assert told > ten  # what was released tells until when it was watched
+
+
+def test_a_file_watched_twice_is_released_once(shop: State) -> None:
+    def cells() -> list[str]:
+        with shop.open_ledger(Role.WATCH) as ledger, shop.open_ledger(Role.KIOSK) as kiosk:
+            crowd = Crowd([customer(TEN + i * EVERY_US, i, taps=None) for i in range(6)], kiosk)
+            one = CameraWatch(
+                shop.store,
+                shop.store.camera[0],
+                crowd,
+                SIZE,
+                ledger,
+                level=lambda: Level.COUNTS,
+                restart=False,
+                run="clip",
+            )
+            walk(one, crowd, TEN, TEN + 2 * MINUTE)
+            one.finish()
+            return [CellPayload.from_bytes(row.payload).id for row in ledger.read_inbox()]
+
+    first = cells()
+    assert keep(shop, TEN + 3 * HOUR).cells == len(first) > 0
+    before = frozen(shop)
+    assert cells() == first
+    assert keep(shop, TEN + 4 * HOUR).cells == 0
+    assert frozen(shop) == before
+
+
+def test_the_keys_of_another_shop_are_refused_before_anything_is_written_with_them(
+    shop: State, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("init", tmp_path / "other", "--timezone", "Europe/Berlin")
+    capsys.readouterr()
+    with shop.open_ledger(Role.WATCH) as ledger:
+        size = ledger.size
+    foreign = str(tmp_path / "other-keys")
+    assert cli.main(["keeper", "--once", "--state", str(shop.root), "--keys", foreign]) == 2
+    assert cli.main(["level", "counts", "--state", str(shop.root), "--keys", foreign]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert all("are not those of" in line for line in said)
+    with shop.open_ledger(Role.WATCH) as ledger:
+        assert ledger.size == size
 
 
 def test_a_camera_takes_up_the_lengths_of_bins_that_were_fixed_while_it_ran(shop: State) -> None:

@@ -29,7 +29,9 @@ from analytics.shopfloor.sight import Stage
 SHADOW_SAMPLES, PEOPLE_SAMPLES, EMPTY_SAMPLES = 5, 9, 160  # paths a pixel
 SHADOW_STEP = 2  # the shadows of the frames between are the mean of their neighbours'
 EMPTY = -1  # frame number of the empty shop
-CRF = 25
+GRAIN, STRAY = 0.3, 0.15  # of full scale: differences smoothed away in the people layer, and taken for a stray pixel
+SOFT = 2.0  # smoothing of the shadows, pixels of their half-size picture
+CRF = 23  # quality of the H.264 stream
 
 LIGHTS = (
     {"place": (2.6, 1.6, 3.15), "size": (0.9, 0.9), "watts": 150},
@@ -130,6 +132,16 @@ def _picture(path: Path) -> NDArray[np.float32]:
     return np.asarray(found, dtype=np.float32) / np.float32(65535)
 
 
+def _calm(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Take the grain of few samples off the people layer: single stray pixels inside a body first, then the rest."""
+    picture = np.ascontiguousarray(picture)
+    inside = cv2.erode((picture.max(axis=2) > 0).astype(np.uint8), np.ones((3, 3), np.uint8))[..., None] > 0
+    middle = cv2.medianBlur(picture, 3)
+    stray = inside & (np.abs(picture - middle).max(axis=2, keepdims=True) > STRAY)
+    calm = cv2.bilateralFilter(np.where(stray, middle, picture).astype(np.float32), 5, GRAIN, 1.2)
+    return np.asarray(calm, dtype=np.float32)
+
+
 def _change(work: Path, number: int) -> NDArray[np.float32]:
     """Return what people change on the empty shop, half size, linear between the frames that were rendered."""
     low = number - number % SHADOW_STEP
@@ -150,11 +162,10 @@ def joined(work: Path, number: int) -> NDArray[np.uint8]:
         cv2.dilate(alpha, np.ones((3, 3), np.uint8)), change.shape[1::-1], interpolation=cv2.INTER_AREA
     )
     clear = (covered < 1e-3).astype(np.float32)[..., None]
-    blurred = cv2.GaussianBlur(cv2.medianBlur(change, 3) * clear, (0, 0), 1.3)
-    weight = np.maximum(cv2.GaussianBlur(clear, (0, 0), 1.3)[..., None], 1e-3)
+    blurred = cv2.GaussianBlur(cv2.medianBlur(change, 5) * clear, (0, 0), SOFT)
+    weight = np.maximum(cv2.GaussianBlur(clear, (0, 0), SOFT)[..., None], 1e-3)
     floor = empty + cv2.resize(blurred / weight, empty.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    calm = cv2.bilateralFilter(np.ascontiguousarray(people[..., :3]), 5, 0.06, 1.2)
-    mixed = alpha * calm + (1 - alpha) * floor
+    mixed = alpha * _calm(people[..., :3]) + (1 - alpha) * floor
     return np.clip(np.round(mixed * 255), 0, 255).astype(np.uint8)
 
 
