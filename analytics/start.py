@@ -52,8 +52,8 @@ source = "rtsp://192.0.2.10/stream"
 # image = [[212, 660], [1010, 655], [760, 310], [400, 312]]
 # metres = [[0, 0], [6, 0], [6, 9], [0, 9]]
 
-# A zone is a floor polygon in pixels of the full picture. This one is as large as any picture: it counts, but who leaves
-# it leaves the picture, so no stay in it has an end. Draw your own, well inside the picture.
+# A zone is a floor polygon in pixels of the full picture. This one is as large as any picture: it counts, but who
+# leaves it leaves the picture, so no stay in it has an end. Draw your own, well inside the picture.
 # Kinds: entrance, product, queue, service, exit, staff (never measured), pad (where shoppers say yes).
 [[camera.zone]]
 name = "floor"
