@@ -1,6 +1,6 @@
 """``python -m analytics.shopfloor {truth,render} --out DIR``: make the demo clip and its truth again from the code.
 
-`truth` takes seconds. `render` needs Blender 3.4 and about an hour of one CPU core; its pictures stay in the work
+`truth` takes seconds. `render` needs Blender 3.4 and most of an hour on two cores; its pictures stay in the work
 folder, so that it goes on where it was stopped.
 """
 

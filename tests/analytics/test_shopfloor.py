@@ -375,27 +375,29 @@ def test_the_dwell_engine_fed_with_the_true_boxes_finds_the_true_visits(
 # --- the pictures ----------------------------------------------------------------------------------------------------
 
 
-def test_the_picture_moves_where_the_truth_says_and_nowhere_else(
+def test_the_picture_moves_where_the_truth_says_and_when(
     pictures: list[NDArray[np.uint8]], boxes: list[sight.Box]
 ) -> None:
     empty = np.median(np.stack(pictures[::23]), axis=0)
     by_frame = defaultdict(list)
     for b in boxes:
         by_frame[b.frame].append(b)
-    inside = outside = 0
+    inside, outside = dict.fromkeys((-1, 0, 1), 0), dict.fromkeys((-1, 0, 1), 0)
     covered = []
-    for n in range(5, len(pictures), 40):
+    for n in range(5, len(pictures), 20):
         changed = np.abs(pictures[n].astype(np.float32) - empty).max(axis=2) > 40
-        near = np.zeros_like(changed)
-        for b in by_frame[n]:
-            x1, y1, x2, y2 = (round(v) for v in b.box)
-            near[max(0, y1 - 4) : y2 + 4, max(0, x1 - 16) : x2 + 16] = True  # bags and goods stick out of the boxes
-            if b.visible == 1 and not any(p.name == b.person and p.role == "staff" for p in cast.CAST):
-                covered.append(float(changed[y1:y2, x1:x2].mean()))
-        inside += int((changed & near).sum())
-        outside += int((changed & ~near).sum())
-    assert outside < 0.05 * inside
-    assert np.median(covered) > 0.3
+        for shift in inside:
+            near = np.zeros_like(changed)
+            for b in by_frame[n + shift]:
+                x1, y1, x2, y2 = (round(v) for v in b.box)
+                near[max(0, y1 - 1) : y2 + 1, max(0, x1 - 1) : x2 + 1] = True
+                if shift == 0 and b.visible == 1 and not b.person.startswith("staff"):
+                    covered.append(float(changed[y1:y2, x1:x2].mean()))
+            inside[shift] += int((changed & near).sum())
+            outside[shift] += int((changed & ~near).sum())
+    assert outside[0] < 0.06 * inside[0]  # bags and goods stick out of the boxes
+    assert min(outside, key=lambda shift: outside[shift]) == 0  # not even one frame early or late
+    assert np.median(covered) > 0.4
 
 
 @pytest.mark.data
