@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 import time
@@ -22,6 +23,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
+
+PAD_WAIT_S = 3.0  # whoever left the pad as this began must be gone from a picture that comes late, too
 
 
 class _Parser(argparse.ArgumentParser):
@@ -57,6 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read us has gone; nothing to say and nobody to say it to
         return 0
+    except sqlite3.Error as error:
+        print(f"openaisle: the ledger cannot be used ({error}); restore it from a backup", file=sys.stderr)
+        return 2
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"openaisle: {where}{error.strerror or error}; check the path and who may use it", file=sys.stderr)
@@ -289,6 +295,10 @@ def _grant(arguments: argparse.Namespace) -> int:
 
     state = State.read(arguments.state, arguments.keys)
     with state.open_ledger(Role.KIOSK) as ledger:
+        screen_us = _now_us()
+        if arguments.pad is not None:
+            print("let them stand on the pad alone, until this says what came of it", file=sys.stderr)
+            time.sleep(PAD_WAIT_S)
         said = desk.grant(
             state,
             ledger,
@@ -298,6 +308,7 @@ def _grant(arguments: argparse.Namespace) -> int:
             version=arguments.version,
             now_us=_now_us(),
             pad=arguments.pad,
+            screen_us=screen_us,
         )
         print(f"code: {show_secret(said.grant.secret)}  (log entry {said.grant.leaf_index}; it is shown only now)")
         if said.pad_request is None:

@@ -57,7 +57,7 @@ class LinkRules:
         touch: share of their width by which boxes may be apart and still touch.
         sight_s: unseen for longer, and the link is over.
         stitch: least confidence of a stitch that a link passes.
-        blind_s: a longer gap between steps is a blind interval.
+        blind_s: pictures further apart than this show nobody who walked where; as long as `sight_s`.
         keep_s: how long what ended is remembered; longer than any visit stays open unseen.
     """
 
@@ -70,7 +70,7 @@ class LinkRules:
     touch: float = 0.1
     sight_s: float = 0.5
     stitch: float = 0.8
-    blind_s: float = 2.0
+    blind_s: float = 0.5
     keep_s: float = 40.0
 
     def covers(self, a: Box, b: Box) -> bool:

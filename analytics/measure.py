@@ -22,6 +22,7 @@ from analytics.dwell import DwellEngine
 from analytics.model import SECOND, Blind, Visit
 from analytics.video import Source, frames, probe
 from analytics.vision import MotionGate, Vision
+from analytics.zones import ZoneKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,7 +119,7 @@ def measure(
     progress: Callable[[float], object] | None = None,
     audit: TrackAudit | None = None,
 ) -> Measurement:
-    """Measure the zone visits of a clip.
+    """Measure the zone visits of a clip; pads and staff zones are no zones of a shop and are not measured.
 
     Args:
         video: any file PyAV reads.
@@ -138,7 +139,8 @@ def measure(
     info = probe(source)
     detector.detect(np.zeros((info.height, info.width, 3), np.uint8))  # loads and compiles before the clock starts
     vision = Vision(detector, gate=MotionGate() if motion_gate else None)
-    engine = DwellEngine(zones.zones(), ground=zones.floor(), frame_size=(info.width, info.height))
+    measured = [zone for zone in zones.zones() if zone.kind not in (ZoneKind.PAD, ZoneKind.STAFF)]
+    engine = DwellEngine(measured, ground=zones.floor(), frame_size=(info.width, info.height))
     result = Measurement()
     started, last_us = time.process_time(), 0
     for item in frames(source):

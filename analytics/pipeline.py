@@ -86,11 +86,14 @@ class Staff:
     def __contains__(self, person: int) -> bool:
         return person in self._known
 
-    def see(self, t_us: int, person: int, x: float, y: float) -> None:
-        """Take one sighting: foot point in pixels."""
+    def see(self, t_us: int, person: int, x: float, y: float) -> bool:
+        """Take one sighting, foot point in pixels; say whether it shows somebody not known yet to work here."""
         long = t_us - self._since_us.setdefault(person, t_us) > STAFF_AFTER_S * SECOND
         if long or any(zone.contains(x, y) for zone in self.zones):
+            known = person in self._known
             self._known.add(person)
+            return not known
+        return False
 
     def forget(self, alive: set[int]) -> None:
         """Drop whoever is not alive."""
@@ -111,6 +114,7 @@ class CameraWatch:
         plan: how long everybody's bins are, as far as is fixed; asked again every hour.
         restart: whoever is in view of a pad at first stays uncounted; off for files, which have a beginning.
         run: names this watching in the cells it hands over; the same name again releases nothing twice.
+        holders: camera by linked subject, shared by the cameras of a shop; one code stands for one body.
 
     Attributes:
         watched: what was done so far.
@@ -128,6 +132,7 @@ class CameraWatch:
         plan: Callable[[], Plan] = Plan,
         restart: bool = True,
         run: str = "",
+        holders: dict[str, str] | None = None,
     ) -> None:
         zones, ground = camera.zones(), camera.floor()
         rules = PadRules(ring_m=store.pad.ring_m, restart_s=RESTART_S if restart else 0.0)
@@ -140,6 +145,7 @@ class CameraWatch:
         }
         self._measured = {zone for name, zone in store.kinds() if name == camera.name}  # no row for standing on a pad
         self._staff = Staff(tuple(zone for zone in zones if zone.kind is ZoneKind.STAFF))
+        self._holders = {} if holders is None else holders
         self._tally = Tally(camera.name, zones, run=run or secrets.token_hex(8), tz=store.store.timezone)
         self._plan = plan
         self._planned_us: int | None = None
@@ -158,7 +164,8 @@ class CameraWatch:
         visits = self._engine.step(t_us, seen.sightings)
         people = {s.track: self._engine.person(s.track) for s in seen.sightings}
         for sighting in seen.sightings:
-            self._staff.see(t_us, people[sighting.track], sighting.x, sighting.y)
+            if self._staff.see(t_us, people[sighting.track], sighting.x, sighting.y):
+                self._tally.forget(people[sighting.track])  # what they walked through before is no shopper's visit
         requests = self._news(t_us)
         for name, linker in self._pads.items():
             answers = linker.step(
@@ -217,6 +224,9 @@ class CameraWatch:
         self._version = version
         for linker in self._pads.values():
             for subject, purposes in linker.links.subjects().items():
+                if self._holders.get(subject) != self._camera.name:
+                    linker.links.withdraw(subject)  # their code was shown at another camera since
+                    continue
                 ended = purposes - self._ledger.permits(bytes.fromhex(subject), t_us, level=self._level())
                 if ended:
                     linker.links.withdraw(subject, ended)
@@ -225,6 +235,9 @@ class CameraWatch:
     def _wishes(self, pad: str, t_us: int) -> Iterable[PadRequest]:
         for wish in self._ledger.pending_pad_requests(pad):
             purposes: frozenset[Purpose] = frozenset()
+            if wish.tap_us < wish.screen_us:  # a clock was set back between the two
+                self._ledger.answer_pad_request(wish.id, PadOutcome.TOO_OLD, now_us=t_us)
+                continue
             if wish.subject is not None:
                 # pictures reach us later than taps do, and those of a file may lie long before them
                 purposes = self._ledger.permits(wish.subject, max(t_us, wish.opened_us), level=self._level())
@@ -242,6 +255,11 @@ class CameraWatch:
         """
         if answer.outcome is PadOutcome.LINKED:
             self.watched.links += 1
+            for linker in self._pads.values():
+                for track in answer.tracks:
+                    permit = linker.links.linked(track)
+                    if permit is not None:
+                        self._holders[permit.subject] = self._camera.name
         elif answer.outcome is PadOutcome.UNLINKED:
             for subject in answer.subjects:
                 with suppress(UnknownCodeError):  # they withdrew otherwise a moment ago, and are erased

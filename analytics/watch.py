@@ -27,9 +27,11 @@ from analytics.report import Report
 from analytics.state import State
 from analytics.video import Source, frames, utc_us
 from analytics.vision import MotionGate, Vision
+from analytics.zones import ZoneKind
 from consent.events import Level
 from consent.ledger import Ledger
 
+PAD_FPS = 4.0  # looks a second, so that two looks are nearer than what ends a link
 LEVEL_S = 1.0  # how soon a level that was lowered in store.toml is noticed
 
 _log = logging.getLogger(__name__)
@@ -97,7 +99,17 @@ def watch(
     stop = stop or threading.Event()
     if not state.store.camera:
         raise ConfigError(f"{state.root}/store.toml has no [[camera]]; add one")
-    level = LevelNow(state, ledger)
+    for camera in state.store.camera:
+        pads = [zone.name for zone in camera.zone if zone.kind is ZoneKind.PAD]
+        if len(pads) > 1:
+            raise ConfigError(
+                f"camera {camera.name!r} sees {len(pads)} pads; one camera watches one pad, drop the others"
+            )
+        if pads and camera.fps < PAD_FPS:
+            raise ConfigError(
+                f"camera {camera.name!r} sees a pad and needs fps = {PAD_FPS:g} or more to tell people apart"
+            )
+    level, holders = LevelNow(state, ledger), dict[str, str]()
 
     def run(camera: CameraTable) -> Watched:
         source = Source(camera.address(state.root), start_us=start_us or 0, fps=camera.fps, masks=camera.masks)
@@ -124,6 +136,7 @@ def watch(
                     plan=plan,
                     restart=source.live,
                     run=run_name,
+                    holders=holders,
                 )
                 since_us = unwatched_since(state, camera.name, item.t_us) if source.live else None
                 if since_us is not None:

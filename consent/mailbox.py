@@ -118,6 +118,8 @@ class Mailbox(Tree):
             raise LedgerError(f"a pad request to {kind} names {'a' if subject is None else 'no'} subject")
         sql = "INSERT INTO pad_requests (pad, kind, subject, screen_us, tap_us, opened_us) VALUES (?, ?, ?, ?, ?, ?)"
         screen, tap = now_us if screen_us is None else screen_us, now_us if tap_us is None else tap_us
+        if tap < screen:
+            raise LedgerError("a tap comes after its screen; check the clock and ask again")
         return self._put_once("pad", sql, (pad, kind.value, subject, screen, tap, now_us), now_us, operation, subject)
 
     def pending_pad_requests(self, pad: str | None = None) -> list[PadRequest]:

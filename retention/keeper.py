@@ -136,6 +136,7 @@ class Keeper:
             except (LedgerError, RetentionError) as error:
                 # a reader held the ledger, or the bytes are still somewhere; the intent is written down
                 deferred = str(error)
+            self._ledger.forget(now_us - DAY_US)  # answers, settled requests, and records about nobody known
             if deferred is None:
                 self._release.choose_bins(now_us)
                 released = self._release_figures(now_us)

@@ -31,14 +31,15 @@ from analytics.bins import WEEK, Choice, bin_of
 from analytics.figures import Audience, Figure
 from analytics.model import SECOND, AnalyticsError, Blind, StartReason
 from analytics.payload import CellPayload
-from analytics.pipeline import CameraWatch
+from analytics.pipeline import CameraWatch, Staff
 from analytics.report import Report
 from analytics.row import VisitRow
 from analytics.state import State
 from analytics.store import Visits
 from analytics.watch import unwatched_since, watch
+from analytics.zones import Zone, ZoneKind
 from consent.audit import audit
-from consent.events import Level, Purpose
+from consent.events import ConsentError, Level, Purpose
 from consent.events import State as Standing
 from consent.keys import Role
 from consent.ledger import Grant
@@ -461,6 +462,52 @@ def test_the_keys_of_another_shop_are_refused_before_anything_is_written_with_th
     assert all("are not those of" in line for line in said)
     with shop.open_ledger(Role.WATCH) as ledger:
         assert ledger.size == size
+
+
+def test_a_code_shown_at_another_camera_since_is_no_longer_this_bodys(shop: State) -> None:
+    with shop.open_ledger(Role.WATCH) as ledger, shop.open_ledger(Role.KIOSK) as kiosk:
+        for elsewhere in (False, True):
+            crowd = Crowd([customer(TEN, 0)], kiosk)
+            holders: dict[str, str] = {}
+            eyes_of = (shop.store, shop.store.camera[0], crowd, SIZE, ledger)
+            one = CameraWatch(*eyes_of, level=lambda: Level.DWELL, restart=False, holders=holders)
+            walk(one, crowd, TEN, TEN + 12 * SECOND)
+            assert one.watched.links == 1
+            ((subject, _),) = holders.items()
+            holders[subject] = "another" if elsewhere else "corridor"
+            walk(one, crowd, TEN + 12 * SECOND, TEN + 2 * MINUTE)
+            one.finish()
+            assert (one.watched.rows > 0) is not elsewhere
+
+
+def test_a_camera_with_two_pads_or_too_few_looks_for_one_is_refused(shop: State) -> None:
+    text = (shop.root / "store.toml").read_text()
+    second = '\n[[camera.zone]]\nname = "pad two"\nkind = "pad"\npolygon = [[0, 0], [50, 0], [50, 50], [0, 50]]\n'
+    slow = text.replace('name = "corridor"', 'name = "corridor"\nfps = 1.8', 1)
+    for changed, line in ((text + second, "sees 2 pads"), (slow, "needs fps = 4")):
+        (shop.root / "store.toml").write_text(changed)
+        with shop.open_ledger(Role.WATCH) as ledger, pytest.raises(AnalyticsError, match=line):
+            watch(shop.reread(), ledger, Path("none"), start_us=TEN)
+
+
+def test_whoever_turns_out_to_work_here_leaves_the_open_sums() -> None:
+    back = Zone("back", ZoneKind.STAFF, ((0.0, 0.0), (50.0, 0.0), (50.0, 50.0), (0.0, 50.0)))
+    staff = Staff((back,))
+    assert [staff.see(t, 7, x, 25.0) for t, x in ((0, 90.0), (1, 40.0), (2, 40.0))] == [False, True, False]
+    assert 7 in staff
+    assert staff.see(3 * HOUR, 8, 90.0, 90.0) is False
+    assert staff.see(5 * HOUR + 1, 8, 90.0, 90.0) is True  # nobody shops for more than two hours
+
+
+def test_a_day_later_nothing_tells_when_somebody_objected(shop: State) -> None:
+    with shop.open_ledger(Role.KIOSK) as kiosk:
+        number = kiosk.open_pad_request("pad", PadKind.OBJECT, now_us=TEN)
+        kiosk.answer_pad_request(number, PadOutcome.SUPPRESSED, now_us=TEN + SECOND)
+        with pytest.raises(ConsentError, match="after its screen"):
+            kiosk.open_pad_request("pad", PadKind.OBJECT, now_us=TEN, screen_us=TEN, tap_us=TEN - 1)
+    keep(shop, TEN + 25 * HOUR)
+    with shop.open_ledger(Role.KIOSK) as kiosk:
+        assert kiosk.read_pad_request(number) is None
 
 
 def test_a_camera_takes_up_the_lengths_of_bins_that_were_fixed_while_it_ran(shop: State) -> None:

@@ -560,6 +560,13 @@ def test_blindness_ends_every_link() -> None:
     assert links.step(at(2.2), [body(1, *ON)]) == {1: Doubt.BLIND}
 
 
+def test_pictures_too_far_apart_to_tell_neighbours_from_each_other_end_every_link() -> None:
+    links = bound()
+    links.step(at(0.1), [body(1, *ON)])
+    assert links.step(at(0.5), [body(1, *ON)]) == {}
+    assert links.step(at(1.1), [body(1, *ON)]) == {1: Doubt.BLIND}
+
+
 def test_the_engines_switch_guard_ends_the_link() -> None:
     links = bound()
     assert links.step(at(0.1), [body(1, *ON)], people={1: 7}) == {1: Doubt.SPLIT}
