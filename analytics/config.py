@@ -19,12 +19,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from analytics.tables import ConfigError, Strict, read_toml
+from analytics.tables import ConfigError, Strict, read_toml, refuse_pipe
 from analytics.zones import Ground, Point, Zone, ZoneKind
 from consent.events import DEFAULT_TERM, Level, Purpose
 
@@ -39,6 +39,9 @@ __all__ = [
 ]
 
 LONGEST_TERM = 366  # days; ours: a store that needs longer keeps released figures, not rows
+MOST_ZONES = 256  # of one camera; ours, far above any floor that a person draws
+_CLEAN = re.compile(r"[a-z][a-z0-9+.-]*://(?P<user>[^/?#:@\s]+)@[^@]+", re.IGNORECASE)  # an address with a user alone
+_SECRET = re.compile(r"(pass(w(or)?d|phrase|code)?|pwd?|psw|token|key|secret|auth)=", re.IGNORECASE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -68,7 +71,7 @@ class GroundTable(Strict):
 class ZoneFile(Strict):
     """A zone file: ``[[zone]]`` tables, and optionally ``[ground]`` and ``masks``."""
 
-    zone: tuple[ZoneTable, ...] = Field(min_length=1)
+    zone: tuple[ZoneTable, ...] = Field(min_length=1, max_length=MOST_ZONES)
     ground: GroundTable | None = None
     masks: tuple[Annotated[tuple[Point, ...], Field(min_length=3, max_length=64)], ...] = ()
 
@@ -206,17 +209,17 @@ class CameraTable(ZoneFile):
     @field_validator("source")
     @classmethod
     def _no_password(cls, source: str) -> str:
-        if "://" not in source:
-            return source
-        try:
-            secret = urlsplit(source).password
-        except ValueError as error:
-            raise ValueError("this is no address; write rtsp://user@host/path") from error
-        if secret is not None:
+        clean = _CLEAN.fullmatch(source)
+        # an @ anywhere else may end a password, however badly the address is written
+        if ("@" in source and (clean is None or ":" in unquote(clean["user"]))) or _SECRET.search(unquote(source)):
             raise ValueError(
-                "the address holds a password; write rtsp://user@host/path and name the password's environment "
+                "the address may hold a password; write rtsp://user@host/path and name the password's environment "
                 "variable (password_env) or file (password_file)"
             )
+        try:
+            urlsplit(source)
+        except ValueError as error:
+            raise ValueError("this is no address; write rtsp://user@host/path") from error
         return source
 
     @model_validator(mode="after")
@@ -246,6 +249,7 @@ class CameraTable(ZoneFile):
             path = base / str(self.password_file)
             where = f"the password file {path}"
             try:
+                refuse_pipe(path)
                 if stat.S_IMODE(path.stat().st_mode) & 0o077:
                     raise ConfigError(f"others can read {where}; run `chmod 600 {path}`")
                 secret = path.read_text(encoding="utf-8").strip()

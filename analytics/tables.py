@@ -22,7 +22,8 @@ class ConfigError(AnalyticsError):
 class Strict(BaseModel):
     """A table of a configuration file: unknown keys are refused, values are not guessed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    # what was written may be a password, and stands in no message
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, hide_input_in_errors=True)
 
 
 Table = TypeVar("Table", bound=BaseModel)
@@ -35,6 +36,7 @@ def read_toml(path: Path, shape: type[Table]) -> Table:
         ConfigError: the file is missing, is not TOML, or does not fit; one line that says where and what to do.
     """
     try:
+        refuse_pipe(path)
         with path.open("rb") as file:
             return shape.model_validate(tomllib.load(file))
     except FileNotFoundError as error:
@@ -45,6 +47,17 @@ def read_toml(path: Path, shape: type[Table]) -> Table:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
         raise ConfigError(f"{path}: {explain(error, shape)}") from error
+
+
+def refuse_pipe(path: Path) -> None:
+    """Refuse what is neither file nor directory: to open a pipe is to wait for somebody to write into it.
+
+    Raises:
+        ConfigError: the path leads to a pipe, a socket or a device.
+        OSError: the path cannot be looked at.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ConfigError(f"{path} is a pipe or a device; name a regular file")
 
 
 def explain(error: ValidationError, shape: type[BaseModel]) -> str:

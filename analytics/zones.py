@@ -13,6 +13,7 @@ from enum import StrEnum
 import numpy as np
 
 BODY_HEIGHT_M = 1.7  # one body height in metres, where nothing better is known
+FARTHEST = 100_000  # pixels from the picture's corner; beyond it drawing overflows, and no camera's picture reaches it
 
 Point = tuple[float, float]
 
@@ -77,7 +78,7 @@ class Zone:
         polygon: three corners or more, pixels; edges do not cross.
 
     Raises:
-        ValueError: fewer than three corners, no area, or edges that cross.
+        ValueError: fewer than three corners, a corner far outside any picture, no area, or edges that cross.
     """
 
     name: str
@@ -91,6 +92,8 @@ class Zone:
             raise ValueError(f"zone {self.name!r} has {n} corners; a floor zone needs three or more")
         if not all(math.isfinite(v) for corner in corners for v in corner):
             raise ValueError(f"zone {self.name!r} has a corner that is not a number")
+        if any(abs(v) > FARTHEST for corner in corners for v in corner):
+            raise ValueError(f"zone {self.name!r} has a corner over {FARTHEST} pixels away; give pixels of the picture")
         area = sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(corners, corners[1:] + corners[:1], strict=True))
         if abs(area) < 2:
             raise ValueError(f"zone {self.name!r} has no area; move its corners apart")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -155,12 +157,46 @@ def test_opening_hours_follow_the_stores_clock_through_the_change_of_summer_time
 # --- passwords --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("source", ["rtsp://viewer:hunter2@192.0.2.10/stream", "rtsp://:hunter2@192.0.2.10/"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "rtsp://viewer:hunter2@192.0.2.10/stream",
+        "rtsp://:hunter2@192.0.2.10/",
+        "rtsp:/admin:hunter2@127.0.0.1/s",
+        "rtsp:admin:hunter2@127.0.0.1/s",
+        "admin:hunter2@127.0.0.1/s",
+        "rtsp://viewer:hunter2/x@192.0.2.10/stream",
+        "rtsp://viewer:hunter2#x@192.0.2.10/stream",
+        "rtsp://viewer:hunter2?x@192.0.2.10/stream",
+        "rtsp://viewer:x@hunter2@192.0.2.10/stream",
+        "rtsp://viewer@192.0.2.10/a@hunter2",
+        "rtsp://viewer%3Ahunter2@192.0.2.10/stream",
+        "rtsp://192.0.2.10/live?user=admin&password=hunter2",
+        "rtsp://192.0.2.10/live?PWD=hunter2&channel=1",
+        "rtsp://192.0.2.10/live?access_token=hunter2",
+        "rtsp://192.0.2.10/live?apikey=hunter2",
+        "rtsp://192.0.2.10/live?pass%77d=hunter2",
+        "rtsp://192.0.2.10/user=admin_password=hunter2_channel=1.sdp",
+    ],
+)
 def test_a_password_in_the_address_is_refused_and_not_repeated(tmp_path: Path, source: str) -> None:
     line = refusal(tmp_path, SHOP + f'[[camera]]\nname = "entrance"\nsource = "{source}"\n' + ZONE)
     assert "password_env" in line
     assert "password_file" in line
     assert "hunter2" not in line
+
+
+def test_a_refused_address_stands_in_no_traceback_either(tmp_path: Path) -> None:
+    text = SHOP + '[[camera]]\nname = "entrance"\nsource = "rtsp:/admin:hunter2@127.0.0.1/s"\n' + ZONE
+    with pytest.raises(ConfigError) as refused:
+        store(tmp_path, text)
+    assert "hunter2" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("source", ["rtsp://viewer@192.0.2.10:554/a?channel=1&subtype=0", "rtsp://[2001:db8::1]/s"])
+def test_an_address_with_a_user_alone_or_none_is_taken(tmp_path: Path, source: str) -> None:
+    shop = store(tmp_path, SHOP + f'[[camera]]\nname = "entrance"\nsource = "{source}"\n' + ZONE)
+    assert shop.camera[0].source == source
 
 
 def test_a_password_comes_from_the_environment_or_from_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
@@ -207,6 +243,8 @@ def test_an_address_without_a_password_is_as_it_stands_and_a_path_goes_from_the_
         (ZONES.replace("[100, 0], [100, 100], [0, 100]", "[1, 0]"), "zone.0.polygon"),
         (ZONES.replace("[100, 0], [100, 100], [0, 100]", "[1, 0], [2, 0]"), "no area"),
         (ZONES.replace("[0, 0]", "[nan, 0]"), "not a number"),
+        (ZONES.replace("[0, 0]", "[1e308, 0]"), "100000 pixels"),
+        ("".join(ZONES.replace("coffee", f"z{i}") for i in range(257)), "at most 256"),
         (ZONES + "masks = 3", "masks"),
         (
             ZONES + "[ground]\nimage = [[0,0],[1,0],[2,0],[3,0]]\nmetres = [[0,0],[1,0],[2,0],[3,0]]\n",
@@ -232,6 +270,15 @@ def test_a_directory_or_bytes_that_are_no_text_are_refused_in_one_line(tmp_path:
     (tmp_path / "zones.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="is not TOML"):
         read_zones(tmp_path / "zones.toml")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    with pytest.raises(ConfigError, match="name a regular file"):
+        read_zones(tmp_path / "pipe")
+    camera = store(tmp_path, SHOP + CAMERA + 'password_file = "pipe"\n' + ZONE).camera[0]
+    with pytest.raises(ConfigError, match="name a regular file"):
+        camera.address(tmp_path)
 
 
 # --- init -------------------------------------------------------------------------------------------------------------
