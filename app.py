@@ -2,7 +2,7 @@
 
 `streamlit run` finds the literal `st.App(...)` and serves it; for each visit Streamlit then runs this same file once
 more as a script, which draws the page. Started by `openaisle dashboard`; there is no login yet, so anything but this
-machine's own address is refused.
+machine's own address is refused, and so is whatever another site's page in a browser here asks for.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import streamlit as st
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,7 +23,10 @@ from analytics.pages import manager
 
 
 class OnlyThisMachine:
-    """Answers clients on the loopback address and closes the door to others."""
+    """Answers this page's own requests on the loopback address and closes the door to others.
+
+    Streamlit must not see a foreign `Origin`: to judge it, it asks the network for this machine's addresses.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -30,13 +34,23 @@ class OnlyThisMachine:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         client = scope.get("client")
-        if scope["type"] == "lifespan" or (client and ipaddress.ip_address(client[0]).is_loopback):
+        here = client and ipaddress.ip_address(client[0]).is_loopback
+        if scope["type"] == "lifespan" or (here and _own(scope)):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
             await send({"type": "http.response.start", "status": 403, "headers": []})
             await send({"type": "http.response.body", "body": b"the dashboard answers this machine only"})
+
+
+def _own(scope: Scope) -> bool:
+    """Say whether a page from here asks, or, to look only, somebody who is no page."""
+    headers = Headers(scope=scope)
+    origins = headers.getlist("origin")
+    if not origins:
+        return scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}
+    return origins == [f"http://{headers.get('host')}"]  # the host's name is checked behind this
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ import http.client
 import os
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -40,10 +41,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(state: Path, log: Path) -> Iterator[str]:
+def served(state: Path, log: Path, inherited: Mapping[str, str] | None = None) -> Iterator[str]:
     port = free_port()
     with log.open("wb") as out:
-        process = subprocess.Popen(command(port), env=environment(state), stdout=out, stderr=out)
+        process = subprocess.Popen(command(port), env=environment(state, inherited), stdout=out, stderr=out)
         try:
             deadline = time.monotonic() + 60
             while True:
@@ -187,6 +188,66 @@ def test_a_name_that_points_here_from_elsewhere_is_refused(address: str) -> None
         answer = connection.getresponse()
         answer.read()
         assert answer.status == status
+
+
+def answered(address: str, method: str, path: str, headers: Mapping[str, str]) -> int:
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=10)
+    connection.request(method, path, headers=dict(headers))
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+WEBSOCKET = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
+LISTENS = """
+import os, sys
+
+def hook(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
+        with open(os.environ["OUTWARD"], "a") as file:
+            file.write(f"{event} {arguments[-1] if event == 'socket.connect' else arguments}\\n")
+
+sys.addaudithook(hook)
+"""
+
+
+def test_another_sites_page_is_refused_and_the_network_is_not_asked_about_it(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(LISTENS)
+    outward = tmp_path / "outward"
+    outward.touch()
+    told = {**os.environ, "PYTHONPATH": str(tmp_path), "OUTWARD": str(outward)}
+    with served(tmp_path, tmp_path / "log", told) as url:
+        port = int(url.rsplit(":", 1)[1])
+        before = outward.read_text()
+        for origin in (
+            "http://evil.example",
+            f"http://evil.example:{port}",
+            "null",
+            "",
+            f"http://{ADDRESS}:{port + 1}",
+            f"http://{ADDRESS}",
+            f"https://{ADDRESS}:{port}",
+            f"{url}.evil.example",
+        ):
+            assert answered(url, "GET", "/_stcore/stream", {**WEBSOCKET, "Origin": origin}) == 403, origin
+            assert answered(url, "GET", "/", {"Origin": origin}) == 403, origin
+        assert answered(url, "GET", "/_stcore/stream", WEBSOCKET) == 403
+        assert answered(url, "POST", "/", {}) == 403
+        assert outward.read_text() == before
+        for own in (url, f"http://localhost:{port}"):
+            headers = {"Origin": own, "Host": own.removeprefix("http://")}
+            assert answered(url, "GET", "/_stcore/stream", {**WEBSOCKET, **headers}) == 101
+            assert answered(url, "GET", "/", headers) == 200
+        assert answered(url, "GET", "/", {}) == 200
+        assert outward.read_text() == before
+    asks = [sys.executable, "-c", "import socket; socket.getaddrinfo('127.0.0.1', 1)"]
+    subprocess.run(asks, env=told, check=True)
+    assert outward.read_text() != before, "the listener is deaf"
 
 
 @pytest.mark.parametrize(
