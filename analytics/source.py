@@ -4,7 +4,8 @@ Rules:
 
 * Camera credentials reach no message and no log line: an address is shown as `Source.name`, and libav, which writes
   whole addresses, is kept silent.
-* A file is read and nothing else: no playlist in it leads to another file or to the network.
+* A file is read and nothing else: only containers that hold their pictures themselves are opened, so that no playlist
+  and no numbered name leads to another file or to the network.
 * What is damaged is skipped; a picture that the decoder calls damaged is not handed on.
 
 What this does not do: time, masks, reconnecting (`analytics.video` does), sound.
@@ -36,6 +37,11 @@ av.logging.set_level(None)
 
 _log = logging.getLogger(__name__)
 _LIVE = ("rtsp://", "rtsps://")
+# Containers of libav that hold their pictures themselves; not on it are hls, concat, dash, image2 and all that read on.
+_CONTAINERS = (
+    "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,h264,hevc,m4v,h263,vc1,av1,obu,ivf,mjpeg,mpjpeg,gif,apng,flv,asf,"
+    "ogg,mxf,nut,dv,dhav,wtv,yuv4mpegpipe,wav"
+)
 _USB = re.compile(r"usb:(\d+)$")
 
 
@@ -85,7 +91,7 @@ class Source:
     def name(self) -> str:
         """The address without user, password and parameters, fit for messages and logs."""
         if "://" not in self.url:
-            return self.url
+            return re.sub(r"^(\w+:/?).*@", r"\1…@", self.url)  # an address with a slash too few
         scheme, rest = self.url.split("://", 1)
         host = rest.rsplit("@", 1)[-1]  # a password may hold any sign, the last @ ends it
         return f"{scheme}://" + re.split(r"[?=&;#]", host)[0] + ("…" if re.search(r"[?=&;#]", host) else "")
@@ -150,10 +156,15 @@ def connect(source: Source) -> Any:
             timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S),
         )
     else:
-        if Path(source.url).is_file() and Path(source.url).stat().st_size == 0:
+        path = Path(source.url)
+        if path.is_file() and path.stat().st_size == 0:
             raise VideoError(f"{source.name} is empty; copy it again from the recorder")
-        # an absolute path cannot be taken for a protocol, and the whitelist keeps playlists off the network
-        container = av.open(str(Path(source.url).absolute()), container_options={"protocol_whitelist": "file"})
+        if path.exists() and not path.is_file() and not path.is_dir():  # to open a pipe is to wait for its writer
+            raise VideoError(f"{source.name} is a pipe or a device; name a video file")
+        # an absolute path cannot be taken for a protocol; the lists keep what is in it off other files and the network
+        container = av.open(
+            str(path.absolute()), container_options={"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
+        )
     if not container.streams.video:
         container.close()
         raise VideoError(f"{source.name} has no pictures in it; name a video")
@@ -217,4 +228,6 @@ def reason_of(source: Source, error: Exception) -> str:
             return f"{name} does not answer; check that it is on and its address is right"
         why = re.sub(r"\W+", " ", getattr(error, "strerror", "") or type(error).__name__).strip().lower()
         return f"{name} does not answer as a camera should ({why}); check that it is on and its address is right"
+    if isinstance(error, av.error.ArgumentError):  # what libav says of a container that is not listed
+        return f"{name} is a playlist, a picture or a rare kind of file; give one video file, MP4 if you can"
     return f"{name} is not a video, or lost its index when it was cut off; export it again from the recorder"

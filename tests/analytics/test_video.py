@@ -353,6 +353,60 @@ def test_a_playlist_leads_nowhere(tmp_path: Path) -> None:
             listener.accept()
 
 
+@pytest.mark.parametrize("kind", ["m3u8", "ffconcat", "numbered pictures", "mpd"])
+def test_nothing_leads_from_one_file_to_another(tmp_path: Path, kind: str) -> None:
+    other = write(tmp_path / "other.ts", [40 * i for i in range(50)])
+    path = tmp_path / f"list.{kind}"
+    if kind == "m3u8":
+        path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:2,\n{other}\n#EXT-X-ENDLIST\n")
+    elif kind == "ffconcat":
+        path.write_text("ffconcat version 1.0\nfile other.ts\n")
+    elif kind == "mpd":
+        path.write_text(
+            '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
+            'mediaPresentationDuration="PT2S"><Period><AdaptationSet mimeType="video/mp4"><Representation id="1" '
+            f'bandwidth="1"><BaseURL>{other}</BaseURL></Representation></AdaptationSet></Period></MPD>'
+        )
+    else:
+        path = tmp_path / "s%03d.jpg"
+        for i in range(3):
+            cv2.imwrite(str(tmp_path / f"s{i:03}.jpg"), np.full((48, 64, 3), grey(i), np.uint8))
+    for attempt in (lambda: probe(Source(str(path))), lambda: list(frames(Source(str(path))))):
+        with pytest.raises(VideoError, match="; ") as caught:
+            attempt()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ext", ["mp4", "mov", "mkv", "webm", "avi", "mpg", "ts", "flv", "h264", "mjpeg", "gif"])
+def test_what_recorders_and_phones_write_is_read(tmp_path: Path, ext: str) -> None:
+    codec, form = {
+        "webm": ("libvpx", "yuv420p"),
+        "mpg": ("mpeg2video", "yuv420p"),
+        "avi": ("mpeg4", "yuv420p"),
+        "gif": ("gif", "rgb8"),
+        "mjpeg": ("mjpeg", "yuvj420p"),
+    }.get(ext, ("libx264", "yuv420p"))
+    path = tmp_path / f"clip.{ext}"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, form
+        for i in range(10):
+            picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), grey(i), np.uint8), format="bgr24")
+            container.mux(stream.encode(picture.reformat(format=form)))
+        container.mux(stream.encode(None))
+    assert len(times(list(frames(Source(str(path)))))) == 10
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "clip.mp4")
+    with pytest.raises(VideoError, match="name a video file"):
+        probe(Source(str(tmp_path / "clip.mp4")))
+
+
+def test_an_address_with_a_slash_too_few_is_shown_without_its_password() -> None:
+    assert "hunter2" not in Source("rtsp:/admin:hunter2@127.0.0.1/s").name
+
+
 # --- privacy masks ----------------------------------------------------------------------------------------------------
 
 polygons = st.lists(st.tuples(st.floats(-40, 110), st.floats(-40, 90)), min_size=3, max_size=7).map(tuple)
