@@ -18,6 +18,7 @@ from pathlib import Path
 
 from analytics.config import ConfigError
 from analytics.state import State
+from analytics.tables import refuse_pipe
 from consent import log
 from consent.events import Channel, Purpose
 from consent.ledger import Grant, Ledger, PadKind, Withdrawal
@@ -157,6 +158,7 @@ def verify(
 
 def _sha256(path: Path) -> bytes:
     try:
+        refuse_pipe(path)
         return hashlib.sha256(path.read_bytes()).digest()
     except OSError as error:
         raise ConfigError(f"the notice {path} cannot be read: {error.strerror}") from error
@@ -164,6 +166,7 @@ def _sha256(path: Path) -> bytes:
 
 def _text(path: Path) -> str:
     try:
+        refuse_pipe(path)
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the checkpoint {path} cannot be read as text; check the path") from error

@@ -20,6 +20,7 @@ from analytics.config import ConfigError, ZoneFile
 from analytics.detect import Detector
 from analytics.dwell import DwellEngine
 from analytics.model import SECOND, Blind, Visit
+from analytics.tables import refuse_pipe
 from analytics.video import Source, frames, probe
 from analytics.vision import MotionGate, Vision
 from analytics.zones import ZoneKind
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from analytics.canvas import Canvas
 
 DEFAULT_FPS = 10.0  # looks a second; docs/decisions/tracking.md has what more and fewer give
+_LARGEST = 2**53  # whole numbers up to here are exact as floats, and fit where the figures are counted
 
 
 @dataclass(slots=True)
@@ -187,18 +189,21 @@ class TrackAudit:
         self._ids: list[NDArray[np.int64]] = []
         self._overlaps: list[NDArray[np.float64]] = []
         try:
+            refuse_pipe(path)
             with path.open(newline="", encoding="utf-8") as file:
                 for number, row in enumerate(csv.reader(file), start=1):
                     try:
                         frame, person = int(row[0]), int(row[1])
                         left, top, width, height, flag = map(float, row[2:7])
+                        if abs(person) > _LARGEST or not all(abs(v) <= _LARGEST for v in (left, top, width, height)):
+                            raise ValueError
                     except (ValueError, IndexError) as error:
                         raise ConfigError(
                             f"{path}, row {number}: not frame, id, left, top, width, height, flag"
                         ) from error
                     if flag:
                         self._true.setdefault(frame, []).append((person, (left, top, left + width, top + height)))
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise ConfigError(f"{path} cannot be read as true boxes: {error}") from error
 
     def see(self, t_us: int, people: Sequence[tuple[int, tuple[float, float, float, float]]]) -> None:
@@ -244,6 +249,7 @@ def read_stays(path: Path) -> list[Stay]:
     """
     wanted = {"zone", "enter_s", "leave_s"}
     try:
+        refuse_pipe(path)
         with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before the first word
             rows = csv.DictReader(file)
             if rows.fieldnames is None or not wanted <= set(rows.fieldnames):

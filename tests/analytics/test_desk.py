@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,10 @@ def test_a_yes_that_cannot_be_is_refused_and_nothing_is_written(state: State, le
         say_yes(state, ledger, tmp_path, pad="door")
     with pytest.raises(ConfigError, match="cannot be read"):
         say_yes(state, ledger, tmp_path / "elsewhere")
+    (tmp_path / "pipes").mkdir()
+    os.mkfifo(tmp_path / "pipes" / "notice.txt")  # nobody writes into it: to read it would be to wait for ever
+    with pytest.raises(ConfigError, match="name a regular file"):
+        say_yes(state, ledger, tmp_path / "pipes")
     ledger.set_level(Level.COUNTS, now_us=NOON)
     with pytest.raises(ConsentError, match="level"):
         say_yes(state, ledger, tmp_path)

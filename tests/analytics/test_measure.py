@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -183,12 +184,30 @@ def test_a_truth_from_a_spreadsheet_is_read(tmp_path: Path) -> None:
     assert read_stays(path) == [Stay("shelf", 0.5, 2)]
 
 
-@pytest.mark.parametrize("text", ["1,1,x,0,10,20,1\n", "1,1\n", "1.5,1,0,0,10,20,1\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,1,x,0,10,20,1\n",
+        "1,1\n",
+        "1.5,1,0,0,10,20,1\n",
+        "1,99999999999999999999,0,0,10,20,1\n",
+        "1,1,nan,0,10,20,1\n",
+        "1,1,0,0,1e308,20,1\n",
+    ],
+)
 def test_true_boxes_that_cannot_be_used_are_refused_in_one_line(text: str, tmp_path: Path) -> None:
     path = tmp_path / "gt.txt"
     path.write_text(f"1,1,0,0,10,20,1\n{text}")
     with pytest.raises(ConfigError, match="row 2: not frame, id, left, top, width, height, flag"):
         TrackAudit(path, 25)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="name a regular file"):
+        read_stays(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="name a regular file"):
+        TrackAudit(tmp_path / "pipe", 25)
 
 
 def test_perfect_boxes_score_full_marks_and_swapped_people_do_not(tmp_path: Path) -> None:
