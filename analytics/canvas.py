@@ -79,7 +79,7 @@ class Canvas:
     def _writing(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except (OSError, av.error.FFmpegError) as error:  # the encoder's refusals, of a size say, are no OSError
             raise AnalyticsError(f"{self._path} cannot be written: {error.strerror}; choose another place") from error
 
     def __enter__(self) -> Canvas:

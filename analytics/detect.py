@@ -236,7 +236,7 @@ def _letterbox(image: NDArray[np.uint8], size: tuple[int, int]) -> tuple[NDArray
     """
     height, width = image.shape[:2]
     scale = min(size[0] / width, size[1] / height)
-    new = (round(width * scale), round(height * scale))
+    new = (max(1, round(width * scale)), max(1, round(height * scale)))  # a sliver keeps a pixel
     left, top = round((size[0] - new[0]) / 2 - 0.1), round((size[1] - new[1]) / 2 - 0.1)
     resized = image if new == (width, height) else cv2.resize(image, new, interpolation=cv2.INTER_LINEAR)
     padded = cv2.copyMakeBorder(

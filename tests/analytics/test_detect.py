@@ -143,6 +143,13 @@ def test_two_models_in_one_folder_are_refused(tmp_path: Path) -> None:
         OpenVinoDetector(tmp_path)
 
 
+@pytest.mark.parametrize("shape", [(20_000, 2, 3), (2, 20_000, 3)])
+@pytest.mark.parametrize("fit_aspect", [True, False])
+def test_a_sliver_of_a_picture_is_looked_at(data: Path, shape: tuple[int, ...], fit_aspect: bool) -> None:
+    eyes = OpenVinoDetector(data / INT8, fit_aspect=fit_aspect)
+    assert len(eyes.detect(np.zeros(shape, np.uint8))) == 0
+
+
 def test_pictures_of_another_size_are_refused(data: Path) -> None:
     eyes = OpenVinoDetector(data / INT8)
     eyes.detect(np.zeros((240, 320, 3), np.uint8))
