@@ -155,6 +155,8 @@ def _instant(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is no instant; write 2026-11-20T10:00:00+01:00") from error
     if instant.tzinfo is None:
         raise argparse.ArgumentTypeError(f"{text!r} names no time zone; add +01:00 or Z")
+    if not datetime(1971, 1, 1, tzinfo=UTC) <= instant < datetime(2101, 1, 1, tzinfo=UTC):
+        raise argparse.ArgumentTypeError(f"{text!r} is no year of this shop; give an instant from 1971 to 2100")
     return round((instant - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
 
 

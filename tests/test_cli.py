@@ -137,6 +137,17 @@ def test_wrong_words_are_one_line(words: tuple[str, ...], place: Place) -> None:
     assert re.fullmatch(r"openaisle[^\n]*--help\n", done.stderr)
 
 
+@pytest.mark.parametrize(
+    "instant",
+    ["0001-01-01T00:00:00+14:00", "1970-12-31T23:59:59Z", "2101-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00"],
+)
+def test_an_instant_outside_any_shops_life_is_one_line(instant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["watch", "--model", "x", "--start", instant])
+    assert ended.value.code == 2
+    assert re.fullmatch(r"openaisle watch: [^\n]*give an instant from 1971 to 2100[^\n]*\n", capsys.readouterr().err)
+
+
 def test_help_is_help(place: Place) -> None:
     done = place.run("measure", "--help")
     assert (done.returncode, done.stderr) == (0, "")
@@ -288,6 +299,11 @@ def test_odd_sides_are_drawn_too(tmp_path: Path) -> None:
     drawn, times = _decode(tmp_path / "odd.mkv")
     assert drawn.shape == (5, 480, 640, 3)
     assert times == pytest.approx([0, 0.2, 0.4, 0.6, 0.8], abs=0.002)
+
+
+def test_a_size_that_the_encoder_refuses_is_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(AnalyticsError, match=r"out\.mp4 cannot be written: [^\n]*; choose another"):
+        Canvas(tmp_path / "out.mp4", (2, 20_000), ())
 
 
 def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
