@@ -21,12 +21,20 @@ import duckdb
 from analytics.bins import DAY, WEEK, Choice, Plan, bin_of, local
 from analytics.figures import Audience, Figure
 from analytics.lifetable import LifeTable, Quantile
+from analytics.model import AnalyticsError
 from analytics.released import Cell, Sum
 
 _COLUMNS = (
     "rule, camera, zone, kind, start_us, end_us, bin_us, k, unit, suppressed, n, people, counts, observed_us, open_us"
 )
 _ROUNDING = 6.25  # greatest variance of one count rounded to 5 without bias
+
+
+class ReportError(AnalyticsError):
+    """A released file cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is not as the keeper wrote it; move it away or restore it from a backup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,16 +214,22 @@ def read_plan(folder: Path) -> Plan:
 
     Args:
         folder: `released/` of a state directory.
+
+    Raises:
+        ReportError: the plan is not as the keeper wrote it.
     """
     path = folder / "plan.parquet"
     if not path.exists():
         return Plan()
-    with duckdb.connect() as db:
-        sql = "SELECT audience, figure, camera, zone, from_us, bin_us FROM read_parquet(?)"
-        rows = db.execute(sql, [str(path)]).fetchall()
-    return Plan(
-        tuple(Choice(Audience(a), Figure(f), camera, zone, at, length) for a, f, camera, zone, at, length in rows)
-    )
+    try:
+        with duckdb.connect() as db:
+            sql = "SELECT audience, figure, camera, zone, from_us, bin_us FROM read_parquet(?)"
+            rows = db.execute(sql, [str(path)]).fetchall()
+        return Plan(
+            tuple(Choice(Audience(a), Figure(f), camera, zone, at, length) for a, f, camera, zone, at, length in rows)
+        )
+    except (duckdb.Error, ValueError, TypeError) as error:
+        raise ReportError(path) from error
 
 
 def _shown(cells: Sequence[Cell]) -> list[Cell]:

@@ -4,6 +4,7 @@ Rules:
 - A row, once written, is never changed; a file is replaced as a whole, with old rows copied as they are.
 - A file is written beside its place, flushed, and moved: a crash leaves the old one or the new one.
 - One process writes here, the keeper; anybody may read.
+- A file that is not what was written stops the release before anything is written over it.
 
     released/everybody-footfall-2026-11-20.parquet      cells that start on that local day
     released/plan.parquet                               how long each zone's bins are, from when
@@ -16,14 +17,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analytics.bins import local
+from analytics.bins import LENGTHS, LONGEST, local
+from analytics.figures import Audience, Figure
+from retention.model import RetentionError
 
 CELLS = pa.schema(
     [
@@ -73,6 +78,13 @@ WAITING = pa.schema(
 Row = dict[str, Any]
 
 
+class FiguresError(RetentionError):
+    """A released file cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is not as the keeper wrote it; move it away or restore it from a backup")
+
+
 class Released:
     """The folder.
 
@@ -87,10 +99,17 @@ class Released:
             orphan.unlink()
 
     def cells(self, columns: Sequence[str] | None = None) -> list[Row]:
-        """Return every cell there is, oldest file first."""
+        """Return every cell there is, oldest file first.
+
+        Args:
+            columns: those wanted, `audience` and `figure` among them; all by default.
+
+        Raises:
+            FiguresError: a file is not as it was written; `between`, `append` and `plan` raise it too.
+        """
         rows: list[Row] = []
         for path in sorted(self.folder.glob("*-*-????-??-??.parquet")):
-            rows += pq.read_table(path, columns=columns and list(columns)).to_pylist()
+            rows += _table(path, CELLS, columns).to_pylist()
         return rows
 
     def between(self, audience: str, figure: str, start_us: int, end_us: int, tz: str) -> list[Row]:
@@ -99,7 +118,7 @@ class Released:
         day, last = local(start_us, tz).date(), local(end_us, tz).date()
         while day <= last:
             path = self.folder / f"{audience}-{figure}-{day.isoformat()}.parquet"
-            rows += pq.read_table(path).to_pylist() if path.exists() else []
+            rows += _table(path, CELLS).to_pylist() if path.exists() else []
             day += timedelta(days=1)
         return rows
 
@@ -111,7 +130,7 @@ class Released:
             rows: in the form of `CELLS`; one whose id is there already is left as it is.
         """
         path = self.folder / f"{name}.parquet"
-        old = pq.read_table(path) if path.exists() else CELLS.empty_table()
+        old = _table(path, CELLS) if path.exists() else CELLS.empty_table()
         known = set(old.column("id").to_pylist())
         new = [row for row in rows if row["id"] not in known]
         if new:
@@ -121,7 +140,10 @@ class Released:
     def plan(self) -> list[Row]:
         """Return the chosen bin lengths."""
         path = self.folder / "plan.parquet"
-        return list(pq.read_table(path).to_pylist()) if path.exists() else []
+        rows: list[Row] = _table(path, PLAN).to_pylist() if path.exists() else []
+        if any(row["bin_us"] not in LENGTHS or row["bin_us"] > LONGEST[Audience(row["audience"])] for row in rows):
+            raise FiguresError(path)
+        return rows
 
     def write_plan(self, rows: Sequence[Row]) -> None:
         """Write the chosen bin lengths, old ones too."""
@@ -143,3 +165,21 @@ class Released:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _table(path: Path, schema: Any, columns: Sequence[str] | None = None) -> Any:
+    """Return what a file holds, of the form it was written in.
+
+    Raises:
+        FiguresError: it is broken, or somebody else's.
+    """
+    data = path.read_bytes() if path.is_file() else b""
+    with suppress(pa.ArrowException, ValueError, OSError):  # Arrow says OSError of bytes that make no sense
+        parquet = pq.ParquetFile(pa.BufferReader(data))
+        if parquet.schema_arrow.equals(schema):
+            table = parquet.read(columns and list(columns))
+            for name, known in (("audience", Audience), ("figure", Figure)):
+                for value in pc.unique(table.column(name)).to_pylist():
+                    known(value)
+            return table
+    raise FiguresError(path)
