@@ -280,7 +280,7 @@ class UltralyticsDetector:
         _no_settings()
         try:
             stand_in_for_torchvision()
-            from ultralytics import YOLO  # type: ignore[attr-defined]  # lazily exported
+            from ultralytics import YOLO
         except ImportError as error:
             raise ModelError(f"{model} needs ultralytics: install the yolo set, or use an OpenVINO export") from error
         from onnxruntime.capi import onnxruntime_pybind11_state as onnx

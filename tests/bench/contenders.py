@@ -132,7 +132,7 @@ def _yolo(clip: Clip) -> Any:
 
     quiet_parts()
     stand_in_for_torchvision()
-    from ultralytics import YOLO  # type: ignore[attr-defined]  # lazily exported
+    from ultralytics import YOLO
 
     model, info = YOLO(str(MODEL), task="detect"), probe(Source(str(clip.video)))
     model.predict(np.zeros((info.height, info.width, 3), np.uint8), verbose=False)
