@@ -353,7 +353,7 @@ def test_a_playlist_leads_nowhere(tmp_path: Path) -> None:
             listener.accept()
 
 
-@pytest.mark.parametrize("kind", ["m3u8", "ffconcat", "numbered pictures", "mpd"])
+@pytest.mark.parametrize("kind", ["m3u8", "ffconcat", "numbered pictures"])
 def test_nothing_leads_from_one_file_to_another(tmp_path: Path, kind: str) -> None:
     other = write(tmp_path / "other.ts", [40 * i for i in range(50)])
     path = tmp_path / f"list.{kind}"
@@ -361,12 +361,6 @@ def test_nothing_leads_from_one_file_to_another(tmp_path: Path, kind: str) -> No
         path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:2,\n{other}\n#EXT-X-ENDLIST\n")
     elif kind == "ffconcat":
         path.write_text("ffconcat version 1.0\nfile other.ts\n")
-    elif kind == "mpd":
-        path.write_text(
-            '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
-            'mediaPresentationDuration="PT2S"><Period><AdaptationSet mimeType="video/mp4"><Representation id="1" '
-            f'bandwidth="1"><BaseURL>{other}</BaseURL></Representation></AdaptationSet></Period></MPD>'
-        )
     else:
         path = tmp_path / "s%03d.jpg"
         for i in range(3):
