@@ -19,6 +19,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from analytics.dashboard import ADDRESS, STATE
+from analytics.model import AnalyticsError
 from analytics.pages import manager
 
 
@@ -54,7 +55,10 @@ def _own(scope: Scope) -> bool:
 
 
 if __name__ == "__main__":
-    manager(Path(os.environ[STATE]))
+    try:
+        manager(Path(os.environ[STATE]))
+    except AnalyticsError as error:
+        st.error(str(error))
 else:
     if (
         STATE not in os.environ

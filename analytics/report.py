@@ -6,27 +6,73 @@ Rules:
   and says from when to when they reach.
 - Cells of two rule versions are never added up; the newest one is shown.
 - Of consenting shoppers only what was released; this module could not read a visit if it wanted to.
+- A file that does not hold cells as they are released is named and stops the answer; it is never left out in silence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
 
-from analytics.bins import DAY, WEEK, Choice, Plan, bin_of, local
-from analytics.figures import Audience, Figure
+from analytics.bins import DAY, LENGTHS, WEEK, Choice, Plan, bin_of, local
+from analytics.figures import SLOTS, Audience, Figure
 from analytics.lifetable import LifeTable, Quantile
-from analytics.model import AnalyticsError
+from analytics.model import SECOND, AnalyticsError
 from analytics.released import Cell, Sum
 
 _COLUMNS = (
     "rule, camera, zone, kind, start_us, end_us, bin_us, k, unit, suppressed, n, people, counts, observed_us, open_us"
 )
+_TYPES = {
+    **dict.fromkeys(("rule", "audience", "figure", "camera", "zone", "kind", "tz", "unit"), "VARCHAR"),
+    **dict.fromkeys(("start_us", "end_us", "bin_us", "observed_us", "open_us"), "BIGINT"),
+    **dict.fromkeys(("k", "n", "people"), "INTEGER"),
+    "suppressed": "BOOLEAN",
+    "counts": "INTEGER[]",
+}
+_YEARS = range(2000, 2100)  # of a day that a cell can begin on
+_FIRST, _END = 946_684_800 * SECOND, 4_102_444_800 * SECOND  # those years, in UTC
+
+
+def _known(name: str, values: Iterable[object]) -> str:
+    return f"{name} IN ({', '.join(repr(value) for value in values)})"
+
+
+_LINE = f"{_known('audience', map(str, Audience))} AND {_known('figure', map(str, Figure))}"
+_MAY_LACK = ("n", "people", "counts")  # where suppressed
+# what a row must be before any number of it is used
+_CELL = " AND ".join(
+    (
+        *(f"{name} IS NOT NULL" for name in _TYPES if name not in _MAY_LACK),
+        _LINE,
+        "starts_with(parse_filename(filename), audience || '-' || figure || '-')",
+        "regexp_full_match(rule, '[0-9]{1,6}')",
+        f"{_FIRST} <= start_us AND start_us < end_us AND end_us < {_END}",
+        f"{_known('bin_us', LENGTHS)} AND 0 <= observed_us AND 0 <= open_us",
+        "(suppressed OR (people > 0 AND n > 0 AND list_sum(counts) = n AND list_min(counts) >= 0",
+        "len(counts) = CASE figure "
+        + " ".join(f"WHEN '{figure}' THEN {slots}" for figure, slots in SLOTS.items())
+        + " END))",
+    )
+)
+_WAIT = " AND ".join(
+    (
+        *(f"{name} IS NOT NULL" for name in ("camera", "zone", "tz")),
+        _LINE,
+        f"k BETWEEN 1 AND 1000 AND {_known('bin_us', LENGTHS)}",
+        f"now_us BETWEEN {_FIRST} AND {_END} AND coalesce(since_us BETWEEN {_FIRST} AND {_END}, true)",
+    )
+)
+_WAIT_TYPES = {
+    **dict.fromkeys(("audience", "figure", "camera", "zone", "tz"), "VARCHAR"),
+    **dict.fromkeys(("k", "since_us", "bin_us", "now_us"), "BIGINT"),
+}
 _ROUNDING = 6.25  # greatest variance of one count rounded to 5 without bias
 
 
@@ -95,10 +141,14 @@ class Report:
 
     Args:
         folder: `released/` of a state directory; need not exist yet.
+
+    Raises:
+        ReportError: a file there is not as the keeper wrote it; so does whatever reads it later.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
+        self._files = [_file(path) for path in sorted(self._folder.glob("*-*-????-??-??.parquet"))]
         self._db = duckdb.connect(
             config={
                 "threads": 2,
@@ -112,10 +162,6 @@ class Report:
         self._db.execute(f"SET allowed_directories = ['{_quoted(self._folder)}/']")
         self._db.execute("SET enable_external_access = false")
         self._db.execute("SET lock_configuration = true")
-        self._files = [
-            _File(path, path.stem[:-11], date.fromisoformat(path.stem[-10:]))
-            for path in sorted(self._folder.glob("*-*-????-??-??.parquet"))
-        ]
 
     def close(self) -> None:
         """Let go of the database."""
@@ -125,8 +171,15 @@ class Report:
     def tz(self) -> str:
         """The store's time zone, as the newest cell has it; UTC without one."""
         newest = max(self._files, key=lambda f: f.day, default=None)
-        found = self._rows([newest] if newest else [], "SELECT max(tz) FROM cells") or self._waiting("tz")
-        return str(found[0][0]) if found else "UTC"
+        found = self._rows([newest] if newest else [], "SELECT tz FROM cells ORDER BY tz DESC LIMIT 1")
+        path = newest.path if newest and found else self._folder / "waiting.parquet"
+        found = found or self._waiting("tz")
+        tz = str(found[0][0]) if found else "UTC"
+        try:
+            ZoneInfo(tz)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ReportError(path) from error
+        return tz
 
     def days(self) -> list[date]:
         """Return the local days on which a cell begins, oldest first."""
@@ -195,18 +248,54 @@ class Report:
         return out
 
     def _rows(self, files: Sequence[_File], sql: str, *args: object) -> list[Any]:
+        """Ask `cells`, the rows of some files."""
         if not files:
             return []
-        names = ", ".join(f"'{_quoted(file.path)}'" for file in files)
-        source = f"WITH cells AS (SELECT * FROM read_parquet([{names}]))"  # noqa: S608
-        return self._db.execute(f"{source} {sql}", list(args)).fetchall()
+        try:
+            return self._ask(files, sql, *args)
+        except duckdb.Error as error:
+            raise ReportError(self._broken(files)) from error
+
+    def _ask(self, files: Sequence[_File], sql: str, *args: object) -> list[Any]:
+        source = _sound([file.path for file in files], _TYPES, _CELL)
+        return self._db.execute(f"WITH cells AS ({source}) {sql}", list(args)).fetchall()
+
+    def _broken(self, files: Sequence[_File]) -> Path:
+        """Return the first file that cannot be read by itself."""
+        for file in files[:-1]:
+            try:
+                self._ask([file], "SELECT * FROM cells")
+            except duckdb.Error:
+                return file.path
+        return files[-1].path
 
     def _waiting(self, columns: str) -> list[Any]:
         path = self._folder / "waiting.parquet"
         if not path.exists():
             return []
-        sql = f"SELECT {columns} FROM read_parquet('{_quoted(path)}') ORDER BY ALL"  # noqa: S608
-        return self._db.execute(sql).fetchall()
+        sql = f"SELECT {columns} FROM ({_sound([path], _WAIT_TYPES, _WAIT)}) ORDER BY ALL"  # noqa: S608
+        try:
+            return self._db.execute(sql).fetchall()
+        except duckdb.Error as error:
+            raise ReportError(path) from error
+
+
+def _sound(paths: Sequence[Path], types: Mapping[str, str], test: str) -> str:
+    """Return a query for all rows of some files, which fails where one is not as the test wants it."""
+    names = ", ".join(f"'{_quoted(path)}'" for path in paths)
+    columns = ", ".join(f"{name}::{kind} AS {name}" for name, kind in types.items())
+    typed = f"SELECT {columns}, filename FROM read_parquet([{names}], filename = true)"  # noqa: S608
+    return f"SELECT * FROM ({typed}) WHERE CASE WHEN {test} THEN true ELSE error('not as it was written') END"  # noqa: S608
+
+
+def _file(path: Path) -> _File:
+    try:
+        day = date.fromisoformat(path.stem[-10:])
+    except ValueError as error:
+        raise ReportError(path) from error
+    if day.year not in _YEARS or not path.is_file():
+        raise ReportError(path)
+    return _File(path, path.stem[:-11], day)
 
 
 def read_plan(folder: Path) -> Plan:

@@ -170,6 +170,20 @@ def test_an_empty_shop_is_told_what_to_do(chromium: Browser, tmp_path: Path) -> 
         assert watched.errors == []
 
 
+@pytest.mark.parametrize("name", ["a-b-9999-99-99.parquet", f"everybody-footfall-{LAST}.parquet"])
+def test_a_broken_file_is_one_sentence_on_the_page(chromium: Browser, name: str, tmp_path: Path) -> None:
+    path = tmp_path / "released" / name
+    path.parent.mkdir()
+    path.write_bytes(b"PAR1 not really PAR1")
+    with served(tmp_path, tmp_path / "log") as url, visit(chromium, url) as watched:
+        alert = watched.page.get_by_role("alert")
+        expect(alert).to_have_text(
+            f"{path} is not as the keeper wrote it; move it away or restore it from a backup", timeout=30_000
+        )
+        assert watched.errors == []
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
 def test_it_listens_on_this_machine_only(address: str) -> None:
     port = int(address.rsplit(":", 1)[1])
     listening = [

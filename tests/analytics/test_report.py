@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import shutil
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from lifelines import KaplanMeierFitter
 
@@ -15,7 +18,7 @@ from analytics.bins import DAY, HOUR, Plan
 from analytics.figures import Audience, Figure
 from analytics.model import SECOND
 from analytics.released import joined
-from analytics.report import Dwell, Report, read_plan
+from analytics.report import Dwell, Report, ReportError, read_plan
 from retention.figures import Released
 from retention.release import Release
 from tests.retention.busy_shop import CAMERA, KINDS, TZ, Rows, day_of_visits, fill, instant, payloads, visit
@@ -127,6 +130,103 @@ def test_it_can_open_nothing_but_released_cells(state: Path, report: Report, sql
         visits.execute("CREATE TABLE IF NOT EXISTS dwell (visitor UBIGINT)")
     with pytest.raises(duckdb.Error, match=r"disabled|locked|Permission|not allowed"):
         report._db.execute(sql.format(state=str(state).replace("'", "''")))
+
+
+def ask_all(folder: Path) -> None:
+    """Ask for everything that the page shows."""
+    report = Report(folder)
+    for figure in Figure:
+        for audience in Audience:
+            assert report.total(figure, date(2026, 1, 1), date(2026, 12, 31), audience=audience)
+    for audience in Audience:
+        report.dwells(date(2026, 1, 1), date(2026, 12, 31), audience=audience)
+    report.footfall_by_day(date(2026, 1, 1), date(2026, 12, 31))
+    report.waiting()
+
+
+@pytest.fixture
+def footfall(state: Path, tmp_path: Path) -> Path:
+    """The file of the newest entries, among copies of all others."""
+    shutil.copytree(state / "released", tmp_path / "released")
+    return tmp_path / "released" / f"everybody-footfall-{LAST}.parquet"
+
+
+@pytest.mark.parametrize("name", [f"everybody-footfall-{LAST}.parquet", "waiting.parquet"])
+@pytest.mark.parametrize("content", [b"", b"PAR1 not really PAR1", b"\x00" * 5000, None])
+def test_a_broken_file_is_named(name: str, content: bytes | None, footfall: Path) -> None:
+    path = footfall.with_name(name)
+    path.unlink()
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ReportError, match=f"{name} is not as the keeper wrote it; move it away or restore it"):
+        ask_all(path.parent)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a-b-9999-99-99.parquet",
+        "a-b-9999-12-31.parquet",
+        "a-b-0001-01-01.parquet",
+        "everybody-footfall-2026-13-01.parquet",
+        "a-b-2026-11-19.parquet",
+        "consenting-dwell-2026-11-18.parquet",
+    ],
+)
+def test_a_sound_file_under_another_name_is_named(name: str, footfall: Path) -> None:
+    path = footfall
+    path.with_name(name).write_bytes(path.read_bytes())
+    with pytest.raises(ReportError, match=name):
+        ask_all(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("rule", "one"),
+        ("rule", None),
+        ("camera", None),
+        ("figure", "faces"),
+        ("start_us", 2**62),
+        ("end_us", 0),
+        ("bin_us", 0),
+        ("n", None),
+        ("n", "many"),
+        ("counts", None),
+        ("counts", [1, 2, 3]),
+        ("counts", "none"),
+        ("observed_us", -1),
+    ],
+)
+def test_a_file_of_odd_values_is_named(column: str, value: object, footfall: Path) -> None:
+    path = footfall
+    rows = [{**row, column: value} for row in pq.read_table(path).to_pylist()]
+    assert not rows[0]["suppressed"]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    with pytest.raises(ReportError, match=path.name):
+        ask_all(path.parent)
+
+
+@pytest.mark.parametrize("tz", ["Mars/Olympus", "../../etc", "Europe", ""])
+def test_a_time_zone_that_is_none_is_named(tz: str, footfall: Path, tmp_path: Path) -> None:
+    rows = [{**row, "tz": tz} for row in pq.read_table(footfall).to_pylist()]
+    (tmp_path / "alone").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "alone" / footfall.name)
+    with pytest.raises(ReportError, match=footfall.name):
+        ask_all(tmp_path / "alone")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("figure", "faces"), ("k", 2**31), ("k", "ten"), ("now_us", 2**62), ("since_us", -(2**62)), ("bin_us", 7)],
+)
+def test_odd_words_about_what_is_waited_for_are_named(column: str, value: object, footfall: Path) -> None:
+    path = footfall.with_name("waiting.parquet")
+    pq.write_table(pa.Table.from_pylist([{**r, column: value} for r in pq.read_table(path).to_pylist()]), path)
+    with pytest.raises(ReportError, match=path.name):
+        ask_all(path.parent)
 
 
 def test_nothing_yet_is_an_answer(tmp_path: Path) -> None:
