@@ -186,7 +186,7 @@ def measure(model: Path, data: Path, *, test: bool) -> dict[str, Any]:
     others = {
         "product and shelf pictures (chosen on)": cuts,
         "drawn patterns": answers(session, np.stack([pattern(chance) for _ in range(1000)])),
-        "squares of shop and street video": answers(session, empty_squares(data, 2100, SEED)),
+        "squares of shop and plaza video": answers(session, empty_squares(data, 2100, SEED)),
         "lower halves of people": answers(session, lower_bodies(data, 1000, SEED)),
         "held-out faces upside down": answers(session, faces[held][:, ::-1]),
     }

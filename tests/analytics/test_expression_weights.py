@@ -1,0 +1,282 @@
+"""The shipped expression file: its form, its figures on a sample, its silence on what is no face, and its card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+
+import analytics
+from analytics.model import AnalyticsError
+from analytics.training import expression_faces as faces
+from analytics.training import expression_figures as figures
+
+WEIGHTS = Path(analytics.__file__).parent / "weights"
+FILE = WEIGHTS / "facial_expression_model_weights.onnx"
+CARD = (WEIGHTS / "expression.md").read_text()
+FULL = pytest.mark.skipif(
+    os.environ.get("OPENAISLE_FULL_FIGURES") != "1",
+    reason="set OPENAISLE_FULL_FIGURES=1 to measure the full sets (2 min)",
+)
+
+
+@pytest.fixture(scope="module")
+def net() -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(FILE), options, providers=["CPUExecutionProvider"])
+
+
+@pytest.fixture(scope="module")
+def least(net: onnxruntime.InferenceSession) -> float:
+    return float(net.get_modelmeta().custom_metadata_map["answer_at_least"])
+
+
+@pytest.fixture(scope="module")
+def sample(data: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Every ninth face of the test archive, so that all labels come in their true shares."""
+    pictures, classes = faces.read(data / figures.TEST)
+    return pictures[::9], classes[::9]
+
+
+def test_the_file_has_the_form_that_deepface_expects(net: onnxruntime.InferenceSession) -> None:
+    assert FILE.stat().st_size <= 6_000_000
+    assert [i.shape for i in net.get_inputs()] == [["n", 48, 48, 1]]
+    assert [o.shape for o in net.get_outputs()] == [["n", 7]]
+    assert net.get_modelmeta().custom_metadata_map["labels"] == ",".join(faces.LABELS)
+    answer = net.run(None, {"face": np.random.default_rng(1).random((3, 48, 48, 1), np.float32)})[0]
+    assert answer.min() >= 0
+    np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-5)
+
+
+def test_the_card_names_this_very_file_and_its_threshold(least: float) -> None:
+    assert hashlib.sha256(FILE.read_bytes()).hexdigest() in CARD
+    assert f"{FILE.stat().st_size:,} bytes" in CARD
+    assert f"answer_at_least = {least:.2f}" in CARD
+    assert stated()["threshold"] == least
+
+
+DEEPFACE = """
+import json, socket, sys
+def refuse(*_): raise OSError("no network in this test")
+socket.socket.connect = refuse
+import cv2, numpy as np
+from pathlib import Path
+from deepface import DeepFace
+from analytics.training.expression_faces import LABELS, read
+pictures, _ = read(Path(sys.argv[1]))
+said = []
+for grey in pictures[:: int(sys.argv[2])]:
+    crop = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    face = DeepFace.analyze(crop, actions=["emotion"], detector_backend="skip", enforce_detection=False, silent=True)[0]
+    said.append([float(face["emotion"][label]) / 100 for label in LABELS])
+    assert face["dominant_emotion"] == LABELS[int(np.argmax(said[-1]))]
+assert "tensorflow" not in sys.modules and "torch" not in sys.modules
+print(json.dumps(said))
+"""
+
+
+def test_deepface_runs_the_file_offline_and_says_what_onnxruntime_says(
+    net: onnxruntime.InferenceSession, data: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / ".deepface" / "weights"
+    home.mkdir(parents=True)
+    (home / FILE.name).symlink_to(FILE)
+    archive = data / figures.TEST
+    command = [sys.executable, "-c", DEEPFACE, str(archive), "30"]
+    away = {
+        "DEEPFACE_HOME": str(tmp_path),
+        "DEEPFACE_BACKEND_ENGINE": "onnx",
+        "PYTHONPATH": str(Path(analytics.__file__).parents[1]),
+    }
+    done = subprocess.run(command, env=os.environ | away, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = np.array(json.loads(done.stdout.splitlines()[-1]))
+    pictures, classes = faces.read(archive)
+    direct = figures.answers(net, pictures[::30])
+    np.testing.assert_allclose(said, direct, atol=1e-4)
+    assert (said.argmax(axis=1) == classes[::30]).mean() > 0.55  # 120 faces: three standard errors below
+
+
+def test_accuracy_and_calibration_hold_on_a_sample(
+    net: onnxruntime.InferenceSession, sample: tuple[NDArray[np.uint8], NDArray[np.int64]]
+) -> None:
+    pictures, classes = sample
+    answer = figures.answers(net, pictures)
+    assert (answer.argmax(axis=1) == classes).mean() > 0.63
+    assert figures.calibration_error(answer, classes, bins=5) < 0.08
+
+
+def test_answers_that_are_given_are_right_more_often_than_those_withheld(
+    net: onnxruntime.InferenceSession, least: float, sample: tuple[NDArray[np.uint8], NDArray[np.int64]]
+) -> None:
+    pictures, classes = sample
+    answer = figures.answers(net, pictures)
+    right, sure = answer.argmax(axis=1) == classes, answer.max(axis=1) >= least
+    assert sure.mean() > 0.6
+    assert right[sure].mean() > right[~sure].mean() + 0.1
+
+
+def test_smiles_are_told_from_other_faces(net: onnxruntime.InferenceSession, data: Path) -> None:
+    pictures, kinds = faces.read(data / figures.SMILES, ("nosmile", "smile"))
+    happy = figures.answers(net, pictures[::3])[:, figures.HAPPY]
+    assert figures.area_under_curve(happy, kinds[::3] == 1) > stated()["smiles"]["auc"] - 0.03
+
+
+def test_what_is_no_face_gets_no_answer(net: onnxruntime.InferenceSession, least: float, data: Path) -> None:
+    chance = np.random.default_rng(5)
+    drawn = np.stack([faces.pattern(chance) for _ in range(200)])
+    video = np.stack(
+        [faces.square(f, chance) for f in figures.frames(data / figures.EMPTY_VIDEOS[0], 4) for _ in "123"]
+    )
+    for crops in (drawn, video):
+        assert (figures.answers(net, crops).max(axis=1) >= least).mean() < 0.05
+
+
+@pytest.mark.parametrize("level", [0, 1, 128, 255])
+def test_an_even_crop_gets_no_answer(net: onnxruntime.InferenceSession, least: float, level: int) -> None:
+    assert figures.answers(net, np.full((1, 48, 48), level, np.uint8)).max() < least
+
+
+def test_mirror_and_light_do_not_change_the_answer(
+    net: onnxruntime.InferenceSession, sample: tuple[NDArray[np.uint8], NDArray[np.int64]]
+) -> None:
+    shown = sample[0][:40]
+    answer = figures.answers(net, shown)
+    np.testing.assert_allclose(figures.answers(net, shown[:, :, ::-1]), answer, atol=1e-3)
+    dim = (shown * 0.6 + 10).astype(np.uint8)
+    assert (figures.answers(net, dim).argmax(axis=1) == answer.argmax(axis=1)).mean() >= 0.9
+
+
+def test_calibration_error_is_the_gap_between_sureness_and_success() -> None:
+    answer = np.array([[0.8, 0.2]] * 10 + [[0.1, 0.9]] * 10, np.float32)
+    classes = np.array([0] * 8 + [1] * 2 + [1] * 5 + [0] * 5)
+    assert figures.calibration_error(answer, classes) == pytest.approx(0.5 * 0.0 + 0.5 * 0.4, abs=1e-6)
+
+
+def test_area_under_curve_counts_ties_half() -> None:
+    score = np.array([1, 2, 2, 3], np.float32)
+    assert figures.area_under_curve(score, np.array([False, True, False, True])) == pytest.approx(3.5 / 4)
+
+
+def test_threshold_is_one_half_where_few_nonfaces_reach_it() -> None:
+    assert figures.threshold(np.full((100, 7), 1 / 7, np.float32)) == 0.5
+
+
+def test_threshold_rises_until_no_more_nonfaces_pass_than_asked() -> None:
+    sure = np.linspace(0.2, 0.9, 101, dtype=np.float32)[:, None]
+    least = figures.threshold(sure, passing=0.05)
+    assert (sure >= least).mean() <= 0.05 < (sure >= least - 0.01).mean()
+
+
+def face_like(seed: int) -> NDArray[np.uint8]:
+    grain = np.random.default_rng(seed).integers(0, 256, (8, 8)).astype(np.uint8)
+    return np.asarray(cv2.resize(grain, (48, 48), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def test_copies_of_a_picture_stay_on_one_side_of_the_split() -> None:
+    first = [face_like(seed) for seed in range(300)]
+    again = [np.asarray(cv2.imdecode(cv2.imencode(".jpg", p)[1], 0), np.uint8) for p in first]
+    groups = faces.twins(np.stack(first + again))
+    np.testing.assert_array_equal(groups[:300], groups[300:])
+    assert len(set(groups.tolist())) == 300
+    held = faces.hold_out(groups)
+    np.testing.assert_array_equal(held[:300], held[300:])
+    assert 0.04 < held.mean() < 0.2
+
+
+def pack(path: Path, entries: dict[str, NDArray[np.uint8]]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, picture in entries.items():
+            archive.writestr(name, cv2.imencode(".png", picture)[1].tobytes())
+    return path
+
+
+def test_an_archive_with_an_unknown_label_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AnalyticsError, match="no label"):
+        faces.read(pack(tmp_path / "a.zip", {"happy/1.png": face_like(1), "hungry/2.png": face_like(2)}))
+
+
+def test_a_missing_archive_says_what_to_pass(tmp_path: Path) -> None:
+    with pytest.raises(AnalyticsError, match="--data"):
+        faces.read(tmp_path / "none.zip")
+
+
+def test_nonfaces_for_training_and_for_choosing_come_from_different_pictures(tmp_path: Path) -> None:
+    """Pictures are even, each at its own level, so that a cut tells which picture it came from."""
+    levels = {f"{i:02}.png": np.full((60, 60), 2 * i, np.uint8) for i in range(100)}
+    learn, choose = faces.clutter(pack(tmp_path / "p.zip", levels), 400)
+    assert (len(learn), len(choose)) == (400, 100)
+    seen, kept = ({int(c[0, 0]) for c in part[: len(part) * 3 // 4]} for part in (learn, choose))
+    assert len(seen) > 60
+    assert len(kept) > 10
+    assert not seen & kept
+
+
+def stated() -> dict[str, Any]:
+    """The figures that the card states."""
+    found = re.search(r"```json\n(.*?)```", CARD, re.DOTALL)
+    assert found
+    said: dict[str, Any] = json.loads(found[1])
+    return said
+
+
+@FULL
+@pytest.mark.timeout(900)
+def test_the_card_states_what_is_measured(data: Path) -> None:
+    measured = figures.measure(FILE, data, test=True)
+
+    def compare(card: Any, now: Any, where: str) -> None:
+        if isinstance(card, dict):
+            assert card.keys() <= now.keys(), where
+            for key, value in card.items():
+                compare(value, now[key], f"{where}/{key}")
+        else:
+            assert now == pytest.approx(card, abs=0.002), where
+
+    compare(stated(), measured, "")
+
+
+@pytest.mark.yolo
+def test_training_goes_on_after_an_interruption_as_if_there_had_been_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from analytics.training import expression
+
+    (tmp_path / "emotion").mkdir()
+    (tmp_path / "products").mkdir()
+    labelled = {f"{label}/{i}.png": face_like(100 * n + i) for n, label in enumerate(faces.LABELS) for i in range(12)}
+    pack(tmp_path / faces.TRAINING, labelled)
+    pack(tmp_path / faces.PRODUCTS, {f"{i}.png": face_like(1000 + i) for i in range(10)})
+    recipe = expression.Recipe(sizes=((1, 32), (1, 32)), batch=32)
+    torch.set_num_threads(1)
+    monkeypatch.setattr(expression, "NONFACES", 64)
+    whole, _ = expression.train(tmp_path, tmp_path / "whole.pt", recipe)
+    real, calls = expression.vary, iter(range(100))
+
+    def pulled_plug(x: Any, side: int) -> Any:
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return real(x, side)
+
+    monkeypatch.setattr(expression, "vary", pulled_plug)
+    with pytest.raises(KeyboardInterrupt):
+        expression.train(tmp_path, tmp_path / "parts.pt", recipe)
+    monkeypatch.setattr(expression, "vary", real)
+    parts, _ = expression.train(tmp_path, tmp_path / "parts.pt", recipe)
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(parts.state_dict()[name], value, msg=name)
