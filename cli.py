@@ -419,8 +419,8 @@ def _measure(arguments: argparse.Namespace) -> int:
     from analytics.video import Source, probe
 
     zones = read_zones(arguments.zones)
-    if arguments.truth is not None:
-        measure.read_truth(arguments.truth, zones)  # a typing slip must not cost a whole run
+    # read first: a typing slip must not cost a whole run
+    true = None if arguments.truth is None else measure.read_truth(arguments.truth, zones)
     info = probe(Source(str(arguments.video)))
     audit = None if arguments.boxes is None else measure.TrackAudit(arguments.boxes, info.fps or 25.0)
     model = detector(arguments.model, fit_aspect=not arguments.square_input)
@@ -442,8 +442,8 @@ def _measure(arguments: argparse.Namespace) -> int:
             progress=lambda done: bar.update(round(done - bar.n, 3)),
             audit=audit,
         )
-    if arguments.truth is not None:
-        result.score = accuracy.score(measure.read_truth(arguments.truth, zones), result.stays())
+    if true is not None:
+        result.score = accuracy.score(true, result.stays())
     if audit is not None:
         result.tracking = audit.figures()
     print(json.dumps(result.as_dict()) if arguments.json else result.table())

@@ -115,7 +115,7 @@ def watch(
         source = Source(camera.address(state.root), start_us=start_us or 0, fps=camera.fps, masks=camera.masks)
         if not source.live and start_us is None:
             raise ConfigError(f"camera {camera.name!r} is a file; say when it began: --start 2026-11-20T10:00:00+01:00")
-        if not source.live and start_us is not None and start_us > utc_us():
+        if not source.live and (start_us or 0) > utc_us():
             raise ConfigError("--start lies in the future; give the instant at which the file was recorded")
         # a file watched once more from the same instant is the same people: its cells keep their names
         run_name = "" if source.live else hashlib.sha256(f"{source.url}|{start_us}".encode()).hexdigest()[:16]

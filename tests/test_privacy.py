@@ -8,6 +8,7 @@ process has no network at all besides.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -192,3 +193,12 @@ def test_the_watch_sees_files_and_programs(tmp_path: Path) -> None:
 def test_ultralytics_would_call_if_it_were_let(tmp_path: Path) -> None:
     """Without our switches it looks for the network as soon as it is imported; so the silence above is ours."""
     assert watch("import ultralytics", root=tmp_path).calls
+
+
+def test_the_training_tools_switch_off_reports_before_they_import_the_runtime() -> None:
+    code = (
+        "import analytics.training, os, sys; print(os.environ['ORT_DISABLE_TELEMETRY'], 'onnxruntime' in sys.modules)"
+    )
+    clean = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    done = subprocess.run([sys.executable, "-c", code], env=clean, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "False"]
