@@ -1,8 +1,8 @@
 """What the page at the entrance has to know of its shop, and nothing else.
 
 Rules:
-- Everything a shopper is shown about the controller, the terms and their rights comes from here, and so from the store's
-  own settings; no page makes a fact up.
+- Everything a shopper is shown about the controller, the terms and their rights comes from here, and so from the
+  store's own settings; no page makes a fact up.
 - The level is asked for at every question: lowering it in `store.toml` or in the ledger takes effect at the next tap.
 
 Nothing here reads a file; `analytics.desk` fills it from `store.toml`.
