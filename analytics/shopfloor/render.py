@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from analytics.model import AnalyticsError
 from analytics.shopfloor.figure import GOODS
-from analytics.shopfloor.shop import CAMERA, FPS, GOODS_COLOURS, HEIGHT, WIDTH, dressing
+from analytics.shopfloor.shop import CAMERA, FPS, GOODS_COLOURS, HEIGHT, WIDTH, Block, Camera, dressing
 from analytics.shopfloor.sight import Stage
 
 SHADOW_SAMPLES, PEOPLE_SAMPLES, EMPTY_SAMPLES = 5, 9, 160  # paths a pixel
@@ -42,7 +42,9 @@ LIGHTS = (
 OUTDOORS = {"place": (10.5, 1.8, 4.0), "size": (2.0, 6.0), "watts": 350}
 
 
-def write_scene(performance: Stage, work: Path) -> None:
+def write_scene(
+    performance: Stage, work: Path, camera: Camera = CAMERA, furniture: tuple[Block, ...] | None = None
+) -> None:
     """Write `scene.json` (what exists) and `frames.jsonl` (where every bone is) for `scene`."""
     people = []
     for k, (name, parts) in enumerate(performance.parts.items()):
@@ -61,11 +63,11 @@ def write_scene(performance: Stage, work: Path) -> None:
         "camera": {
             "width": WIDTH,
             "height": HEIGHT,
-            "focal": CAMERA.focal,
-            "place": CAMERA.place,
-            "axes": CAMERA.axes().tolist(),
+            "focal": camera.focal,
+            "place": camera.place,
+            "axes": camera.axes().tolist(),
         },
-        "blocks": [{"low": b.low, "high": b.high, "colour": b.colour} for b in dressing()],
+        "blocks": [{"low": b.low, "high": b.high, "colour": b.colour} for b in furniture or dressing()],
         "lights": [*LIGHTS, OUTDOORS],
         "people": people,
     }

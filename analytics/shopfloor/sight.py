@@ -19,7 +19,7 @@ from analytics.shopfloor import cast, gait
 from analytics.shopfloor.figure import Look, Part, body
 from analytics.shopfloor.floor import play
 from analytics.shopfloor.script import Deed, Instant, Person
-from analytics.shopfloor.shop import BLOCKS, CAMERA, FPS, HEIGHT, WIDTH, Array
+from analytics.shopfloor.shop import BLOCKS, CAMERA, FPS, HEIGHT, WIDTH, Array, Camera
 from analytics.shopfloor.skeleton import Posed, pose
 
 POINTS = ("head", "wrist_l", "wrist_r", "ankle_l", "ankle_r")
@@ -48,18 +48,24 @@ class Stage:
 
 def stage(duration_s: float = cast.DURATION_S) -> Stage:
     """Play the demo clip's script and pose every body at every frame."""
-    looks = cast.looks()
     instants, deeds = play(cast.CAST, duration_s, FPS)
-    posed: tuple[dict[str, Posed], ...] = tuple({} for _ in instants)
-    for person in cast.CAST:
+    return posed(cast.CAST, cast.looks(), instants, deeds)
+
+
+def posed(
+    people: tuple[Person, ...], looks: dict[str, Look], instants: tuple[Instant, ...], deeds: tuple[Deed, ...] = ()
+) -> Stage:
+    """Pose every body of a performance at every instant."""
+    found: tuple[dict[str, Posed], ...] = tuple({} for _ in instants)
+    for person in people:
         seen = [(n, i.t_s, s) for n, i in enumerate(instants) for s in i.people if s.name == person.name]
         if not seen:
             continue
         look = looks[person.name]
         stances = gait.stances(look, [t for _, t, _ in seen], [s for _, _, s in seen])
         for (n, _, _), stance in zip(seen, stances, strict=True):
-            posed[n][person.name] = pose(look, stance)
-    return Stage(cast.CAST, looks, {n: body(look) for n, look in looks.items()}, instants, deeds, posed)
+            found[n][person.name] = pose(look, stance)
+    return Stage(people, looks, {n: body(look) for n, look in looks.items()}, instants, deeds, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +87,13 @@ class Box:
     points: Array = field(repr=False)
 
 
-def _furniture_depth() -> NDArray[np.float32]:
+def _furniture_depth(camera: Camera) -> NDArray[np.float32]:
     """Return (height, width) metres to the first furniture or wall along the view axis; infinite where none is."""
     v, u = np.mgrid[0:HEIGHT, 0:WIDTH] + 0.5
-    axes = CAMERA.axes()
-    right, down = (u[..., None] - WIDTH / 2) / CAMERA.focal, (v[..., None] - HEIGHT / 2) / CAMERA.focal
+    axes = camera.axes()
+    right, down = (u[..., None] - WIDTH / 2) / camera.focal, (v[..., None] - HEIGHT / 2) / camera.focal
     rays = right * axes[0] + down * axes[1] + axes[2]
-    place = np.asarray(CAMERA.place)
+    place = np.asarray(camera.place)
     nearest = np.full((HEIGHT, WIDTH), np.inf)
     for block in BLOCKS:
         a, b = (np.asarray(block.low) - place) / rays, (np.asarray(block.high) - place) / rays
@@ -138,12 +144,12 @@ class _Bodies:
             self.bones.append((bone, ends[mine[0]], ends[mine[-1] + 1], corners))
         self.count = ends[-1]
 
-    def see(self, posed: Posed) -> _Seen:
+    def see(self, posed: Posed, camera: Camera) -> _Seen:
         world = np.empty((self.count, 3))
         for bone, a, b, corners in self.bones:
             m = posed.bones[bone]
             world[a:b] = corners @ m[:3, :3].T + m[:3, 3]
-        pixels = CAMERA.project(world)
+        pixels = camera.project(world)
         (x1, y1), (x2, y2) = pixels[:, :2].min(axis=0), pixels[:, :2].max(axis=0)
         return _Seen((float(x1), float(y1), float(x2), float(y2)), pixels, self.spans)
 
@@ -181,20 +187,20 @@ def _visible(name: str, seen: dict[str, _Seen], furniture: NDArray[np.float32]) 
     return float((np.isfinite(part) & (part < before)).sum()) / whole
 
 
-def boxes(performance: Stage, step: int = 1) -> list[Box]:
+def boxes(performance: Stage, step: int = 1, camera: Camera = CAMERA) -> list[Box]:
     """Return every person of every `step`-th frame of whom anything can be seen."""
-    furniture = _furniture_depth()
+    furniture = _furniture_depth(camera)
     bodies = {name: _Bodies(parts) for name, parts in performance.parts.items()}
     found = []
     for n in range(0, len(performance.posed), step):
-        seen = {name: bodies[name].see(p) for name, p in performance.posed[n].items()}
+        seen = {name: bodies[name].see(p, camera) for name, p in performance.posed[n].items()}
         for name, me in seen.items():
             visible = _visible(name, seen, furniture)
             if visible <= 0.0:
                 continue
             x1, y1, x2, y2 = me.full
             cut = (max(0.0, x1), max(0.0, y1), min(float(WIDTH), x2), min(float(HEIGHT), y2))
-            points = CAMERA.project(np.stack([performance.posed[n][name].points[k] for k in POINTS]))[:, :2]
+            points = camera.project(np.stack([performance.posed[n][name].points[k] for k in POINTS]))[:, :2]
             box = tuple(round(v, 1) for v in cut)
             found.append(Box(n, name, (box[0], box[1], box[2], box[3]), round(visible, 2), points))
     return found
