@@ -11,12 +11,12 @@ Nothing here opens a camera, and nothing here writes. What a store may do beyond
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import quote, unquote, urlsplit
@@ -27,6 +27,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from analytics.tables import ConfigError, Strict, read_toml, refuse_pipe
 from analytics.zones import Ground, Point, Zone, ZoneKind
 from consent.events import DEFAULT_TERM, Level, Purpose
+from consent.kiosk.messages import LANGUAGES
+from consent.kiosk.settings import Controller
 
 __all__ = [
     "CameraTable",
@@ -169,18 +171,37 @@ class ControllerTable(Strict):
     contact: Line = ""
     officer: Line = ""
     jurisdiction: str = Field(default="", pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$")
+    recipients: tuple[Line, ...] = ()
+    authority: Line = ""
 
-    def sha256(self) -> bytes:
-        """Return the SHA-256 of name, address, contact and officer, a line each, as a record of consent fixes it."""
-        return hashlib.sha256("\n".join((self.name, self.address, self.contact, self.officer)).encode()).digest()
+    def controller(self) -> Controller:
+        """Return what the pages and receipts show."""
+        return Controller(**self.model_dump())
 
 
 class KioskTable(Strict):
     """``[kiosk]``: the page at the entrance."""
 
     port: int = Field(default=8600, ge=1, le=65535, strict=True)
+    address: str = "127.0.0.1"
+    certificate: Path | None = None
+    certificate_key: Path | None = None
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1")
     minimum_age: int = Field(default=16, ge=0, le=99, strict=True)
+    pad: str | None = None
+    languages: tuple[str, ...] = Field(default=LANGUAGES, min_length=1)
+    idle_s: int = Field(default=90, ge=40, le=900, strict=True)
+    public_url: str | None = Field(default=None, max_length=200)
+    printer: Path | None = None
+
+    @field_validator("address")
+    @classmethod
+    def _address(cls, text: str) -> str:
+        try:
+            ip_address(text)
+        except ValueError as error:
+            raise ValueError(f"{text!r} is no IP address of this machine; write '127.0.0.1'") from error
+        return text
 
     @field_validator("allowed_hosts")
     @classmethod
@@ -189,6 +210,32 @@ class KioskTable(Strict):
             if not re.fullmatch(r"[A-Za-z0-9.:\[\]-]{1,253}", host):
                 raise ValueError(f"{host!r} is no host name; write it without scheme and path, and no wildcard")
         return hosts
+
+    @field_validator("languages")
+    @classmethod
+    def _languages(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+        for language in languages:
+            if language not in LANGUAGES or languages.count(language) > 1:
+                raise ValueError(f"{language!r} does not fit here; choose from {', '.join(LANGUAGES)}, each once")
+        return languages
+
+    @field_validator("public_url")
+    @classmethod
+    def _https(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if not re.fullmatch(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?", url) or not parts.hostname:
+            raise ValueError(f"{url!r} is no address for phones; write https://shop.example, without path")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _sealed(self) -> Self:
+        if (self.certificate is None) != (self.certificate_key is None):
+            raise ValueError("certificate and certificate_key go together; name both or none")
+        if self.certificate is None and not ip_address(self.address).is_loopback:
+            raise ValueError("from elsewhere codes would travel readable; name certificate and certificate_key, too")
+        return self
 
 
 class PadTable(Strict):
@@ -281,6 +328,8 @@ class StoreFile(Strict):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"two {what} are called {name!r}; give each its own name in this store")
+        if self.kiosk.pad is not None and self.kiosk.pad not in pads:
+            raise ValueError(f"the kiosk's pad {self.kiosk.pad!r} is not drawn; there is {', '.join(pads) or 'none'}")
         return self
 
     @property
@@ -292,6 +341,17 @@ class StoreFile(Strict):
         """Return the kind of each measured zone by (camera, zone); pads and staff zones are never measured."""
         zones = {(camera.name, zone.name): zone.kind for camera in self.camera for zone in camera.zone}
         return {where: kind for where, kind in zones.items() if kind not in (ZoneKind.PAD, ZoneKind.STAFF)}
+
+    def kiosk_pad(self) -> str | None:
+        """Return the pad before the kiosk: the one it names, else the only one; None where none is drawn.
+
+        Raises:
+            ConfigError: there are several and the kiosk names none.
+        """
+        pads = [zone.name for camera in self.camera for zone in camera.zone if zone.kind is ZoneKind.PAD]
+        if self.kiosk.pad is None and len(pads) > 1:
+            raise ConfigError(f"say before which pad the kiosk stands: pad = one of {', '.join(pads)} under [kiosk]")
+        return self.kiosk.pad or next(iter(pads), None)
 
     def camera_of_pad(self, pad: str) -> CameraTable:
         """Return the camera that sees a pad.

@@ -4,13 +4,15 @@ Rules:
 - The store's terms, level and controller come from the state directory; nothing is typed twice.
 - A code is handed over once and shown nowhere else; what is shown by a code names states and dates only.
 - With a pad, the yes also asks the camera to link whoever stands on it; without one it links nobody.
+- The page at the entrance gets the same settings from `shop`, and asks for the level at every question.
 
-The rules of consent are the ledger's. The page at the entrance is not here.
+The rules of consent are the ledger's. The pages themselves are not here.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,9 +22,13 @@ from analytics.config import ConfigError
 from analytics.state import State
 from analytics.tables import refuse_pipe
 from consent import log
-from consent.events import Channel, Purpose
+from consent.events import Channel, Level, Purpose
+from consent.kiosk.settings import Shop
 from consent.ledger import Grant, Ledger, PadKind, Withdrawal
 from consent.log import Checkpoint, Verified
+
+_log = logging.getLogger(__name__)
+PAIRED = "kiosk.paired"  # in the state directory: hashes of the tablets that may use the page from elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,42 @@ class Said:
 
     grant: Grant
     pad_request: int | None
+
+
+def shop(state: State, ledger: Ledger) -> Shop:
+    """Return what the page at the entrance has to know.
+
+    Raises:
+        ConfigError: there are several pads, and `store.toml` does not say before which the kiosk stands.
+    """
+    kiosk, now = state.store.kiosk, state
+
+    def level() -> Level:
+        nonlocal now
+        try:
+            now = now.reread()
+        except ConfigError as error:
+            _log.warning("nobody can say yes until store.toml fits again: %s", error)
+            return Level.COUNTS
+        return now.level(ledger)
+
+    return Shop(
+        name=state.store.store.name,
+        store=state.store.store.id,
+        timezone=state.store.timezone,
+        level=level,
+        terms=state.store.terms.days(),
+        controller=state.store.controller.controller(),
+        minimum_age=kiosk.minimum_age,
+        pad=state.store.kiosk_pad(),
+        languages=kiosk.languages,
+        allowed_hosts=kiosk.allowed_hosts,
+        port=kiosk.port,
+        public_url=kiosk.public_url,
+        printer=None if kiosk.printer is None else state.root / kiosk.printer,
+        idle_s=kiosk.idle_s,
+        paired=state.root / PAIRED,
+    )
 
 
 def grant(
@@ -76,7 +118,7 @@ def grant(
         version=version,
         terms=state.store.terms.days(),
         channel=Channel.CLI,
-        controller_sha256=state.store.controller.sha256(),
+        controller_sha256=state.store.controller.controller().sha256(),
         jurisdiction=state.store.controller.jurisdiction,
         level=state.level(ledger),
         stated_age=stated_age,

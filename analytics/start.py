@@ -85,11 +85,21 @@ polygon = [[0, 0], [7680, 0], [7680, 4320], [0, 4320]]
 # contact = "privacy@example.com"
 # officer = ""
 # jurisdiction = "DE"
+# recipients = []               # who else receives the data, processors included
+# authority = ""                # who takes complaints, with address
 
 # [kiosk]
 # port = 8600
 # allowed_hosts = ["localhost", "127.0.0.1"]
 # minimum_age = 16              # whoever is younger can only refuse
+# pad = "pad"                   # the pad before it, where there are several
+# languages = ["en", "de", "fr", "es", "zh", "ar"]       # the first is shown to whoever has not chosen
+# idle_s = 90                   # seconds without a touch until it forgets what was entered
+# public_url = "https://shop.example"                    # where phones reach the shop, if they can
+# printer = "/dev/usb/lp0"      # a receipt printer that knows ESC/POS
+# address = "192.168.1.10"      # for a tablet elsewhere in the shop, with a certificate for that address;
+# certificate = "/etc/openaisle/kiosk.pem"               # pair it by `openaisle kiosk --pair`
+# certificate_key = "/etc/openaisle/kiosk.key"
 
 # [pad]
 # ring_m = 0.6                  # nobody else may stand this near to the pad, metres
