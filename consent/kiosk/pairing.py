@@ -1,0 +1,114 @@
+"""Tablets that may use the kiosk's pages from elsewhere in the shop.
+
+Rules:
+- A tablet is let in once by a code that an administrator makes on the shop's computer. The code works once, for ten
+  minutes, and dies after five wrong tries.
+- The tablet then holds a random key in a cookie; the file holds only hashes. Without the file nobody is let in.
+
+Nothing here is about a shopper. The file belongs to the kiosk's user and nobody else reads it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from consent.events import ConsentError
+
+CODE_US = 600 * 1_000_000
+TRIES = 5
+MOST_TABLETS = 64
+_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # nothing that is misread
+
+
+class PairingError(ConsentError):
+    """The file of the paired tablets cannot be used."""
+
+
+def new_code(path: Path, *, now_us: int) -> str:
+    """Make a code for one tablet, in place of the last one, and return it to be read out: eight characters."""
+    code = "".join(secrets.choice(_ALPHABET) for _ in range(8))
+    with _changing(path) as kept:
+        kept["code"] = {"sha256": _hash(code), "until_us": now_us + CODE_US, "tries": TRIES}
+    return code
+
+
+def pair(path: Path, code: str, *, now_us: int) -> str | None:
+    """Return a key for the tablet on which the code was typed; None where it does not fit or is over."""
+    typed = "".join(code.split()).replace("-", "").upper()
+    with _changing(path) as kept:
+        offered = kept["code"]
+        if offered is None or now_us >= offered["until_us"] or offered["tries"] < 1:
+            kept["code"] = None
+            return None
+        if not hmac.compare_digest(_hash(typed), offered["sha256"]):
+            offered["tries"] -= 1
+            return None
+        key = secrets.token_urlsafe(32)
+        kept["code"] = None
+        kept["tablets"] = [*kept["tablets"], {"sha256": _hash(key), "since_us": now_us}][-MOST_TABLETS:]
+        return key
+
+
+def is_paired(path: Path, key: str) -> bool:
+    """Say whether a tablet's key is known."""
+    if not key or not path.is_file():
+        return False
+    wanted = _hash(key)
+    return any([hmac.compare_digest(wanted, tablet["sha256"]) for tablet in _read(path)["tablets"]])
+
+
+def unpair(path: Path) -> int:
+    """Forget every tablet and the code, and return how many tablets there were."""
+    with _changing(path) as kept:
+        gone = len(kept["tablets"])
+        kept["code"], kept["tablets"] = None, []
+    return gone
+
+
+@contextmanager
+def _changing(path: Path) -> Iterator[dict[str, Any]]:
+    """Read, let the caller change, and replace the file in one step; one process at a time."""
+    try:
+        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            kept = _read(path)
+            yield kept
+            fresh = path.with_name(path.name + ".new")
+            fresh.unlink(missing_ok=True)
+            fresh.touch(mode=0o600, exist_ok=False)
+            with fresh.open("w", encoding="ascii") as file:
+                json.dump(kept, file)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+        finally:
+            os.close(lock)
+    except OSError as error:
+        raise PairingError(f"{path} cannot be written: {error.strerror}; pair as the user of the kiosk") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        kept = json.loads(path.read_text(encoding="ascii"))
+        code = kept["code"]
+        if code is not None:
+            str(code["sha256"]), int(code["until_us"]), int(code["tries"])
+        return {"code": code, "tablets": [{**t, "sha256": str(t["sha256"])} for t in kept["tablets"]]}
+    except FileNotFoundError:
+        return {"code": None, "tablets": []}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PairingError(f"{path} is damaged; remove it and pair the tablets again") from error
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
