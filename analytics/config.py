@@ -125,6 +125,7 @@ class StoreTable(Strict):
     timezone: Annotated[str, AfterValidator(_iana)]
     level: Level = Level.COUNTS
     keys: Path | None = None
+    journal: Path | None = None
 
 
 class HoursTable(Strict):
@@ -151,12 +152,13 @@ class HoursTable(Strict):
 
 
 class TermsTable(Strict):
-    """``[terms]``: how many days a yes holds, and a row is kept, by purpose."""
+    """``[terms]``: how many days a yes holds, and a row is kept, by purpose; and how many days a backup may live."""
 
     dwell: Days = DEFAULT_TERM[Purpose.DWELL]
     emotion: Days = DEFAULT_TERM[Purpose.EMOTION]
     repeat: Days = DEFAULT_TERM[Purpose.REPEAT]
     smile: Days = DEFAULT_TERM[Purpose.SMILE]
+    backup: Days = 30
 
     def days(self) -> dict[Purpose, int]:
         """Return the term of each purpose in days."""

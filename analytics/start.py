@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from analytics.config import ConfigError, StoreFile
-from analytics.state import STORE_TOML, State, keys_beside
+from analytics.state import STORE_TOML, State, journal_beside, keys_beside
 from analytics.tables import explain
 from consent.events import DEFAULT_TERM, Purpose
 from consent.keys import KeyRing
@@ -37,6 +37,7 @@ timezone = {timezone}
 # Going back deletes the rows that the lower level does not allow.
 level = "counts"
 keys = {keys}
+# journal = "/mnt/other-disk/journal"   # what a restored backup must erase again; next to this directory by default
 
 [[camera]]
 name = "entrance"
@@ -78,6 +79,7 @@ polygon = [[0, 0], [7680, 0], [7680, 4320], [0, 4320]]
 # dwell = {dwell}
 # emotion = {emotion}
 # repeat = {repeat}
+# backup = 30                   # days that a backup may be kept
 
 # [controller]                  # who answers for the data, as notices and receipts show it
 # name = "Main Street Groceries Ltd"
@@ -121,7 +123,7 @@ def init(root: Path, keys: Path | None = None, *, now_us: int, name: str = "", t
         ConsentError: the key directory would lie in the state directory.
     """
     keys = keys_beside(root) if keys is None else keys
-    for directory in (root, keys):
+    for directory in (root, keys, journal_beside(root)):
         _untouched(directory)
     root, keys = root.resolve(), keys.resolve()
     text = template(root, keys, name=name, timezone=timezone)

@@ -25,6 +25,12 @@ def keys_beside(root: Path) -> Path:
     return root.parent / f"{root.name}-keys"
 
 
+def journal_beside(root: Path) -> Path:
+    """Return where the erasure journal lies unless somebody says otherwise: next to the state directory."""
+    root = root.resolve()
+    return root.parent / f"{root.name}-journal"
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """One shop, as its files stand now.
@@ -82,6 +88,12 @@ class State:
     def released(self) -> Path:
         """The figures, all that the dashboard reads about shoppers."""
         return self.root / "released"
+
+    @property
+    def journal(self) -> Path:
+        """What was erased and withdrawn, for a restore; it lies outside, best on another disk."""
+        named = self.store.store.journal
+        return journal_beside(self.root) if named is None else self.root / named
 
     @property
     def exports(self) -> Path:

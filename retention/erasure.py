@@ -4,15 +4,15 @@ The rule: a row is due when no live grant covers it or its term is over. A grant
 covers nothing. A subject is due when none of their grants is live.
 
 The order, each step safe to repeat, so that after a crash anywhere the next run finishes:
-1. The intent is written into the ledger: a request of kind `erasure` with the random numbers of the subjects.
+1. The intent is written into the ledger: a request of kind `erasure` with the random numbers of the subjects; and,
+   before anything is deleted, into the journal outside the state directory.
 2. The rows are deleted; their pseudonyms are remembered in the same transaction, until their bytes are gone.
 3. The subjects are destroyed: keys, payloads, entry keys, inbox rows; the ledger's file is rewritten.
 4. `visits.duckdb` is rewritten; every file of the state directory is searched for the pseudonyms; only then does the
    new file replace the old one.
 5. `Erased` is logged with counts, once; then the request is settled.
 
-So an `Erased` entry never stands before what it says. Holds, certificates, backups and the journal outside the state
-directory are not here.
+So an `Erased` entry never stands before what it says. Holds, certificates and backups are not here.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from analytics.store import PURPOSES, Cover, Visits
 from consent.events import DAY_US, PERMITTING, EventKind, Purpose
 from consent.ledger import Ledger, Request, RequestStatus, Standing
 from consent.subjects import ALWAYS, visitor
+from retention.journal import Journal
 from retention.model import RetentionError
 from retention.scan import search_apart
 
@@ -60,6 +61,7 @@ class Erasure:
 
     def __init__(self, state: State, ledger: Ledger, visits: Visits) -> None:
         self.state, self._ledger, self._visits = state, ledger, visits
+        self.journal = Journal(state.journal, ledger)
 
     def run(self, now_us: int) -> list[Erased]:
         """End what is over, and erase everything that is due, unfinished erasures first.
@@ -82,6 +84,8 @@ class Erasure:
 
     def _carry_out(self, request: Request, covers: Sequence[Cover], now_us: int) -> Erased:
         numbers: list[int] = json.loads(request.args)["subjects"]
+        level, terms = self.state.level(self._ledger), self.state.store.terms.days()
+        self.journal.append(numbers, request.id, now_us, level=level, terms=terms)
         self._visits.delete(covers, self._oldest(now_us), request.id)
         idle = {self._ledger.number_of(s): s for s in self._idle()}
         self._ledger.destroy_subjects([idle[n] for n in numbers if n in idle], now_us=now_us, log=False)

@@ -32,6 +32,7 @@ from consent.events import DAY_US, END_EVENTS, ConsentError, Leaf, Level, Purpos
 from consent.ledger import InboxRow, Ledger, LedgerError
 from consent.subjects import period_of, visitor
 from retention.erasure import Erased, Erasure, live
+from retention.journal import Journal
 from retention.model import RetentionError
 from retention.release import Release, Rng
 
@@ -57,6 +58,7 @@ class PassReport:
         blocked: number of an inbox row that this version cannot read, None where there is none.
         deferred: why an erasure is not finished, None where it is.
         config: why `store.toml` is not followed, None where it is.
+        journal: why the journal is not kept, None where it is; nothing is erased meanwhile.
     """
 
     signed: bool = False
@@ -67,6 +69,7 @@ class PassReport:
     blocked: int | None = None
     deferred: str | None = None
     config: str | None = None
+    journal: str | None = None
 
 
 class Keeper:
@@ -79,17 +82,20 @@ class Keeper:
 
     Raises:
         StoreError: another keeper works here, or the visits hold what is not declared.
+        JournalError: the ledger is older than its journal: it was put back by hand.
     """
 
     def __init__(self, state: State, ledger: Ledger, rng: Rng | None = None) -> None:
         self.state = state
         self._ledger, self._rng = ledger, rng or random.SystemRandom()
+        Journal(state.journal, ledger).check()
         self._visits = Visits(state.visits)
         self._erasure = Erasure(state, ledger, self._visits)
         self._release = self._make_release()
         self._signing = threading.Lock()
         self._read = 0  # log entries looked at for ends of consent
         self._level: Level | None = None  # at the last sweep
+        self._unkept: str | None = None  # why the journal is not kept
 
     def close(self) -> None:
         """Close the visits; the ledger is the caller's."""
@@ -122,7 +128,7 @@ class Keeper:
             RetentionError: a figure must not be released.
         """
         config = self._follow_config(now_us)
-        signed = self._sign()
+        signed = self._sign(now_us)
         sweep = self._something_ended() or sweep
         loaded, refused, blocked = self._load(now_us)
         cells, unread = self._release_sums()
@@ -140,12 +146,32 @@ class Keeper:
             if deferred is None:
                 self._release.choose_bins(now_us)
                 released = self._release_figures(now_us)
-        signed = self._sign() or signed
-        return PassReport(signed, loaded, refused, cells + released, tuple(erased), blocked, deferred, config)
+            self._prune_journal(now_us)
+        signed = self._sign(now_us) or signed
+        return PassReport(
+            signed, loaded, refused, cells + released, tuple(erased), blocked, deferred, config, self._unkept
+        )
 
-    def _sign(self) -> bool:
+    def _sign(self, now_us: int) -> bool:
+        """Sign the log; what it says is in the journal first, and what came in between right after."""
         with self._signing:
-            return self._ledger.sign_checkpoint() is not None
+            self._follow(now_us)
+            signed = self._ledger.sign_checkpoint() is not None
+            if signed:
+                self._follow(now_us)
+            return signed
+
+    def _follow(self, now_us: int) -> None:
+        try:
+            self._erasure.journal.follow(now_us)
+            self._unkept = None
+        except RetentionError as error:
+            self._unkept = str(error)
+
+    def _prune_journal(self, now_us: int) -> None:
+        """Forget in the journal what no backup can hold any more."""
+        if self._unkept is None:
+            self._erasure.journal.prune(now_us - self.state.store.terms.backup * DAY_US)
 
     def _follow_config(self, now_us: int) -> str | None:
         """Log a changed `store.toml` and follow it; one that does not fit is not followed."""
@@ -276,7 +302,7 @@ class Keeper:
             RetentionError: see `run_once`.
         """
         trouble: list[ConsentError] = []
-        signer = threading.Thread(target=self._keep_signing, args=(stop, trouble), name="signer", daemon=True)
+        signer = threading.Thread(target=self._keep_signing, args=(stop, clock, trouble), name="signer", daemon=True)
         signer.start()
         seen: int | None = None
         due, patience = 0.0, _RETRY_S  # elapsed time of the next sweep, and how long to wait after one that failed
@@ -301,21 +327,21 @@ class Keeper:
         if trouble:
             raise trouble[0]
 
-    def _keep_signing(self, stop: threading.Event, trouble: list[ConsentError]) -> None:
+    def _keep_signing(self, stop: threading.Event, clock: Callable[[], int], trouble: list[ConsentError]) -> None:
         """Sign while a long erasure is at work elsewhere."""
         size = 0
         while not stop.wait(POLL_S):
             try:
                 if self._ledger.size != size:
                     size = self._ledger.size
-                    self._sign()
+                    self._sign(clock())
             except ConsentError as error:
                 trouble.append(error)
                 return
 
 
 def _note(report: PassReport) -> None:
-    for problem in (report.deferred, report.config):
+    for problem in (report.deferred, report.config, report.journal):
         if problem is not None:
             _log.warning("%s", problem)
     if report.blocked is not None:
