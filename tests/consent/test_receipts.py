@@ -420,9 +420,10 @@ def test_an_entry_left_out_after_the_receipts_checkpoint_is_found(ledger: Ledger
 
 
 def scan(text: str, module_px: int) -> str:
-    """Return what a camera reads from the drawn symbol."""
+    """Return what a phone reads from the drawn symbol; OpenCV's own detector misses one large symbol in five."""
     matrix = np.array(list(receipts.qr_symbol(text).matrix_iter(scale=module_px, border=4)), dtype=np.uint8)
-    return str(cv2.QRCodeDetector().detectAndDecode(np.where(matrix == 1, 0, 255).astype(np.uint8))[0])
+    found, _ = cv2.wechat_qrcode.WeChatQRCode().detectAndDecode(np.where(matrix == 1, 0, 255).astype(np.uint8))
+    return "".join(found)
 
 
 def test_both_codes_come_back_from_their_symbols(ledger: Ledger, given: Grant, receipt: Receipt) -> None:
