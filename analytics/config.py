@@ -22,7 +22,7 @@ from typing import Annotated, Self
 from urllib.parse import quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, IPvAnyAddress, field_validator, model_validator
 
 from analytics.tables import ConfigError, Strict, read_toml, refuse_pipe
 from analytics.zones import Ground, Point, Zone, ZoneKind
@@ -181,6 +181,15 @@ class ControllerTable(Strict):
         return Controller(**self.model_dump())
 
 
+def _https(url: str) -> str:
+    if not re.fullmatch(r"https://[A-Za-z0-9.-]{1,200}(:[0-9]{1,5})?/?", url):
+        raise ValueError(f"{url!r} is no address for phones; write https://shop.example, without path")
+    return url.rstrip("/")
+
+
+Https = Annotated[str, AfterValidator(_https)]
+
+
 class KioskTable(Strict):
     """``[kiosk]``: the page at the entrance."""
 
@@ -193,7 +202,6 @@ class KioskTable(Strict):
     pad: str | None = None
     languages: tuple[str, ...] = Field(default=LANGUAGES, min_length=1)
     idle_s: int = Field(default=90, ge=40, le=900, strict=True)
-    public_url: str | None = Field(default=None, max_length=200)
     printer: Path | None = None
 
     @field_validator("address")
@@ -221,16 +229,6 @@ class KioskTable(Strict):
                 raise ValueError(f"{language!r} does not fit here; choose from {', '.join(LANGUAGES)}, each once")
         return languages
 
-    @field_validator("public_url")
-    @classmethod
-    def _https(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        parts = urlsplit(url)
-        if not re.fullmatch(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?", url) or not parts.hostname:
-            raise ValueError(f"{url!r} is no address for phones; write https://shop.example, without path")
-        return url.rstrip("/")
-
     @model_validator(mode="after")
     def _sealed(self) -> Self:
         if (self.certificate is None) != (self.certificate_key is None):
@@ -238,6 +236,32 @@ class KioskTable(Strict):
         if self.certificate is None and not ip_address(self.address).is_loopback:
             raise ValueError("from elsewhere codes would travel readable; name certificate and certificate_key, too")
         return self
+
+
+class PhoneTable(Strict):
+    """``[phone]``: the page that shoppers' phones reach; it starts only with an https `public_url`."""
+
+    public_url: Https | None = None
+    address: IPvAnyAddress = ip_address("0.0.0.0")  # noqa: S104  phones come from elsewhere; it can grant nothing
+    port: int = Field(default=8643, ge=1, le=65535, strict=True)
+    certificate: Path | None = None
+    certificate_key: Path | None = None
+
+    @model_validator(mode="after")
+    def _sealed(self) -> Self:
+        if self.public_url is not None and (self.certificate is None or self.certificate_key is None):
+            raise ValueError(
+                "phones come by https only: name certificate and certificate_key; `openaisle tls` makes both"
+            )
+        return self
+
+
+class MailboxTable(Strict):
+    """``[mailbox]``: a box outside the shop that takes withdrawals; the keeper fetches them. Off without `url`."""
+
+    url: Https | None = None
+    authority: Path | None = None
+    every_s: int = Field(default=30, ge=5, le=3600, strict=True)
 
 
 class PadTable(Strict):
@@ -254,6 +278,7 @@ class CameraTable(ZoneFile):
     password_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     password_file: Path | None = None
     fps: float = Field(default=10.0, gt=0, le=60)
+    latency_s: float | None = Field(default=None, ge=0, le=10)
 
     @field_validator("source")
     @classmethod
@@ -319,6 +344,8 @@ class StoreFile(Strict):
     terms: TermsTable = TermsTable()
     controller: ControllerTable = ControllerTable()
     kiosk: KioskTable = KioskTable()
+    phone: PhoneTable = PhoneTable()
+    mailbox: MailboxTable = MailboxTable()
     pad: PadTable = PadTable()
     camera: tuple[CameraTable, ...] = ()
 

@@ -68,7 +68,7 @@ def shop(state: State, ledger: Ledger) -> Shop:
         languages=kiosk.languages,
         allowed_hosts=kiosk.allowed_hosts,
         port=kiosk.port,
-        public_url=kiosk.public_url,
+        public_url=state.store.phone.public_url or state.store.mailbox.url,
         printer=None if kiosk.printer is None else state.root / kiosk.printer,
         idle_s=kiosk.idle_s,
         paired=state.root / PAIRED,

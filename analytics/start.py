@@ -47,6 +47,7 @@ source = "rtsp://192.0.2.10/stream"
 # password_env = "ENTRANCE_CAMERA_PASSWORD"
 # password_file = "/etc/openaisle/entrance.password"
 # fps = 10.0                                              # looks a second
+# latency_s = 0.8                                         # how old a picture is at most when it arrives; measure it
 # masks = [[[0, 0], [200, 0], [200, 120], [0, 120]]]      # blacked out before anything looks: a till, a screen, a desk
 #
 # [camera.ground]                                         # four floor points in pixels, and where they are in metres
@@ -97,11 +98,22 @@ polygon = [[0, 0], [7680, 0], [7680, 4320], [0, 4320]]
 # pad = "pad"                   # the pad before it, where there are several
 # languages = ["en", "de", "fr", "es", "zh", "ar"]       # the first is shown to whoever has not chosen
 # idle_s = 90                   # seconds without a touch until it forgets what was entered
-# public_url = "https://shop.example"                    # where phones reach the shop, if they can
 # printer = "/dev/usb/lp0"      # a receipt printer that knows ESC/POS
 # address = "192.168.1.10"      # for a tablet elsewhere in the shop, with a certificate for that address;
 # certificate = "/etc/openaisle/kiosk.pem"               # pair it by `openaisle kiosk --pair`
 # certificate_key = "/etc/openaisle/kiosk.key"
+
+# [phone]                       # a page on which shoppers' phones withdraw and look; see docs/phone.md
+# public_url = "https://shop.example:8643"
+# certificate = "/etc/openaisle/phone.pem"               # `openaisle tls --host shop.example` makes both
+# certificate_key = "/etc/openaisle/phone.key"
+# address = "0.0.0.0"
+# port = 8643
+
+# [mailbox]                     # a box outside the shop that takes withdrawals only; without url it is off
+# url = "https://box.example"
+# authority = "/etc/openaisle/box-ca.pem"                # where its certificate is not a public one
+# every_s = 30
 
 # [pad]
 # ring_m = 0.6                  # nobody else may stand this near to the pad, metres

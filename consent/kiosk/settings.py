@@ -62,7 +62,7 @@ class Shop:
         languages: codes, in the store's order; the first is shown to whoever has not chosen.
         allowed_hosts: names and addresses under which the page answers, without port.
         port: where the page listens.
-        public_url: https address of the phone page, None where phones cannot reach the shop.
+        public_url: https address of the page for phones, or of the mailbox; None where phones reach neither.
         printer: device file of the receipt printer, None where there is none.
         idle_s: seconds without a touch after which a session is over; it is asked 20 seconds before.
         paired: file with the hashes of the tablets that may use the page from elsewhere, None where none may.
