@@ -5,6 +5,7 @@ Rules:
 * The first picture that arrives at the pace of life anchors the camera's time to the clock; from there its own
   presentation times count. What a server had stored and sends in a rush before it is thrown away.
 * After a reconnect, or where the camera's own clock jumps, the anchor is set anew. Time never steps back.
+* Every picture carries the instants between which it can have been taken; see `analytics.latency`.
 * Only the newest picture is kept. What was missed is told with it: since when, and why.
 * Pauses between attempts grow from 0.5 s to 30 s, each shortened by up to a half at random, so that a shop's cameras
   do not all come back in one instant.
@@ -22,6 +23,7 @@ from typing import Any
 
 import av
 
+from analytics.latency import Latency
 from analytics.model import SECOND
 from analytics.source import HOPELESS, Grid, Source, VideoError, connect, media_us, pictures, reason_of
 
@@ -51,16 +53,17 @@ class Feed(threading.Thread):
         self._shift: int | None = None  # media time + shift = UTC
         self._media_us: int | None = None
         self._timeless = 0  # pictures without a time, in a row
+        self._latency = Latency(round(source.delay_s * SECOND))
         self._begun = False
         self._closed = threading.Event()
         self._change = threading.Condition()
-        self._newest: tuple[int, Any] | None = None
+        self._newest: tuple[int, tuple[int, int], Any] | None = None
         self._dark_from: int | None = None
         self._reason = "gap"
         self._fault: str | None = None
 
-    def take(self, timeout_s: float) -> tuple[int, Any, int | None, str] | None:
-        """Hand over the newest picture: (time, picture, start of a hole before it or None, reason of the hole).
+    def take(self, timeout_s: float) -> tuple[int, tuple[int, int], Any, int | None, str] | None:
+        """Hand over the newest picture: (time, taken between, picture, start of a hole before it or None, its reason).
 
         Raises:
             VideoError: the source was wrong from the start, and waiting will not mend it; or the thread is dead.
@@ -121,6 +124,9 @@ class Feed(threading.Thread):
         t = self._time(media, arrived, waited)
         if t is None or t <= self.seen_us:
             return
+        taken = self._latency.taken(t, arrived)
+        if self._shift is not None:
+            self._shift += self._latency.drift(arrived)
         with self._change:
             if self.down:
                 self._reason = "reconnect"
@@ -133,7 +139,7 @@ class Feed(threading.Thread):
                 _log.warning("%s is back", self._source.name)
             self.seen_us, self.down = t, False
             if self._grid.due(t):
-                self._newest = (t, picture)
+                self._newest = (t, taken, picture)
                 self._change.notify()
 
     def _time(self, media: int | None, arrived: int, waited: int) -> int | None:
@@ -152,4 +158,5 @@ class Feed(threading.Thread):
                 return t
         t = max(arrived, self.seen_us + 1)
         self._shift = t - media
+        self._latency.anchor(arrived)
         return t

@@ -29,10 +29,12 @@ class Frame:
     Attributes:
         t_us: presentation time, UTC microseconds.
         image: (height, width, 3) uint8, BGR, privacy masks already blacked out.
+        taken_us: earliest and latest instant at which it can have been taken; None where that is `t_us` itself.
     """
 
     t_us: int
     image: NDArray[np.uint8]
+    taken_us: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

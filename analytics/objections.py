@@ -2,8 +2,9 @@
 
 Rules:
 - An objection takes in every track on the pad and in the ring, also those that come into sight there within a second
-  of the tap, for as long as they live, and whatever continues them: any stitch, however doubtful, and any track born
-  near by soon after. A track that may have changed places with an objector's goes too, but passes it no further.
+  of the tap, and as much later as a picture may be late: for as long as they live, and whatever continues them: any
+  stitch, however doubtful, and any track born near by soon after. A track that may have changed places with an
+  objector's goes too, but passes it no further.
 - Whoever was in view before we looked (after a start, and after blindness while objectors were about) is not counted:
   they may have objected, and we cannot know.
 
@@ -66,7 +67,7 @@ class Objections:
     def object(self, t_us: int, request: int, tapped_us: int) -> Objection:
         """Take an objection, or return what it has come to so far."""
         from_us = tapped_us - int(self._rules.before_s * SECOND)
-        until_us = max(t_us, tapped_us + int(self._rules.after_s * SECOND))
+        until_us = max(t_us, tapped_us + int((self._rules.after_s + self._rules.latency_s) * SECOND))
         return self._open.setdefault(request, Objection(from_us, until_us))
 
     def lift(self, trace: Trace, t_us: int, grant_us: int) -> None:

@@ -83,7 +83,8 @@ class PadRules:
         hidden_speed: ... as soon as they can have walked there, metres a second.
         vanish_s: for how long.
         patience_s: a screen unanswered for longer binds nobody.
-        late_s: a grant that reaches us later than this after its tap binds nobody.
+        late_s: a grant that reaches us later than this after its tap, and what its picture may be late, binds nobody.
+        latency_s: how late a picture may be; 0 for files.
         before_s: an objection or withdrawal reaches back this far before its tap.
         restart_s: tracks first seen this soon after the start, or after blindness, stay uncounted; 0 for files.
         reborn_s: a track born this soon after an objector's vanished ...
@@ -102,6 +103,7 @@ class PadRules:
     vanish_s: float = 30.0
     patience_s: float = 300.0
     late_s: float = 5.0
+    latency_s: float = 0.0
     before_s: float = 0.5
     restart_s: float = 0.0
     reborn_s: float = 4.0

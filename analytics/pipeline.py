@@ -12,7 +12,7 @@ summed in memory (`cells`) and leave it only as bins of enough people.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -22,7 +22,8 @@ from analytics.cells import Tally
 from analytics.config import CameraTable, StoreFile
 from analytics.dwell import DwellEngine
 from analytics.gate import Answer, ConsentedRow, PadLinker, PadRequest, PadRules, Permit, admit
-from analytics.model import SECOND, Blind, Frame, Visit
+from analytics.live import Board, band
+from analytics.model import SECOND, Blind, Frame, Sighting, Visit
 from analytics.payload import CellPayload
 from analytics.row import VISIT, VisitRow
 from analytics.zones import Zone, ZoneKind
@@ -113,6 +114,8 @@ class CameraWatch:
         level: what may be recorded now; asked at every write.
         plan: how long everybody's bins are, as far as is fixed; asked again every hour.
         restart: whoever is in view of a pad at first stays uncounted; off for files, which have a beginning.
+        latency_s: how late a picture may be; the pad waits for it.
+        board: where what is seen this moment is put up; nobody is told where None.
         run: names this watching in the cells it hands over; the same name again releases nothing twice.
         holders: camera by linked subject, shared by the cameras of a shop; one code stands for one body.
 
@@ -131,11 +134,13 @@ class CameraWatch:
         level: Callable[[], Level],
         plan: Callable[[], Plan] = Plan,
         restart: bool = True,
+        latency_s: float = 0.0,
+        board: Board | None = None,
         run: str = "",
         holders: dict[str, str] | None = None,
     ) -> None:
         zones, ground = camera.zones(), camera.floor()
-        rules = PadRules(ring_m=store.pad.ring_m, restart_s=RESTART_S if restart else 0.0)
+        rules = PadRules(ring_m=store.pad.ring_m, restart_s=RESTART_S if restart else 0.0, latency_s=latency_s)
         self._store, self._camera, self._vision, self._ledger, self._level = store, camera, vision, ledger, level
         self._engine = DwellEngine(zones, ground=ground, frame_size=size)
         self._pads = {
@@ -145,6 +150,8 @@ class CameraWatch:
         }
         self._measured = {zone for name, zone in store.kinds() if name == camera.name}  # no row for standing on a pad
         self._staff = Staff(tuple(zone for zone in zones if zone.kind is ZoneKind.STAFF))
+        self._board = board
+        self._zones = tuple(zone for zone in zones if zone.kind not in (ZoneKind.PAD, ZoneKind.STAFF))
         self._holders = {} if holders is None else holders
         self._tally = Tally(camera.name, zones, run=run or secrets.token_hex(8), tz=store.store.timezone)
         self._plan = plan
@@ -175,6 +182,7 @@ class CameraWatch:
                 others=seen.untracked,
                 people=people,
                 stitches=self._engine.stitches,
+                taken_us=item.taken_us,
             )
             for track in linker.objected:
                 with suppress(KeyError):  # stitched to a later track, which is among them too
@@ -182,6 +190,7 @@ class CameraWatch:
             for answer in answers:
                 self._carry_out(t_us, answer)
         self._close(t_us, visits)
+        self._show(seen.sightings, people)
         if self._last_us is not None:
             self._tally.add_observed(self._last_us, t_us)
         self._last_us = t_us
@@ -199,6 +208,7 @@ class CameraWatch:
 
     def finish(self) -> None:
         """End: the source is over, or the process is told to stop."""
+        self._show_nothing()
         if self._last_us is None:
             return
         self._close(self._last_us, self._engine.flush())
@@ -209,9 +219,33 @@ class CameraWatch:
         self._vision.reset()
         for linker in self._pads.values():
             linker.blind(blind.end_us)
+        self._show_nothing()
         self._tally.add_blind(blind.start_us, blind.end_us)
         self._last_us = blind.end_us
         self.watched.blind_s += (blind.end_us - blind.start_us) / SECOND
+
+    def _show(self, sightings: Sequence[Sighting], people: Mapping[int, int]) -> None:
+        """Put up what is seen this moment: bands of zones, without whoever is in no figure, and the pads."""
+        if self._board is None:
+            return
+        counted = [
+            s
+            for s in sightings
+            if people[s.track] not in self._staff and not any(k.uncounted(s.track) for k in self._pads.values())
+        ]
+        self._board.show_zones(
+            self._camera.name,
+            {z.name: band(sum(z.contains(s.x, s.y) for s in counted), z.kind) for z in self._zones},
+        )
+        for name, linker in self._pads.items():
+            self._board.show_pad(name, linker.view())
+
+    def _show_nothing(self) -> None:
+        if self._board is None:
+            return
+        self._board.show_zones(self._camera.name, {})
+        for name in self._pads:
+            self._board.show_pad(name, None)
 
     # --- the pad ----------------------------------------------------------------------------------------------------
 

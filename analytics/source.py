@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 OPEN_TIMEOUT_S = 5.0  # a server that does not answer is given up after this
 READ_TIMEOUT_S = 3.0  # a connection that brings nothing is closed after this; libav waits for it up to twice
+USB_DELAY_S, RTSP_DELAY_S = (
+    0.5,
+    2.0,
+)  # ours: at most, where nobody measured it; a camera's encoder may hold pictures back
 BROKEN_READS = 100  # unreadable stretches in a row after which a file is taken to have ended
 
 av.logging.set_level(None)
@@ -59,12 +63,14 @@ class Source:
         start_us: instant of the first picture of a file, UTC microseconds; ignored for live sources.
         fps: pictures wanted per second of media time; None hands on every picture.
         masks: polygons in pixels of the full picture, filled black; parts outside the picture are cut off.
+        latency_s: how old a picture of a live source is at most when it reaches us; None for what is usual.
     """
 
     url: str = field(repr=False)
     start_us: int = 0
     fps: float | None = None
     masks: tuple[tuple[Point, ...], ...] = ()
+    latency_s: float | None = None
 
     def __post_init__(self) -> None:
         if not self.url:
@@ -86,6 +92,14 @@ class Source:
     def live(self) -> bool:
         """True for a camera, False for a file."""
         return self.usb or self.url.lower().startswith(_LIVE)
+
+    @property
+    def delay_s(self) -> float:
+        """How old a picture is at most when it reaches us; 0 for a file, which has no time but its own."""
+        if not self.live:
+            return 0.0
+        usual = USB_DELAY_S if self.usb else RTSP_DELAY_S
+        return usual if self.latency_s is None else self.latency_s
 
     @property
     def name(self) -> str:

@@ -96,6 +96,11 @@ class State:
         return journal_beside(self.root) if named is None else self.root / named
 
     @property
+    def live(self) -> Path:
+        """The socket on which `watch` tells what is seen this moment; there while it runs."""
+        return self.root / "live.sock"
+
+    @property
     def exports(self) -> Path:
         """Sealed answers to access requests."""
         return self.root / "exports"

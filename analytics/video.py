@@ -169,12 +169,12 @@ def _live(source: Source, stop: Callable[[], bool], clock: Callable[[], int]) ->
             ending = stop()
             if (taken := feed.take(0 if ending else POLL_S)) is None:
                 continue
-            t, picture, dark_from, reason = taken
+            t, between, picture, dark_from, reason = taken
             if dark_from is None and t - last > patience:  # pictures came, but were overtaken before anyone looked
                 dark_from = last
             if dark_from is not None:
                 yield Blind(dark_from, t, reason)
-            yield Frame(t, develop(picture))
+            yield Frame(t, develop(picture), between)
             last = t
         if (now := clock()) - feed.seen_us > BLIND_AFTER_US:
             yield Blind(feed.seen_us, now, "reconnect" if feed.down else "stalled")

@@ -1,7 +1,8 @@
 """Runs the cameras of one shop: a thread each, one ledger, one detector a camera. Wires; the rules are elsewhere.
 
 A file is watched from a given instant at full speed, media time being the only time there is; a camera is watched until
-told to stop. When `store.toml` stops fitting, nothing is recorded about anybody until it fits again.
+told to stop. What is seen this moment is told on a socket; see `analytics.live`. When `store.toml` stops fitting,
+nothing is recorded about anybody until it fits again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from analytics.bins import Plan
 from analytics.config import CameraTable, ConfigError
 from analytics.detect import detector
 from analytics.figures import Figure
+from analytics.live import Board, Live
 from analytics.model import SECOND, Blind
+from analytics.pad import PadRules
 from analytics.pipeline import CameraWatch, Watched
 from analytics.report import Report
 from analytics.state import State
@@ -32,6 +35,7 @@ from consent.events import Level
 from consent.ledger import Ledger
 
 PAD_FPS = 4.0  # looks a second, so that two looks are nearer than what ends a link
+ANSWER_S = 1.8  # how soon a pad must have answered, so that the screen says it within two seconds of the tap
 LEVEL_S = 1.0  # how soon a level that was lowered in store.toml is noticed
 
 _log = logging.getLogger(__name__)
@@ -109,14 +113,30 @@ def watch(
             raise ConfigError(
                 f"camera {camera.name!r} sees a pad and needs fps = {PAD_FPS:g} or more to tell people apart"
             )
-    level, holders = LevelNow(state, ledger), dict[str, str]()
+    level, holders, board = LevelNow(state, ledger), dict[str, str](), Board()
 
     def run(camera: CameraTable) -> Watched:
-        source = Source(camera.address(state.root), start_us=start_us or 0, fps=camera.fps, masks=camera.masks)
+        source = Source(
+            camera.address(state.root),
+            start_us=start_us or 0,
+            fps=camera.fps,
+            masks=camera.masks,
+            latency_s=camera.latency_s,
+        )
         if not source.live and start_us is None:
             raise ConfigError(f"camera {camera.name!r} is a file; say when it began: --start 2026-11-20T10:00:00+01:00")
         if not source.live and (start_us or 0) > utc_us():
             raise ConfigError("--start lies in the future; give the instant at which the file was recorded")
+        answer_s = PadRules().after_s + source.delay_s
+        if answer_s > ANSWER_S and any(zone.kind is ZoneKind.PAD for zone in camera.zone):
+            _log.warning(
+                "camera %s: the pad answers a yes after %.1f s, since its pictures may be %.1f s old; if they are "
+                "newer, say so with latency_s (%.1f or less for an answer within two seconds)",
+                camera.name,
+                answer_s,
+                source.delay_s,
+                ANSWER_S - PadRules().after_s,
+            )
         # a file watched once more from the same instant is the same people: its cells keep their names
         run_name = "" if source.live else hashlib.sha256(f"{source.url}|{start_us}".encode()).hexdigest()[:16]
         vision = Vision(detector(model), gate=MotionGate())
@@ -135,6 +155,8 @@ def watch(
                     level=level,
                     plan=plan,
                     restart=source.live,
+                    latency_s=source.delay_s,
+                    board=board,
                     run=run_name,
                     holders=holders,
                 )
@@ -149,7 +171,10 @@ def watch(
         one.finish()
         return one.watched
 
-    with ThreadPoolExecutor(max_workers=len(state.store.camera), thread_name_prefix="camera") as pool:
+    with (
+        Live(state.live, board),
+        ThreadPoolExecutor(max_workers=len(state.store.camera), thread_name_prefix="camera") as pool,
+    ):
         futures = {camera.name: pool.submit(run, camera) for camera in state.store.camera}
         try:
             wait(futures.values(), return_when=FIRST_EXCEPTION)  # whichever camera it is that fails
