@@ -62,7 +62,8 @@ class Shop:
         languages: codes, in the store's order; the first is shown to whoever has not chosen.
         allowed_hosts: names and addresses under which the page answers, without port.
         port: where the page listens.
-        public_url: https address of the page for phones, or of the mailbox; None where phones reach neither.
+        public_url: https address of the phone page, None where phones cannot reach the shop.
+        mailbox_url: https address of the mailbox that takes withdrawals only, None where there is none.
         printer: device file of the receipt printer, None where there is none.
         idle_s: seconds without a touch after which a session is over; it is asked 20 seconds before.
         paired: file with the hashes of the tablets that may use the page from elsewhere, None where none may.
@@ -80,9 +81,15 @@ class Shop:
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1")
     port: int = 8600
     public_url: str | None = None
+    mailbox_url: str | None = None
     printer: Path | None = None
     idle_s: int = 90
     paired: Path | None = None
+
+    @property
+    def withdraw_at(self) -> str | None:
+        """The address in the receipt's small QR symbol: the phone page's, else the mailbox's."""
+        return self.public_url or self.mailbox_url
 
     def offers(self) -> frozenset[Purpose]:
         """Return the purposes a shopper can say yes to at the level in force."""
