@@ -19,16 +19,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from analytics.bins import HOUR, Plan, bin_of, day_of
-from analytics.figures import FIGURES, Audience, Figure, slot
+from analytics.decision import deliberations
+from analytics.figures import FIGURES, Audience, Figure, measured, slots
 from analytics.model import SECOND, EndReason, StartReason, Visit
 from analytics.payload import CellError, CellPayload, OpenBin
-from analytics.zones import Zone, ZoneKind
+from analytics.zones import Zone
 
 __all__ = ["GRACE_US", "CellError", "CellPayload", "Tally"]
 
 GRACE_US = 90 * SECOND  # a visit is known this long after its end at the latest: two holds of 30 s, and a stitch
-
-_UNMEASURED = (ZoneKind.PAD, ZoneKind.STAFF)
 
 _LOOK_US = 60 * SECOND
 
@@ -67,9 +66,8 @@ class Tally:
         self._lines = {
             (zone.name, figure): _Line(zone, figure)
             for zone in zones
-            if zone.kind not in _UNMEASURED
             for figure in FIGURES[Audience.EVERYBODY]
-            if figure is not Figure.FOOTFALL or zone.kind is ZoneKind.ENTRANCE
+            if measured(figure, zone.kind)
         }
         self._first: dict[int, tuple[int, int]] = {}  # track: first instant in any zone, last instant in any zone
         self._seen: list[tuple[int, int]] = []
@@ -90,12 +88,14 @@ class Tally:
             return
         came = visit.start_reason in (StartReason.CROSSED, StartReason.APPEARED)
         walked_on = visit.end_reason is EndReason.CROSSED
+        decisions = [(d.box_us, d.censored) for d in deliberations(visit)]
         for figure in FIGURES[Audience.EVERYBODY]:
             line = self._lines.get((visit.zone, figure))
             if line is None or (figure is Figure.FOOTFALL and (earlier or not came or not walked_on)):
                 continue
-            at = slot(figure, visit.dwell_us, stopped=bool(visit.stops), censored=visit.censored)
-            if at is not None:
+            for at in slots(
+                figure, visit.dwell_us, stopped=bool(visit.stops), censored=visit.censored, decisions=decisions
+            ):
                 self._bin(line, visit.leave_us).add(visit.track, at)
 
     def forget(self, track: int) -> None:

@@ -19,10 +19,15 @@ from analytics.charts import duration
 from analytics.figures import Audience, Figure
 from analytics.lifetable import Quantile
 from analytics.released import FLAGGED, Cell, Sum
-from analytics.report import Report, Waiting
+from analytics.report import Dwell, Report, Waiting
 
 _PERIODS = {"This day": 1, "7 days": 7, "28 days": 28}
-_NAMES = {Figure.FOOTFALL: "Entries", Figure.VISITS: "Zone visits", Figure.DWELL: "Length of stay"}
+_NAMES = {
+    Figure.FOOTFALL: "Entries",
+    Figure.VISITS: "Zone visits",
+    Figure.DWELL: "Length of stay",
+    Figure.DECISION: "Decision duration",
+}
 _STYLE = """
 <style>
 .block-container {padding-top: 2.2rem; max-width: 1180px;}
@@ -51,6 +56,7 @@ def manager(state_dir: Path) -> None:
             return
         _day(report, day)
         _stays(report, day)
+        _decisions(report, day)
         _not_shown(report, day)
         tz = report.tz
     st.caption(
@@ -154,6 +160,58 @@ def _stays(report: Report, day: date) -> None:
         found[zone].total,
         report.tz,
         "Stays of 2 s or more with a stop. Those lost from sight count for as long as they were seen (life table).",
+    )
+
+
+def _decisions(report: Report, day: date) -> None:
+    head, choose = st.columns([3, 1], vertical_alignment="bottom")
+    head.subheader("Decision duration")
+    words = list(_PERIODS)
+    period = choose.segmented_control("Period of decisions", words, default="28 days") or "28 days"
+    first = day - timedelta(days=_PERIODS[period] - 1)
+    whole, agreed = (report.dwells(first, day, audience=a, figure=Figure.DECISION) for a in Audience)
+    zones = sorted(whole.keys() | agreed.keys())
+    if not zones:
+        st.info(
+            "No product zone has enough decisions in this period. What it takes stands below.",
+            icon=":material/hourglass_empty:",
+        )
+        return
+    names = [zone for _, zone in zones]
+    rows = []
+    for camera, zone in zones:
+        everybody, consenting = whole.get((camera, zone)), agreed.get((camera, zone))
+        rows.append(
+            {
+                "Zone": zone if names.count(zone) == 1 else f"{zone} ({camera})",
+                "Median": "–" if everybody is None else _quantile(everybody.median),
+                "95 % interval": "–" if everybody is None else _interval(everybody.median),
+                "Decisions": None if everybody is None else everybody.total.n,
+                "End not seen": "–" if everybody is None else f"{everybody.censored:.0%}",
+                "Consenting: median": "–" if consenting is None else _quantile(consenting.median),
+                "Their 95 % interval": "–" if consenting is None else _interval(consenting.median),
+                "Their decisions": None if consenting is None else consenting.total.n,
+                "Consent bias": _gap(everybody, consenting),
+            }
+        )
+    st.dataframe(rows, hide_index=True)
+    for audience, figures in ((Audience.EVERYBODY, whole), (Audience.CONSENTING, agreed)):
+        cells = report.cells(Figure.DECISION, first, day, audience=audience)
+        note = "" if audience is Audience.EVERYBODY else (
+            "From the first stop before a shelf to the last step away: an upper bound of the decision, for standing is"
+            " not yet deciding. Consent bias: how far the median of those who said yes lies from everybody's; their"
+            " figures speak for everybody only where it is small."
+        )  # fmt: skip
+        if figures or audience is Audience.CONSENTING:
+            _source(Sum.of(f"{audience}.{Figure.DECISION}", cells), report.tz, note)
+
+
+def _gap(everybody: Dwell | None, consenting: Dwell | None) -> str:
+    """Say how far the median of consenting shoppers lies from everybody's."""
+    if everybody is None or consenting is None or everybody.median.at is None or consenting.median.at is None:
+        return "–"
+    return (
+        f"{consenting.median.at - everybody.median.at:+.1f} s ({consenting.median.at / everybody.median.at - 1:+.0%})"
     )
 
 

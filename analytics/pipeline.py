@@ -148,7 +148,8 @@ class CameraWatch:
             for zone in zones
             if zone.kind is ZoneKind.PAD
         }
-        self._measured = {zone for name, zone in store.kinds() if name == camera.name}  # no row for standing on a pad
+        # of measured zones: no row for standing on a pad
+        self._kinds = {zone: kind for (name, zone), kind in store.kinds().items() if name == camera.name}
         self._staff = Staff(tuple(zone for zone in zones if zone.kind is ZoneKind.STAFF))
         self._board = board
         self._zones = tuple(zone for zone in zones if zone.kind not in (ZoneKind.PAD, ZoneKind.STAFF))
@@ -317,7 +318,7 @@ class CameraWatch:
             if result is None:
                 self.watched.left_out += 1
                 continue
-            if isinstance(result, ConsentedRow) and visit.zone in self._measured:
+            if isinstance(result, ConsentedRow) and visit.zone in self._kinds:
                 self._write(t_us, result)
             self._tally.add_visit(visit)
 
@@ -333,7 +334,7 @@ class CameraWatch:
         written = bool(alive) and self._ledger.write_inbox(
             VISIT,
             subject,
-            VisitRow.of(self._camera.name, row.visit).encode(),
+            VisitRow.of(self._camera.name, row.visit, self._kinds[row.visit.zone]).encode(),
             now_us=t_us,
             visit_start_us=row.visit.enter_us,
             visit_end_us=row.visit.leave_us,

@@ -85,15 +85,15 @@ class ReportError(AnalyticsError):
 
 @dataclass(frozen=True, slots=True)
 class Dwell:
-    """How long people stayed, from the life table of the added histograms.
+    """How long people stayed, or took to decide, from the life table of the added histograms.
 
     Attributes:
         total: what it is made of.
         median: seconds, with 95 % interval.
         p90: seconds, with 95 % interval.
-        censored: share of stays whose end was not seen.
-        ended: stays seen to end, one number a bin of `EDGES_US`.
-        lost: stays lost from sight, one number a bin.
+        censored: share of times whose end was not seen.
+        ended: times seen to end, one number a bin of `EDGES_US`.
+        lost: times lost from sight, one number a bin.
     """
 
     total: Sum
@@ -209,13 +209,20 @@ class Report:
         return [(day, Sum.of(metric, cells)) for day, cells in sorted(by_day.items())]
 
     def dwells(
-        self, first: date, last: date, *, audience: Audience = Audience.EVERYBODY
+        self, first: date, last: date, *, audience: Audience = Audience.EVERYBODY, figure: Figure = Figure.DWELL
     ) -> dict[tuple[str, str], Dwell]:
-        """Return how long people stayed, for each (camera, zone) of which a cell is released."""
+        """Return how long people stayed, for each (camera, zone) of which a cell is released.
+
+        Args:
+            first: local day.
+            last: local day.
+            audience: of whom.
+            figure: of times: `DWELL`, or `DECISION` for how long they took to decide.
+        """
         by_zone: dict[tuple[str, str], list[Cell]] = {}
-        for cell in self.cells(Figure.DWELL, first, last, audience=audience):
+        for cell in self.cells(figure, first, last, audience=audience):
             by_zone.setdefault((cell.camera, cell.zone), []).append(cell)
-        metric = f"{audience}.{Figure.DWELL}"
+        metric = f"{audience}.{figure}"
         return {zone: _dwell(metric, by_zone[zone]) for zone in sorted(by_zone) if _shown(by_zone[zone])}
 
     def waiting(self) -> list[Waiting]:

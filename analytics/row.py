@@ -2,8 +2,8 @@
 
 The payload of an inbox row of kind `visit` is canonical JSON (RFC 8785):
 
-    {"camera":"entrance","end":"crossed","enter_us":1790000000000000,"leave_us":1790000012500000,
-     "start":"crossed","stopped_us":4000000,"zone":"coffee"}
+    {"camera":"entrance","decisions":[9000000],"end":"crossed","enter_us":1790000000000000,
+     "leave_us":1790000012500000,"start":"crossed","stopped_us":8000000,"undecided":false,"zone":"coffee"}
 
 It says where and how long, and not who: the subject stands beside it in the inbox, and no pseudonym is computed before
 the keeper loads the row. Anything but exactly this form is refused.
@@ -17,7 +17,9 @@ from typing import Self
 
 import rfc8785
 
+from analytics.decision import COUNTS_US, deliberations
 from analytics.model import AnalyticsError, EndReason, StartReason, Visit
+from analytics.zones import ZoneKind
 
 VISIT = "visit"  # kind of inbox row
 _LONGEST_NAME = 64  # characters of a camera or zone
@@ -39,6 +41,8 @@ class VisitRow:
         start: why it begins when it does.
         end: why it ends when it does.
         stopped_us: length of all stops inside, microseconds.
+        decisions: `decision_box` of each deliberation inside, microseconds, in order; empty but in a product zone.
+        undecided: the end of the last of them was not seen: it took at least that long.
     """
 
     camera: str
@@ -48,6 +52,8 @@ class VisitRow:
     start: StartReason
     end: EndReason
     stopped_us: int
+    decisions: tuple[int, ...] = ()
+    undecided: bool = False
 
     def __post_init__(self) -> None:
         for name in (self.camera, self.zone):
@@ -57,17 +63,39 @@ class VisitRow:
             raise RowError("the instants of a visit are whole microseconds")
         if not 0 <= self.enter_us <= self.leave_us < 2**53 or not 0 <= self.stopped_us <= self.leave_us - self.enter_us:
             raise RowError("a visit ends after it starts, and is not stopped for longer than it lasts")
+        if type(self.decisions) is not tuple or any(type(v) is not int or v < COUNTS_US for v in self.decisions):
+            raise RowError("a deliberation takes whole microseconds, and three seconds or more")
+        if type(self.undecided) is not bool or (self.undecided and not (self.decisions and self.censored)):
+            raise RowError("a deliberation is left open where sight was lost, and nowhere else")
+        if sum(self.decisions) > self.leave_us - self.enter_us:
+            raise RowError("nobody deliberates for longer than they are there")
 
     @classmethod
-    def of(cls, camera: str, visit: Visit) -> Self:
-        """Return the row of a visit, as the gate admitted it."""
-        stopped = sum(end - start for start, end in visit.stops)
-        return cls(camera, visit.zone, visit.enter_us, visit.leave_us, visit.start_reason, visit.end_reason, stopped)
+    def of(cls, camera: str, visit: Visit, kind: ZoneKind) -> Self:
+        """Return the row of a visit, as the gate admitted it, to a zone of some kind."""
+        made = deliberations(visit) if kind is ZoneKind.PRODUCT else ()
+        return cls(
+            camera,
+            visit.zone,
+            visit.enter_us,
+            visit.leave_us,
+            visit.start_reason,
+            visit.end_reason,
+            sum(end - start for start, end in visit.stops),
+            tuple(d.box_us for d in made),
+            any(d.censored for d in made),
+        )
 
     @property
     def censored(self) -> bool:
         """True where the end was not seen: the true stay is at least this long."""
         return self.end in (EndReason.LOST, EndReason.BLIND)
+
+    @property
+    def decided(self) -> tuple[tuple[int, bool], ...]:
+        """(`decision_box` in microseconds, censored) of each deliberation."""
+        last = len(self.decisions) - 1
+        return tuple((length, self.undecided and i == last) for i, length in enumerate(self.decisions))
 
     def encode(self) -> bytes:
         """Return the payload."""
@@ -82,7 +110,8 @@ class VisitRow:
         """
         try:
             fields = json.loads(payload)
-            row = cls(**{**fields, "start": StartReason(fields["start"]), "end": EndReason(fields["end"])})
+            fields |= {"start": StartReason(fields["start"]), "end": EndReason(fields["end"])}
+            row = cls(**{**fields, "decisions": tuple(fields["decisions"])})
             same = row.encode() == payload
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RowError("this is no visit as this version writes it") from error

@@ -53,6 +53,8 @@ _VISIT = {
     "start_reason": "UTINYINT",  # see START_CODES
     "end_reason": "UTINYINT",  # see END_CODES
     "stopped_us": "BIGINT",  # length of all stops inside
+    "decisions": "BIGINT[]",  # decision_box of each deliberation inside, microseconds
+    "undecided": "BOOLEAN",  # the end of the last of them was not seen
     "day": "DATE",  # of `enter`, in the store's time zone
 }
 DECLARED: dict[str, dict[str, str]] = {
@@ -148,6 +150,8 @@ class Visits(DuckFile):
                     "start_reason": [START_CODES[n.row.start] for n in chosen],
                     "end_reason": [END_CODES[n.row.end] for n in chosen],
                     "stopped_us": [n.row.stopped_us for n in chosen],
+                    "decisions": [list(n.row.decisions) for n in chosen],
+                    "undecided": [n.row.undecided for n in chosen],
                     "day": [n.day for n in chosen],
                 }
                 self._insert(f"visits.{purpose.value}", _VISIT, columns)
@@ -184,11 +188,13 @@ class Visits(DuckFile):
         """Yield the rows of a purpose that were entered in a stretch, oldest first; inside this process only."""
         sql = (
             'SELECT visitor, camera, name, epoch_us(enter), epoch_us("leave"), start_reason, end_reason, stopped_us,'
-            f" day FROM visits.{purpose.value} JOIN visits.zones ON zone = id"
+            f" decisions, undecided, day FROM visits.{purpose.value} JOIN visits.zones ON zone = id"
             " WHERE enter >= make_timestamp(?) AND enter < make_timestamp(?) ORDER BY enter, visitor"
         )
-        for visitor, camera, zone, enter, leave, start, end, stopped, day in self._all(sql, since_us, until_us):
-            row = VisitRow(camera, zone, enter, leave, _STARTS[start], _ENDS[end], stopped)
+        for visitor, camera, zone, enter, leave, start, end, stopped, made, open_, day in self._all(
+            sql, since_us, until_us
+        ):
+            row = VisitRow(camera, zone, enter, leave, _STARTS[start], _ENDS[end], stopped, tuple(made), open_)
             yield NewVisit(purpose, visitor, day, row)
 
     # erasing

@@ -24,7 +24,7 @@ from typing import Protocol
 
 from analytics.bins import DAY, WEEK, Choice, Plan, bin_of, day_of, local
 from analytics.cells import GRACE_US
-from analytics.figures import FIGURES, RULE, Audience, Figure, least, slot
+from analytics.figures import FIGURES, RULE, Audience, Figure, least, measured, slots
 from analytics.payload import CellPayload, OpenBin
 from analytics.store import NewVisit
 from analytics.zones import ZoneKind
@@ -109,8 +109,9 @@ class Release:
         """
         lines = [
             (Audience.CONSENTING, figure, camera, zone)
-            for camera, zone in zones
+            for (camera, zone), kind in zones.items()
             for figure in FIGURES[Audience.CONSENTING]
+            if measured(figure, kind)
         ]
         # by its end a visit belongs to a bin, and none is longer than a day
         since = min((self._newest.get(line, 0) for line in lines), default=0) - DAY
@@ -168,7 +169,7 @@ class Release:
         for audience in audiences:
             for (camera, zone), kind in zones.items():
                 for figure in FIGURES[audience]:
-                    if figure is Figure.FOOTFALL and kind is not ZoneKind.ENTRANCE:
+                    if not measured(figure, kind):
                         continue
                     rows.append(
                         {
@@ -193,11 +194,17 @@ class Release:
         bins: dict[int, OpenBin] = {}
         for visit in rows:
             row = visit.row
-            at = slot(figure, row.leave_us - row.enter_us, stopped=row.stopped_us > 0, censored=row.censored)
-            if at is None or (newest is not None and row.leave_us < newest):
+            if newest is not None and row.leave_us < newest:
                 continue
-            start, end, length = self._grid(line, row.leave_us)
-            bins.setdefault(start, OpenBin(start, end, length)).add(visit.visitor, at)
+            for at in slots(
+                figure,
+                row.leave_us - row.enter_us,
+                stopped=row.stopped_us > 0,
+                censored=row.censored,
+                decisions=row.decided,
+            ):
+                start, end, length = self._grid(line, row.leave_us)
+                bins.setdefault(start, OpenBin(start, end, length)).add(visit.visitor, at)
         if not bins:
             return
         next_us = self._first_day(camera, zone, min(bins)) if newest is None else newest
@@ -272,7 +279,7 @@ class Release:
 
     def _row(self, cell: CellPayload) -> Row:
         needed = 5 if cell.audience is Audience.EVERYBODY else 10
-        if cell.figure is Figure.DWELL:
+        if cell.figure in (Figure.DWELL, Figure.DECISION):
             needed *= 2
         if not cell.suppressed and cell.people < needed:
             raise ReleaseError(f"a cell of {cell.people} people is not released; {needed} are needed")

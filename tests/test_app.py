@@ -135,10 +135,10 @@ def test_the_page_shows_figures_and_where_they_come_from_and_nothing_leaves_this
     with visit(chromium, address) as watched:
         page = watched.page
         expect(page.get_by_role("heading", name="Shop floor")).to_be_visible(timeout=30_000)
-        for heading in ("Zone by hour", "Footfall", "Length of stay", "Not shown"):
+        for heading in ("Zone by hour", "Footfall", "Length of stay", "Decision duration", "Not shown"):
             expect(page.get_by_role("heading", name=heading)).to_be_visible()
         expect(page.locator(".vega-embed svg, .vega-embed canvas")).to_have_count(4)
-        for metric in ("everybody.zone_visits", "everybody.footfall", "everybody.dwell"):
+        for metric in ("everybody.zone_visits", "everybody.footfall", "everybody.dwell", "everybody.decision_box"):
             source = page.locator("[data-testid=stCaptionContainer]", has_text=metric).first
             expect(source).to_contain_text("rule 1")
             expect(source).to_contain_text("n = ")

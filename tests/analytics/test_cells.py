@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from analytics import figures
 from analytics.bins import DAY, HOUR, Choice, Plan, local
 from analytics.cells import GRACE_US, CellError, CellPayload, Tally
-from analytics.figures import SLOTS, Audience, Figure, least, slot, tier
+from analytics.decision import deliberations
+from analytics.figures import SLOTS, Audience, Figure, least, measured, slots, tier
 from analytics.lifetable import bin_index
 from analytics.model import SECOND, StartReason, Visit
+from analytics.zones import ZoneKind
 from tests.retention.busy_shop import CAMERA, TZ, ZONES, day_of_visits, instant, payloads, visit
 
 DAY_ONE = date(2026, 11, 17)
@@ -50,11 +52,27 @@ def test_tiers_follow_the_metric_definitions() -> None:
 
 
 def test_dwell_leaves_out_who_passed_by_and_tells_ended_from_lost() -> None:
-    assert slot(Figure.DWELL, 9 * SECOND, stopped=False, censored=False) is None
-    assert slot(Figure.DWELL, 1 * SECOND, stopped=True, censored=False) is None
+    assert slots(Figure.DWELL, 9 * SECOND, stopped=False, censored=False) == ()
+    assert slots(Figure.DWELL, 1 * SECOND, stopped=True, censored=False) == ()
     where = bin_index(9 * SECOND)
-    assert slot(Figure.DWELL, 9 * SECOND, stopped=True, censored=False) == 2 * where
-    assert slot(Figure.DWELL, 9 * SECOND, stopped=True, censored=True) == 2 * where + 1
+    assert slots(Figure.DWELL, 9 * SECOND, stopped=True, censored=False) == (2 * where,)
+    assert slots(Figure.DWELL, 9 * SECOND, stopped=True, censored=True) == (2 * where + 1,)
+
+
+def test_each_deliberation_counts_once_and_only_before_a_shelf() -> None:
+    made = ((4 * SECOND, False), (30 * SECOND, True))
+    expected = (2 * bin_index(4 * SECOND), 2 * bin_index(30 * SECOND) + 1)
+    assert slots(Figure.DECISION, 60 * SECOND, stopped=True, censored=True, decisions=made) == expected
+    assert slots(Figure.DECISION, 60 * SECOND, stopped=True, censored=True) == ()
+    assert {kind for kind in ZoneKind if measured(Figure.DECISION, kind)} == {ZoneKind.PRODUCT}
+    one = tally()
+    for zone in ("coffee", "door"):
+        for track in range(10):
+            one.add_visit(visit(track, zone, at(9.1), 12))
+    cells = one.finish(at(11))
+    (cell,) = of(cells, Figure.DECISION, "coffee")
+    assert (cell.people, sum(cell.counts), cell.counts[2 * bin_index(12 * SECOND)]) == (10, 10, 10)
+    assert of(cells, Figure.DECISION, "door") == []
 
 
 def test_five_tracks_make_a_cell_and_four_do_not() -> None:
@@ -262,7 +280,8 @@ def test_how_many_are_enough_is_what_was_promised() -> None:
     assert (figures.K_EVERYBODY, figures.K_CONSENTING) == (5, 10)
     assert least(Audience.EVERYBODY, Figure.VISITS) == least(Audience.EVERYBODY, Figure.FOOTFALL) == 5
     assert least(Audience.EVERYBODY, Figure.DWELL) == least(Audience.CONSENTING, Figure.VISITS) == 10
-    assert least(Audience.CONSENTING, Figure.DWELL) == 20
+    assert least(Audience.EVERYBODY, Figure.DECISION) == 10
+    assert least(Audience.CONSENTING, Figure.DWELL) == least(Audience.CONSENTING, Figure.DECISION) == 20
 
 
 @settings(max_examples=40, deadline=None)
@@ -290,13 +309,22 @@ def test_whatever_happens_each_visit_is_in_one_cell_of_enough_tracks_or_suppress
 
     assert len({c.id for c in out}) == len(out)
     for zone in ("door", "coffee", "wine"):
-        for figure in (Figure.VISITS, Figure.DWELL):
+        for figure in (Figure.VISITS, Figure.DWELL, Figure.DECISION):
             cells = of(out, figure, zone)
+            if figure is Figure.DECISION and zone == "door":
+                assert cells == []
+                continue
             counted = [
                 (v.leave_us, v.track, index)
                 for v in visits
                 if v.zone == zone
-                and (index := slot(figure, v.dwell_us, stopped=bool(v.stops), censored=v.censored)) is not None
+                for index in slots(
+                    figure,
+                    v.dwell_us,
+                    stopped=bool(v.stops),
+                    censored=v.censored,
+                    decisions=[(d.box_us, d.censored) for d in deliberations(v)],
+                )
             ]
             for cell in cells:
                 inside = [c for c in counted if cell.start_us <= c[0] < cell.end_us]

@@ -248,7 +248,7 @@ def test_one_grant_is_waited_for_and_two_hundred_shoppers_bring_the_figure(tmp_p
         return {w.metric for w in Report(tmp_path / "released").waiting() if w.zone == "coffee"}
 
     rows.add(0, visit(0, "coffee", instant(LAST, 9.5), 12))
-    assert waited_for(12) == {"consenting.zone_visits", "consenting.dwell"}
+    assert waited_for(12) == {"consenting.zone_visits", "consenting.dwell", "consenting.decision_box"}
     assert stay(Report(tmp_path / "released"), "coffee", LAST, Audience.CONSENTING) is None
     for i in range(1, 201):
         rows.add(i, visit(i, "coffee", instant(LAST, 12) + i * 10_000_000, 12))

@@ -69,22 +69,44 @@ def test_a_row_comes_back_as_it_went(row: VisitRow) -> None:
 
 
 def test_the_payload_is_as_it_is_written_down() -> None:
-    row = VisitRow("entrance", "coffee", NOON, NOON + 12_500_000, StartReason.CROSSED, EndReason.CROSSED, 4_000_000)
+    row = VisitRow(
+        "entrance",
+        "coffee",
+        NOON,
+        NOON + 12_500_000,
+        StartReason.CROSSED,
+        EndReason.CROSSED,
+        8_000_000,
+        (9_000_000,),
+    )
     assert row.encode() == (
-        b'{"camera":"entrance","end":"crossed","enter_us":1790000000000000,"leave_us":1790000012500000,'
-        b'"start":"crossed","stopped_us":4000000,"zone":"coffee"}'
+        b'{"camera":"entrance","decisions":[9000000],"end":"crossed","enter_us":1790000000000000,'
+        b'"leave_us":1790000012500000,"start":"crossed","stopped_us":8000000,"undecided":false,"zone":"coffee"}'
     )
 
 
 def test_a_row_of_a_visit_adds_up_its_stops() -> None:
     stops = ((NOON, NOON + 2), (NOON + 5, NOON + 9))
     visit = Visit(1, "coffee", NOON, NOON + 10, StartReason.CONSENT, EndReason.BLIND, stops)
-    row = VisitRow.of("entrance", visit)
+    row = VisitRow.of("entrance", visit, ZoneKind.PRODUCT)
     assert row == VisitRow("entrance", "coffee", NOON, NOON + 10, StartReason.CONSENT, EndReason.BLIND, 6)
     assert row.censored
 
 
+def test_a_row_holds_what_was_decided_before_a_shelf_and_nowhere_else() -> None:
+    stops = ((NOON + 2 * SECOND, NOON + 6 * SECOND), (NOON + 10 * SECOND, NOON + 20 * SECOND))
+    visit = Visit(1, "coffee", NOON, NOON + 20 * SECOND, StartReason.CROSSED, EndReason.LOST, stops)
+    row = VisitRow.of("entrance", visit, ZoneKind.PRODUCT)
+    assert row.decided == ((4 * SECOND, False), (10 * SECOND, True))
+    assert VisitRow.decode(row.encode()) == row
+    for kind in ZoneKind:
+        if kind is not ZoneKind.PRODUCT:
+            assert VisitRow.of("entrance", visit, kind).decided == ()
+
+
 GOOD = json.loads(VisitRow("a", "b", 5, 9, StartReason.CROSSED, EndReason.CROSSED, 1).encode())
+LONG = GOOD | {"leave_us": 20 * SECOND, "end": "lost", "decisions": [4 * SECOND, 5 * SECOND], "undecided": True}
+VisitRow.decode(json.dumps(LONG, sort_keys=True, separators=(",", ":")).encode())  # what the refusals below spoil
 
 
 @pytest.mark.parametrize(
@@ -102,6 +124,15 @@ GOOD = json.loads(VisitRow("a", "b", 5, 9, StartReason.CROSSED, EndReason.CROSSE
         GOOD | {"zone": ""},
         GOOD | {"zone": 3},
         GOOD | {"camera": "c" * 65},
+        GOOD | {"decisions": None},
+        GOOD | {"decisions": [4 * SECOND]},
+        GOOD | {"undecided": True},
+        LONG | {"decisions": [2 * SECOND]},
+        LONG | {"decisions": [4.5 * SECOND]},
+        LONG | {"decisions": [12 * SECOND, 12 * SECOND]},
+        LONG | {"decisions": []},
+        LONG | {"end": "crossed"},
+        LONG | {"undecided": 1},
         [],
         None,
     ],
@@ -215,10 +246,11 @@ def test_rows_and_their_mark_are_kept_together_and_read_back_as_they_were(tmp_pa
                 rng.choice("ab"),
                 rng.choice(["coffee", "tea's", "Käse"]),
                 NOON + i,
-                NOON + i + rng.randrange(10**9),
+                NOON + i + rng.randrange(10**7, 10**9),
                 rng.choice(list(StartReason)),
-                rng.choice(list(EndReason)),
+                EndReason.LOST,
                 0,
+                *rng.choice([((), False), ((3_000_000,), True), ((3_000_001, 4_000_000), False)]),
             ),
         )
         for i in range(300)

@@ -95,7 +95,7 @@ class Rows:
     def add(self, visitor: int, one: Visit) -> None:
         """Add a consented visit."""
         day = datetime.fromtimestamp(one.enter_us / SECOND, ZoneInfo(TZ)).date()
-        self.rows.append(NewVisit(Purpose.DWELL, visitor, day, VisitRow.of(CAMERA, one)))
+        self.rows.append(NewVisit(Purpose.DWELL, visitor, day, VisitRow.of(CAMERA, one, KINDS[CAMERA, one.zone])))
 
 
 def fill(state_dir: Path, last: date, days: int, *, seed: int = 7, consent: float = 0.3) -> None:

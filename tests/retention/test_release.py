@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from analytics import figures, payload
 from analytics.bins import DAY, HOUR, bin_of
-from analytics.figures import Audience, Figure, least, slot
+from analytics.figures import TIMES, Audience, Figure, least, slots
 from analytics.payload import CellPayload
 from analytics.zones import ZoneKind
 from retention import release as release_module
@@ -92,7 +92,7 @@ def test_released_numbers_are_unbiased_over_many_cells(tmp_path: Path) -> None:
 # --- how many are enough ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("figure", "k"), [(Figure.VISITS, 10), (Figure.DWELL, 20)])
+@pytest.mark.parametrize(("figure", "k"), [(Figure.VISITS, 10), (Figure.DWELL, 20), (Figure.DECISION, 20)])
 def test_consenting_shoppers_appear_at_k_and_not_before(tmp_path: Path, figure: Figure, k: int) -> None:
     release, now = opened(tmp_path), instant(DAY_ONE, 12)
     release.release_consenting(shoppers([9.5] * (k - 1)), COFFEE, now)
@@ -201,7 +201,7 @@ def test_a_bin_that_is_not_over_is_not_released(tmp_path: Path) -> None:
     release, rows = opened(tmp_path), shoppers([9.5] * 30)
     assert release.release_consenting(rows, COFFEE, instant(DAY_ONE, 9.99)) == 0
     assert release.release_consenting(rows, COFFEE, instant(DAY_ONE, 10)) == 0  # somebody may still be coming in
-    assert release.release_consenting(rows, COFFEE, instant(DAY_ONE, 10.1)) == 2
+    assert release.release_consenting(rows, COFFEE, instant(DAY_ONE, 10.1)) == 3
 
 
 def test_a_row_that_comes_after_its_cell_is_in_no_cell(tmp_path: Path) -> None:
@@ -387,8 +387,10 @@ def test_what_is_waited_for_does_not_depend_on_who_was_there(tmp_path: Path) -> 
     assert {(r["audience"], r["figure"], r["k"]) for r in rows} == {
         ("everybody", "zone_visits", 5),
         ("everybody", "dwell", 10),
+        ("everybody", "decision_box", 10),
         ("consenting", "zone_visits", 10),
         ("consenting", "dwell", 20),
+        ("consenting", "decision_box", 20),
     }
 
 
@@ -421,19 +423,25 @@ def test_whatever_comes_no_cell_has_fewer_than_k_and_no_visit_is_in_two(
         opened(path, n).release_consenting(rows, COFFEE, now)
         after = {r["id"]: r for r in Released(path / "released").cells()}
         assert {i: after[i] for i in before} == before
-        for figure in (Figure.VISITS, Figure.DWELL):
+        for figure in (Figure.VISITS, Figure.DWELL, Figure.DECISION):
             new = [r for i, r in after.items() if i not in before and r["figure"] == figure]
             for cell in new:
                 inside = [
                     r
                     for r in here
                     if cell["start_us"] <= r.row.leave_us < cell["end_us"]
-                    and slot(figure, r.row.leave_us - r.row.enter_us, stopped=True, censored=False) is not None
+                    and slots(
+                        figure,
+                        r.row.leave_us - r.row.enter_us,
+                        stopped=True,
+                        censored=False,
+                        decisions=r.row.decided,
+                    )
                 ]
-                assert len({r.visitor for r in inside}) >= (20 if figure is Figure.DWELL else 10)
+                assert len({r.visitor for r in inside}) >= (20 if figure in TIMES else 10)
                 assert abs(cell["n"] - len(inside)) < 5
                 assert cell["end_us"] <= now
-    for figure in (Figure.VISITS, Figure.DWELL):
+    for figure in (Figure.VISITS, Figure.DWELL, Figure.DECISION):
         ends = [(c["start_us"], c["end_us"]) for c in cells(path, Audience.CONSENTING, figure)]
         assert all(a[1] <= b[0] for a, b in pairwise(ends))
         assert all(bin_of(a, HOUR, TZ)[0] == a and bin_of(b, HOUR, TZ)[0] == b for a, b in ends)
