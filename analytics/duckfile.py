@@ -31,6 +31,10 @@ class StoreError(AnalyticsError):
     """The visits cannot be used as asked."""
 
 
+class StoreBusyError(StoreError):
+    """Another process owns the visits."""
+
+
 class DuckFile:
     """The open file, attached as `visits`.
 
@@ -66,6 +70,7 @@ class DuckFile:
         self._uncompressed, self._nullable, self._first = uncompressed, nullable, first
         self._spill = path.parent / "spill"
         self._next = path.with_name(path.name + ".next")
+        self.spare = path.with_name(path.name + ".next.copy")  # for a backup
         self._lock = _lock(path.with_name(path.name + ".lock"))
         try:
             self._clean()
@@ -183,27 +188,39 @@ class DuckFile:
         Raises:
             StoreError: the new file does not hold what the old one did; the old one stays.
         """
+        self._clean()
+        self.copy(self._next)
+        prove(self._next)
+        self._detach("visits", self.path)
+        self._swap()
+        self._attach()
+
+    def copy(self, path: Path) -> None:
+        """Write a new file with everything that is in this one, and nothing that was deleted from it.
+
+        Args:
+            path: beside this file; one whose name begins like `spare` is removed with the next rewrite or start.
+
+        Raises:
+            StoreError: it does not hold what this file does.
+        """
         self._run("CHECKPOINT visits")
         if self.path.with_name(self.path.name + ".wal").exists():
             raise StoreError(f"{self.path.name}.wal did not empty; stop the keeper and start it again")
-        self._clean()
-        self._make(self._next, "next")
+        path.unlink(missing_ok=True)
+        self._make(path, "next")
         with self._transaction():
             for table in self._kept:
                 self._run(f"INSERT INTO next.{table} SELECT * FROM visits.{table}")
-        self._detach("next", self._next)
+        self._detach("next", path)
         # read back from the disk: what cannot be decoded must be noticed while the old file is still there
-        self._run(f"ATTACH '{_quoted(self._next)}' AS next (READ_ONLY)")
+        self._run(f"ATTACH '{_quoted(path)}' AS next (READ_ONLY)")
         try:
             broken = [t for t in self._kept if self._digest("visits", t) != self._digest("next", t)]
         finally:
             self._run("DETACH next")
         if broken:
-            raise StoreError(f"the rewritten visits differ in {broken[0]}; the old file stays, try again")
-        prove(self._next)
-        self._detach("visits", self.path)
-        self._swap()
-        self._attach()
+            raise StoreError(f"the copy of the visits differs in {broken[0]}; the old file stays, try again")
 
     def _digest(self, alias: str, table: str) -> tuple[Any, ...]:
         return self._one(f"SELECT count(*), bit_xor(hash(t)) FROM {alias}.{table} t")
@@ -241,7 +258,7 @@ def _lock(path: Path) -> IO[bytes]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
-        raise StoreError(f"another keeper works in {path.parent}; one is enough") from error
+        raise StoreBusyError(f"another keeper works in {path.parent}; one is enough") from error
     return file
 
 

@@ -212,6 +212,7 @@ class EventKind(StrEnum):
     HOLD_RELEASED = "hold_released"
     SETUP_OPENED = "setup_opened"
     ANSWERED = "answered"
+    RESTORED = "restored"
 
     @property
     def personal(self) -> bool:

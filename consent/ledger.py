@@ -13,12 +13,13 @@ ledger never keeps a secret, and never sees a pixel.
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from consent.consents import Consents, Grant, Withdrawal, read_sha256
 from consent.database import ERASABLE, LedgerError
-from consent.events import PERMITTING, EventKind, Level, Purpose, Value
+from consent.events import PERMITTING, EventKind, Leaf, Level, Purpose, Value, commit
 from consent.mailbox import InboxRow, PadRequest, Request, RequestStatus
 from consent.padwords import PadKind, PadOutcome
 from consent.register import Standing, UnknownCodeError
@@ -134,6 +135,42 @@ class Ledger(Consents):
             if last is not None and last[1].digest == digest:
                 return None
             return self._append(db, Entry(EventKind.CONFIG_CHANGED, now_us, {}, digest=digest))
+
+    # after a restore
+
+    def adopt(self, entries: Sequence[tuple[bytes, tuple[bytes, bytes] | None]]) -> None:
+        """Append entries of the log that were lost, as they were, so that it fits every receipt and every witness.
+
+        What was behind an entry about a person stays lost, as if it had been erased.
+
+        Args:
+            entries: leaf data and, for an entry about no person, its entry key and payload.
+
+        Raises:
+            ConsentError: a payload is missing or does not fit its entry; nothing was written.
+        """
+        with self._write() as db:
+            for data, opening in entries:
+                leaf = Leaf.decode(data)
+                if (opening is None) is not leaf.kind.personal:
+                    raise LedgerError("an entry of the log is opened where it is about no person, and only there")
+                index = self._grow(db, data)
+                if opening is not None:
+                    entry_key, payload = opening
+                    if commit(entry_key, payload) != leaf.commitment:
+                        raise LedgerError(f"the payload of entry {index} does not match the log")
+                    row = (index, leaf.kind.value, None, int(json.loads(payload)["at_us"]), entry_key, payload)
+                    db.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)", row)
+                if leaf.kind in (EventKind.LEVEL_RAISED, EventKind.LEVEL_LOWERED) and leaf.level is not None:
+                    db.execute("INSERT INTO levels (level, leaf) VALUES (?, ?)", (leaf.level.value, index))
+
+    def never_again(self, table: str, number: int) -> None:
+        """Let the numbers of `inbox` or `requests` go on above one that was in use elsewhere."""
+        if table not in ("inbox", "requests"):
+            raise LedgerError("only the inbox and the requests are numbered for others")
+        with self._write() as db:
+            if db.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", (number, table)).rowcount == 0:
+                db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, number))
 
     # forgetting
 

@@ -106,14 +106,18 @@ class Tree(Database):
         data = Leaf(
             entry.kind, commit(entry_key, payload), entry.purposes, entry.level, entry.count, entry.digest
         ).encode()
-        index = self.size
-        nodes = merkle.grown(index, merkle.leaf_hash(data), self._node)
-        db.execute("INSERT INTO leaves VALUES (?, ?, ?)", (index, nodes[0][2], data))
-        db.executemany("INSERT INTO nodes VALUES (?, ?, ?)", nodes[1:])
+        index = self._grow(db, data)
         db.execute(
             "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)",
             (index, entry.kind.value, entry.subject, entry.at_us, entry_key, payload),
         )
+        return index
+
+    def _grow(self, db: sqlite3.Connection, data: bytes) -> int:
+        index = self.size
+        nodes = merkle.grown(index, merkle.leaf_hash(data), self._node)
+        db.execute("INSERT INTO leaves VALUES (?, ?, ?)", (index, nodes[0][2], data))
+        db.executemany("INSERT INTO nodes VALUES (?, ?, ?)", nodes[1:])
         return index
 
     def _node(self, level: int, index: int) -> bytes:

@@ -27,10 +27,11 @@ from analytics.figures import Audience
 from analytics.payload import CellError, CellPayload
 from analytics.row import VISIT, RowError, VisitRow
 from analytics.state import State
-from analytics.store import PURPOSES, NewVisit, Visits, day_of
+from analytics.store import PURPOSES, NewVisit, StoreError, Visits, day_of
 from consent.events import DAY_US, END_EVENTS, ConsentError, Leaf, Level, Purpose
-from consent.ledger import InboxRow, Ledger, LedgerError
+from consent.ledger import InboxRow, Ledger, LedgerError, RequestStatus
 from consent.subjects import period_of, visitor
+from retention.backup import REQUEST as BACKUP
 from retention.erasure import Erased, Erasure, live
 from retention.journal import Journal
 from retention.model import RetentionError
@@ -39,6 +40,7 @@ from retention.release import Release, Rng
 SWEEP_S = 300.0  # at least this often everything is looked at
 POLL_S = 0.2  # how often the ledger is asked whether it changed
 _RETRY_S = 1.0  # after a sweep that could not finish, at first; then twice as long each time
+_SPARE_US = 3_600_000_000  # how long a copy for a backup may wait to be taken
 _BATCH = 1000  # inbox rows in one transaction
 _ENDS = frozenset(END_EVENTS.values())
 
@@ -129,6 +131,7 @@ class Keeper:
         """
         config = self._follow_config(now_us)
         signed = self._sign(now_us)
+        self._answer(now_us)
         sweep = self._something_ended() or sweep
         loaded, refused, blocked = self._load(now_us)
         cells, unread = self._release_sums()
@@ -147,6 +150,7 @@ class Keeper:
                 self._release.choose_bins(now_us)
                 released = self._release_figures(now_us)
             self._prune_journal(now_us)
+            self._drop_spare(now_us)
         signed = self._sign(now_us) or signed
         return PassReport(
             signed, loaded, refused, cells + released, tuple(erased), blocked, deferred, config, self._unkept
@@ -192,6 +196,27 @@ class Keeper:
         fell = self._level is not None and level < self._level
         self._read, self._level = size, level
         return ended or fell
+
+    # requests
+
+    def _answer(self, now_us: int) -> None:
+        """Do what others asked for, but for erasures, which have their own order."""
+        for request in self._ledger.pending_requests():
+            if request.kind == BACKUP:
+                try:
+                    self._visits.copy(self._visits.spare)
+                except StoreError as error:
+                    _log.warning("%s", error)
+                    self._ledger.settle_request(request.id, RequestStatus.FAILED, now_us=now_us)
+                else:
+                    result = self._visits.spare.name.encode()
+                    self._ledger.settle_request(request.id, RequestStatus.DONE, now_us=now_us, result=result)
+
+    def _drop_spare(self, now_us: int) -> None:
+        """Remove the copy that a killed backup did not take."""
+        sql = "SELECT 1 FROM requests WHERE kind = ? AND (settled_us IS NULL OR settled_us > ?)"
+        if self._visits.spare.exists() and not self._ledger.select(sql, BACKUP, now_us - _SPARE_US):
+            self._visits.spare.unlink(missing_ok=True)
 
     # loading
 
