@@ -93,7 +93,7 @@ def read_zones(socket_path: Path) -> dict[str, dict[str, str]] | None:
     answer = ask(socket_path, "zones")
     try:
         return dict(json.loads(answer)) if answer else None
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return None
 
 

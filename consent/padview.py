@@ -81,7 +81,7 @@ class PadView:
             if box is not None and len(box) != 4:
                 raise ValueError("a box has four sides")
             return cls(int(told["people"]), bool(told["near"]), box, PadMark(told["mark"]), int(told["t_us"]))
-        except (TypeError, KeyError, OverflowError) as error:
+        except (TypeError, KeyError, OverflowError, RecursionError) as error:
             raise ValueError("this is no view of a pad") from error
 
 
@@ -122,7 +122,7 @@ def ask(socket_path: Path, question: str, wait_s: float = WAIT_S) -> bytes:
                 answer += part
     except OSError:  # nobody there, or nobody answers
         return b""
-    return answer
+    return answer if answer.endswith(b"\n") else b""
 
 
 def _knock(door: socket.socket, name: str, until: float) -> None:
