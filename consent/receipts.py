@@ -103,7 +103,15 @@ class Proof:
             raise log.LogError(
                 f"this log ends before entry {self.leaf_index} of the receipt: it was cut short, or is older than it"
             )
-        if merkle.leaf_hash(leaves[self.leaf_index]) != self.record:
+        self.check_entry(leaves[self.leaf_index])
+
+    def check_entry(self, data: bytes) -> None:
+        """Check that the leaf data, from an export or from the full record, is what the proof was made for.
+
+        Raises:
+            LogError: it is another entry.
+        """
+        if merkle.leaf_hash(data) != self.record:
             raise log.LogError(f"entry {self.leaf_index} of this log is not the one of the receipt: it was rewritten")
 
     def check_newer(self, newer: log.Checkpoint, proof: Sequence[bytes]) -> None:
