@@ -2,7 +2,7 @@
 
 Rules:
 - One process opens it, under a lock of its own beside the file; what a killed owner left behind is removed first.
-- A table, column or index that is not declared stops everything.
+- A table, column or index that is not declared stops what would lose it or add to it; deleting goes on.
 - Deleted bytes stay in a DuckDB file, after DELETE, CHECKPOINT and VACUUM alike. `rewrite` copies what is left into a
   new file, reads it back from the disk, and puts it in the old one's place in one step.
 
@@ -50,7 +50,7 @@ class DuckFile:
             cannot encrypt refuses, and nothing is written in the clear.
 
     Raises:
-        StoreError: another owner runs, or the file holds something that is not declared.
+        StoreError: another owner runs, or a declared column is missing.
     """
 
     def __init__(
@@ -152,32 +152,45 @@ class DuckFile:
         finally:
             os.close(directory)
 
-    def check_schema(self) -> None:
-        """Compare what is in the file with what is declared.
-
-        Raises:
-            StoreError: a table, view, index or column is there that is not declared, or one is missing.
-        """
-        found: dict[str, dict[str, str]] = {}
+    def columns(self) -> dict[str, dict[str, str]]:
+        """Return what is in the file: types of columns by table and column; of another schema with its name before."""
         sql = (
-            "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = 'visits'"
-            " AND NOT internal ORDER BY table_name, column_index"
+            "SELECT CASE schema_name WHEN 'main' THEN '' ELSE schema_name || '.' END || table_name, column_name,"
+            " data_type FROM duckdb_columns() WHERE database_name = 'visits' AND NOT internal"
+            " ORDER BY table_name, column_index"
         )
+        found: dict[str, dict[str, str]] = {}
         for table, column, kind in self._all(sql):
             found.setdefault(table, {})[column] = kind
-        strange = [
+        for table, index in self._all(
+            "SELECT table_name, index_name FROM duckdb_indexes() WHERE database_name='visits'"
+        ):
+            found.setdefault(table, {})[f"index {index}"] = "index"
+        return found
+
+    def undeclared(self) -> list[str]:
+        """Return the tables, views, columns and indexes that are there and not declared, as `table.column`."""
+        return [
             f"{table}.{column}"
-            for table, columns in found.items()
-            for column, kind in columns.items()
-            if self._declared.get(table, {}).get(column) != kind
+            for table, columns in self.columns().items()
+            for column in columns
+            if column not in self._declared.get(table, {})
         ]
-        strange += [
-            name for (name,) in self._all("SELECT index_name FROM duckdb_indexes() WHERE database_name='visits'")
-        ]
-        if strange:
-            raise StoreError(f"{self.path.name} holds {strange[0]}, which no retention rule names; remove it")
-        if missing := [t for t, columns in self._declared.items() if found.get(t) != columns]:
-            raise StoreError(f"{self.path.name} lacks columns of {missing[0]}: it is of another version of openaisle")
+
+    def check_schema(self) -> None:
+        """Find everything that is declared. What is there besides stops whatever would lose it or add to it.
+
+        Raises:
+            StoreError: a column is missing, or is of another type.
+        """
+        found = self.columns()
+        for table, columns in self._declared.items():
+            if any(found.get(table, {}).get(column) != kind for column, kind in columns.items()):
+                raise StoreError(f"{self.path.name} lacks columns of {table}: it is of another version of openaisle")
+
+    def _nothing_strange(self) -> None:
+        if strange := self.undeclared():
+            raise StoreError(f"{self.path.name} holds {strange[0]}, which no retention rule names; name or remove it")
 
     def rewrite(self, prove: Callable[[Path], None]) -> None:
         """Move everything into a new file, prove it, and put it in the old one's place.
@@ -202,8 +215,9 @@ class DuckFile:
             path: beside this file; one whose name begins like `spare` is removed with the next rewrite or start.
 
         Raises:
-            StoreError: it does not hold what this file does.
+            StoreError: it does not hold what this file does, or this one holds what is not declared and would be lost.
         """
+        self._nothing_strange()
         self._run("CHECKPOINT visits")
         if self.path.with_name(self.path.name + ".wal").exists():
             raise StoreError(f"{self.path.name}.wal did not empty; stop the keeper and start it again")

@@ -2,7 +2,9 @@
 
 Rules:
 - One process opens it, the keeper, under a lock of its own beside the file.
-- The tables are made from `DECLARED`; a table or column that is not declared there stops everything.
+- The tables are made from `DECLARED`; while a table or column is there that is not declared, nothing is loaded and
+  nothing rewritten, and only deleting goes on.
+- A row that is due and on hold is set apart in a table of its own: nothing reads it there but what erases it.
 - Rows and the inbox number they came with are one transaction, so that loading again loads nothing twice.
 - Deleted bytes stay in a DuckDB file; `rewrite` moves what is left into a new file and replaces the old one.
 - Reasons are numbers and a pseudonym is stored uncompressed, so that a scan of the bytes can find what is there.
@@ -30,6 +32,7 @@ __all__ = [
     "PURPOSES",
     "STORAGE_VERSION",
     "Cover",
+    "Held",
     "NewVisit",
     "StoreError",
     "Visits",
@@ -62,7 +65,9 @@ DECLARED: dict[str, dict[str, str]] = {
     "zones": {"id": "SMALLINT", "camera": "VARCHAR", "name": "VARCHAR", "kind": "VARCHAR"},
     "loaded": {"inbox": "BIGINT"},  # number of the newest inbox row that was dealt with
     "erasing": {"visitor": "UBIGINT"},  # deleted, and its bytes not yet gone
-    "erasures": {"request": "BIGINT", "deleted": "BIGINT"},  # rows deleted under an erasure that is not yet logged
+    # rows deleted under an erasure that is not yet logged
+    "erasures": {"request": "BIGINT", "purpose": "VARCHAR", "deleted": "BIGINT"},
+    "held": {"purpose": "VARCHAR", **_VISIT},  # due, and kept by an officer's hold
 }
 _STAYS_BEHIND = frozenset({"erasing"})  # a rewrite does not carry it over
 
@@ -89,6 +94,15 @@ class Cover:
     until_us: int
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a hold keeps: rows of a purpose that began on store-local days from first to last."""
+
+    purpose: Purpose
+    first: date
+    last: date
+
+
 class Visits(DuckFile):
     """The open visits.
 
@@ -98,7 +112,7 @@ class Visits(DuckFile):
         memory_limit: see `DuckFile`.
 
     Raises:
-        StoreError: another keeper runs, or the file holds something that is not declared.
+        StoreError: another keeper runs, or a declared column is missing.
     """
 
     def __init__(self, path: Path, *, threads: int = 2, memory_limit: str = "512MB") -> None:
@@ -131,8 +145,9 @@ class Visits(DuckFile):
             kinds: what kind of zone (camera, name) is, as store.toml has it.
 
         Raises:
-            StoreError: the mark would move back.
+            StoreError: the mark would move back, or the file holds what is not declared.
         """
+        self._nothing_strange()
         with self._transaction():
             if mark < self.mark:
                 raise StoreError("inbox rows that were loaded already cannot be loaded again")
@@ -199,39 +214,88 @@ class Visits(DuckFile):
 
     # erasing
 
-    def due(self, covers: Sequence[Cover], oldest_us: Mapping[Purpose, int]) -> int:
-        """Return how many rows no cover holds or are older than their purpose allows.
+    def due(
+        self,
+        covers: Sequence[Cover],
+        oldest_us: Mapping[Purpose, int],
+        *,
+        among: Mapping[Purpose, Sequence[int]] | None = None,
+        held: Sequence[Held] = (),
+    ) -> int:
+        """Return how many rows no cover holds or are older than their purpose allows, and no hold keeps.
 
         Args:
             covers: everything that live grants cover.
             oldest_us: of each purpose, the instant at which rows that ended then are too old.
+            among: look at the rows of these pseudonyms only, each with all its covers; at all of them by default.
+            held: what must stay.
         """
-        self._doom(covers, oldest_us)
-        return int(self._one("SELECT count(*) FROM doomed")[0])
+        self._doom(covers, oldest_us, among, held)
+        return int(self._one("SELECT count(*) FROM doomed WHERE NOT held")[0])
 
-    def delete(self, covers: Sequence[Cover], oldest_us: Mapping[Purpose, int], request: int) -> int:
+    def set_apart(
+        self,
+        covers: Sequence[Cover],
+        oldest_us: Mapping[Purpose, int],
+        held: Sequence[Held],
+        *,
+        among: Mapping[Purpose, Sequence[int]] | None = None,
+    ) -> int:
+        """Move rows that are due and on hold where nothing reads them, and return how many; see `due`."""
+        if not held:
+            return 0
+        self._doom(covers, oldest_us, among, held)
+        columns = ", ".join(f'"{column}"' for column in _VISIT)
+        with self._transaction():
+            for p in PURPOSES:
+                places = f"(SELECT place FROM doomed WHERE source = '{p.value}' AND held)"
+                self._run(
+                    f"INSERT INTO visits.held (purpose, {columns}) SELECT '{p.value}', {columns}"
+                    f" FROM visits.{p.value} WHERE rowid IN {places}"
+                )
+                self._run(f"DELETE FROM visits.{p.value} WHERE rowid IN {places}")
+        return int(self._one("SELECT count(*) FROM doomed WHERE held AND source <> 'held'")[0])
+
+    def delete(
+        self,
+        covers: Sequence[Cover],
+        oldest_us: Mapping[Purpose, int],
+        request: int,
+        *,
+        among: Mapping[Purpose, Sequence[int]] | None = None,
+        held: Sequence[Held] = (),
+    ) -> int:
         """Delete what `due` counts, and remember in the same transaction whose bytes must still go, and how many rows.
 
         Args:
             covers: see `due`.
             oldest_us: see `due`.
             request: number of the erasure, for `deleted`.
+            among: see `due`.
+            held: see `due`.
         """
-        self._doom(covers, oldest_us)
+        self._doom(covers, oldest_us, among, held)
         with self._transaction():
-            for p in PURPOSES:
-                doomed = f"(SELECT place FROM doomed WHERE purpose = '{p.value}')"
-                self._run(f"DELETE FROM visits.{p.value} WHERE rowid IN {doomed}")
-            self._run("INSERT INTO visits.erasing SELECT DISTINCT visitor FROM doomed")
-            for p in PURPOSES:  # a pseudonym with younger rows stays in the file rightly
-                held = f"SELECT DISTINCT v.visitor FROM visits.{p.value} v SEMI JOIN visits.erasing e USING (visitor)"
-                self._run(f"DELETE FROM visits.erasing WHERE visitor IN ({held})")
-            gone = int(self._one("SELECT count(*) FROM doomed")[0])
-            if gone:
-                self._run("INSERT INTO visits.erasures VALUES (?, ?)", request, gone)
-        return gone
+            for source in (*(p.value for p in PURPOSES), "held"):
+                places = f"(SELECT place FROM doomed WHERE source = '{source}' AND NOT held)"
+                self._run(f"DELETE FROM visits.{source} WHERE rowid IN {places}")
+            self._run("INSERT INTO visits.erasing SELECT DISTINCT visitor FROM doomed WHERE NOT held")
+            for source in (*(p.value for p in PURPOSES), "held"):  # a pseudonym with other rows stays there rightly
+                stays = f"SELECT DISTINCT v.visitor FROM visits.{source} v SEMI JOIN visits.erasing e USING (visitor)"
+                self._run(f"DELETE FROM visits.erasing WHERE visitor IN ({stays})")
+            self._run(
+                "INSERT INTO visits.erasures SELECT ?, purpose, count(*) FROM doomed WHERE NOT held GROUP BY purpose",
+                request,
+            )
+        return int(self._one("SELECT count(*) FROM doomed WHERE NOT held")[0])
 
-    def _doom(self, covers: Sequence[Cover], oldest_us: Mapping[Purpose, int]) -> None:
+    def _doom(
+        self,
+        covers: Sequence[Cover],
+        oldest_us: Mapping[Purpose, int],
+        among: Mapping[Purpose, Sequence[int]] | None,
+        held: Sequence[Held],
+    ) -> None:
         """Find what is due: by the one rule, when no live grant covers a row or its term is over."""
         types = {"purpose": "VARCHAR", "visitor": "UBIGINT", "since": "TIMESTAMP", "until": "TIMESTAMP"}
         types["oldest"] = "TIMESTAMP"
@@ -245,14 +309,39 @@ class Visits(DuckFile):
             "oldest": [oldest_us[c.purpose] for c in covers],
         }
         self._insert("covered", types, values)
-        self._run("CREATE OR REPLACE TEMP TABLE doomed (purpose VARCHAR, place BIGINT, visitor UBIGINT)")
+        self._run(
+            "CREATE OR REPLACE TEMP TABLE doomed"
+            " (source VARCHAR, purpose VARCHAR, place BIGINT, visitor UBIGINT, held BOOLEAN)"
+        )
         for p in PURPOSES:
+            kept, days = _kept(p, held)
+            chosen = "" if among is None else " AND v.visitor IN (SELECT unnest(?::UBIGINT[]))"
+            wanted = [] if among is None else [list(among.get(p, ()))]
             # an anti join keeps the few covers in memory; NOT EXISTS would keep the many rows
             self._run(
-                f"INSERT INTO doomed SELECT '{p.value}', v.rowid, v.visitor FROM visits.{p.value} v"
+                f"INSERT INTO doomed SELECT '{p.value}', '{p.value}', v.rowid, v.visitor, {kept}"
+                f" FROM visits.{p.value} v"
                 f" ANTI JOIN (SELECT * FROM covered WHERE purpose = '{p.value}') c ON v.visitor = c.visitor"
                 ' AND v.enter >= c.since AND v."leave" <= c.until AND v."leave" > c.oldest'
+                f" WHERE true{chosen}",
+                *(*days, *wanted),
             )
+            self._run(
+                f"INSERT INTO doomed SELECT 'held', v.purpose, v.rowid, v.visitor, {kept} FROM visits.held v"
+                f" WHERE v.purpose = '{p.value}'",
+                *days,
+            )
+
+    def held(self) -> set[tuple[Purpose, int, date]]:
+        """Return purpose, pseudonym and day of the rows that were set apart."""
+        return {
+            (Purpose(p), v, day) for p, v, day in self._all("SELECT DISTINCT purpose, visitor, day FROM visits.held")
+        }
+
+    def sample(self) -> list[int]:
+        """Return one pseudonym that is in the file rightly, none where it is empty."""
+        parts = " UNION ALL ".join(f"(SELECT visitor FROM visits.{p.value} LIMIT 1)" for p in PURPOSES)  # of one block
+        return [visitor for (visitor,) in self._all(f"SELECT visitor FROM ({parts}) LIMIT 1")]
 
     def erasing(self) -> list[int]:
         """Return the pseudonyms that were deleted and whose bytes are still in the file."""
@@ -260,11 +349,23 @@ class Visits(DuckFile):
 
     def deleted(self, request: int) -> int:
         """Return how many rows were deleted under an erasure that is not settled."""
-        return int(self._one("SELECT coalesce(sum(deleted), 0) FROM visits.erasures WHERE request = ?", request)[0])
+        return sum(self.deleted_by(request).values())
+
+    def deleted_by(self, request: int) -> dict[str, int]:
+        """Return the same by purpose."""
+        sql = "SELECT purpose, sum(deleted) FROM visits.erasures WHERE request = ? GROUP BY purpose ORDER BY purpose"
+        return {purpose: int(rows) for purpose, rows in self._all(sql, request)}
 
     def settle(self, request: int) -> None:
         """Forget the count of an erasure, once it is logged."""
         self._run("DELETE FROM visits.erasures WHERE request = ?", request)
+
+
+def _kept(purpose: Purpose, held: Sequence[Held]) -> tuple[str, list[date]]:
+    """Return the words that say whether a row `v` is on hold, and their values."""
+    mine = [h for h in held if h.purpose is purpose]
+    words = " OR ".join("v.day BETWEEN ? AND ?" for _ in mine) or "false"
+    return f"({words})", [day for h in mine for day in (h.first, h.last)]
 
 
 def day_of(t_us: int, zone: Any) -> date:

@@ -242,7 +242,8 @@ class Leaf:
         level: the privacy level it set.
         count: how many things it is about, 0 to 2**53 - 1.
         digest: SHA-256 of the text it is about, 32 bytes; which text follows from the kind (the notice as shown for a
-            grant, store.toml for a change of configuration, the DPIA for a raised level, a figure file for a release).
+            grant, store.toml for a change of configuration, the DPIA for a raised level, a figure file for a release,
+            the proof in the certificate for an erasure).
 
     Raises:
         ConsentError: a field is not of its type, so that free text could hide in it.

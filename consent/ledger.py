@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from consent.consents import Consents, Grant, Withdrawal, read_sha256
 from consent.database import ERASABLE, LedgerError
@@ -127,14 +127,23 @@ class Ledger(Consents):
             db.execute("INSERT INTO levels (level, leaf) VALUES (?, ?)", (level.value, leaf))
             return leaf
 
-    def note_config(self, sha256: bytes | str, *, now_us: int) -> int | None:
-        """Log the hash of store.toml where it differs from the last one, and return the leaf index."""
+    def note_config(self, sha256: bytes | str, *, now_us: int, policy: bytes | None = None) -> int | None:
+        """Log the hash of store.toml, and of the retention policy, where one differs from the last; return the index.
+
+        Args:
+            sha256: of store.toml; it stands in the entry itself.
+            now_us: UTC microseconds.
+            policy: SHA-256 of the retention policy in force; it stands in the payload, which is exported, too.
+        """
         digest = read_sha256(sha256, "store.toml")
+        details: dict[str, Value] = {} if policy is None else {"policy": read_sha256(policy, "the policy").hex()}
         with self._write() as db:
             last = self.last_event(EventKind.CONFIG_CHANGED)
             if last is not None and last[1].digest == digest:
-                return None
-            return self._append(db, Entry(EventKind.CONFIG_CHANGED, now_us, {}, digest=digest))
+                told = json.loads(last[0].payload)
+                if policy is None or told.get("policy") == details["policy"]:
+                    return None
+            return self._append(db, Entry(EventKind.CONFIG_CHANGED, now_us, details, digest=digest))
 
     # after a restore
 
@@ -219,21 +228,25 @@ class Ledger(Consents):
         self.compact()
         return leaf
 
-    def forget(self, before_us: int) -> int:
+    def forget(self, before_us: int | Mapping[str, int]) -> int:
         """Delete what serves nobody any more: older answers, settled requests, operations, records about nobody known.
+
+        Args:
+            before_us: what is older goes, UTC microseconds; by table, where they differ.
 
         Returns:
             How many rows went.
         """
         personal = ", ".join(f"'{k.value}'" for k in EventKind if k.personal)
-        statements = (
-            "DELETE FROM pad_requests WHERE opened_us < ?",
-            "DELETE FROM requests WHERE settled_us < ?",
-            "DELETE FROM operations WHERE at_us < ?",
-            f"DELETE FROM records WHERE at_us < ? AND subject IS NULL AND kind IN ({personal})",  # noqa: S608
-        )
+        statements = {
+            "pad_requests": "DELETE FROM pad_requests WHERE opened_us < ?",
+            "requests": "DELETE FROM requests WHERE settled_us < ?",
+            "operations": "DELETE FROM operations WHERE at_us < ?",
+            "records": f"DELETE FROM records WHERE at_us < ? AND subject IS NULL AND kind IN ({personal})",  # noqa: S608
+        }
+        before = dict.fromkeys(statements, before_us) if isinstance(before_us, int) else before_us
         with self._write() as db:
-            return sum(db.execute(sql, (before_us,)).rowcount for sql in statements)
+            return sum(db.execute(statements[table], (instant,)).rowcount for table, instant in before.items())
 
     def compact(self) -> None:
         """Rewrite the erasable tables and empty the write-ahead log, so that no deleted byte is left in either.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from consent.database import LedgerError
-from consent.events import Level, Purpose, State
+from consent.events import END_EVENTS, Level, Purpose, State
 from consent.mailbox import Mailbox
 from consent.subjects import read_secret
 
@@ -80,6 +80,37 @@ class Register(Mailbox):
         """Return every subject that is not destroyed, live or not."""
         with self._lock:
             return [row[0] for row in self._db.execute("SELECT subject FROM subjects ORDER BY id")]
+
+    def idle_subjects(self) -> list[bytes]:
+        """Return the subjects that have nothing live: every consent under them has ended."""
+        sql = (
+            "SELECT subject FROM subjects s WHERE NOT EXISTS"  # noqa: S608
+            f" (SELECT 1 FROM grants g WHERE g.subject = s.subject AND {LIVE}) ORDER BY id"
+        )
+        with self._lock:
+            return [row[0] for row in self._db.execute(sql)]
+
+    def live_grants(self, now_us: int) -> dict[bytes, list[Standing]]:
+        """Return what has neither ended nor, at an instant, outlived its term, by subject.
+
+        A grant that seems to lie in the future is live: it is the clock that was moved back.
+        """
+        sql = (
+            "SELECT subject, purpose, state, given_us, until_us, ended_us, leaf FROM grants"  # noqa: S608
+            f" WHERE {LIVE} AND ? < until_us ORDER BY id"
+        )
+        found: dict[bytes, list[Standing]] = {}
+        with self._lock:
+            for subject, p, s, given, until, ended, leaf in self._db.execute(sql, (now_us,)):
+                found.setdefault(subject, []).append(Standing(Purpose(p), State(s), given, until, ended, leaf))
+        return found
+
+    def ended_since(self, leaf: int) -> set[bytes]:
+        """Return the subjects of whom the log says, from an entry on, that a consent ended, and who are known still."""
+        kinds = ", ".join(f"'{kind.value}'" for kind in END_EVENTS.values())
+        sql = f"SELECT DISTINCT subject FROM records WHERE leaf >= ? AND subject IS NOT NULL AND kind IN ({kinds})"  # noqa: S608
+        with self._lock:
+            return {row[0] for row in self._db.execute(sql, (leaf,))}
 
     def subjects_granted(self, start_us: int, end_us: int) -> list[bytes]:
         """Return the subjects whose consent was given in a window, for somebody who lost their code."""

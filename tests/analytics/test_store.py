@@ -174,19 +174,41 @@ def test_the_file_holds_exactly_what_is_declared(tmp_path: Path) -> None:
         "CREATE TABLE faces (embedding BLOB)",
         "ALTER TABLE dwell ADD COLUMN note VARCHAR",
         "CREATE VIEW peek AS SELECT visitor FROM dwell",
-        "CREATE SCHEMA side; CREATE TABLE side.more (visitor UBIGINT)",
+        "CREATE SCHEMA side; CREATE TABLE side.dwell (visitor UBIGINT)",
         "CREATE INDEX quick ON dwell (visitor)",
+    ],
+)
+def test_what_is_not_declared_stops_loading_and_rewriting_and_deleting_goes_on(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "visits.duckdb"
+    with Visits(path) as visits:
+        visits.load([new(1), new(2)], 1)
+    with duckdb.connect(str(path)) as db:
+        db.execute(statement)
+    before = path.stat().st_ino
+    with Visits(path) as visits:
+        assert len(visits.undeclared()) == 1
+        for refused in (lambda: visits.load([new(3)], 2), lambda: visits.rewrite(lambda _: None)):
+            with pytest.raises(StoreError, match="which no retention rule names"):
+                refused()
+        assert visits.delete([cover(2)], FOR_EVER, 1) == 1
+        assert [n.visitor for n in visits.read(Purpose.DWELL)] == [2]
+        assert (visits.mark, visits.erasing(), path.stat().st_ino) == (1, [1], before)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
         "ALTER TABLE repeat ALTER COLUMN stopped_us TYPE VARCHAR",
         "DROP TABLE erasing",
         "ALTER TABLE zones DROP COLUMN kind",
     ],
 )
-def test_a_table_or_column_that_is_not_declared_or_is_missing_stops_everything(tmp_path: Path, statement: str) -> None:
+def test_a_file_that_lacks_a_column_is_not_opened(tmp_path: Path, statement: str) -> None:
     path = tmp_path / "visits.duckdb"
     Visits(path).close()
     with duckdb.connect(str(path)) as db:
         db.execute(statement)
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match="lacks columns"):
         Visits(path)
     with duckdb.connect(str(path)):
         pass  # and the lock is free again
