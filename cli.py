@@ -262,9 +262,16 @@ def _add_consent(commands: argparse._SubParsersAction[_Parser]) -> None:
     export.add_argument("out", type=Path, metavar="OUT")
     export.set_defaults(run=_export)
 
-    verify = parts.add_parser("verify", help="check an exported log offline")
-    verify.add_argument("out", type=Path, metavar="OUT", help="what `consent export` wrote")
-    verify.add_argument("--key", required=True, action="append", metavar="LINE", help="the log's key, from elsewhere")
+    record = _command(parts, "record", "print the full consent record; the code is read from standard input")
+    record.set_defaults(run=_record)
+
+    verify = parts.add_parser("verify", help="check an exported log, a receipt or a consent record offline")
+    verify.add_argument("out", type=Path, nargs="?", metavar="OUT", help="what `consent export` wrote")
+    verify.add_argument("--receipt", type=Path, metavar="FILE", help="the text of a receipt's proof")
+    verify.add_argument("--record", type=Path, metavar="FILE", help="a consent record, as the holder of a code gets it")
+    verify.add_argument(
+        "--key", required=True, action="append", metavar="LINE", help="each key that `export` printed, from elsewhere"
+    )
     verify.add_argument("--witness", metavar="LINE", help="a witness that must have cosigned the known checkpoints")
     verify.add_argument(
         "--known",
@@ -313,6 +320,7 @@ def _grant(arguments: argparse.Namespace) -> int:
             screen_us=screen_us,
         )
         print(f"code: {show_secret(said.grant.secret)}  (log entry {said.grant.leaf_index}; it is shown only now)")
+        print(f"proof: {desk.proof(ledger, said.grant, now_us=_now_us())}")
         if said.pad_request is None:
             return 0
         for _ in range(50):  # watch answers a second after the tap
@@ -361,14 +369,40 @@ def _export(arguments: argparse.Namespace) -> int:
         checkpoint = desk.export(ledger, arguments.out)
         print(f"{checkpoint.size} entries in {arguments.out}; the log's key, to be kept elsewhere:")
         print("\n".join(desk.log_keys(ledger)))
+        print("and the key of its receipts:", *desk.receipt_keys(ledger), sep="\n")
+    return 0
+
+
+def _record(arguments: argparse.Namespace) -> int:
+    from analytics import desk
+    from analytics.state import State
+    from consent.keys import Role
+
+    state = State.read(arguments.state, arguments.keys)
+    with state.open_ledger(Role.KIOSK) as ledger:
+        print(json.dumps(desk.record(state, ledger, _code()), indent=2, ensure_ascii=False))
     return 0
 
 
 def _verify(arguments: argparse.Namespace) -> int:
     from analytics import desk
+    from analytics.config import ConfigError
 
-    verified = desk.verify(arguments.out, arguments.key, known=arguments.known, witness=arguments.witness)
-    print(f"intact: {verified.checkpoint.size} entries, held against {verified.known} other checkpoints")
+    if not (arguments.out or arguments.receipt or arguments.record):
+        raise ConfigError("nothing to verify: name an export, a --receipt or a --record")
+    proof = None
+    if arguments.out is not None:
+        verified = desk.verify(arguments.out, arguments.key, known=arguments.known, witness=arguments.witness)
+        print(f"intact: {verified.checkpoint.size} entries, held against {verified.known} other checkpoints")
+    if arguments.receipt is not None:
+        proof = desk.verify_receipt(arguments.receipt, arguments.key, export=arguments.out)
+        seen = "no checkpoint" if proof.checkpoint is None else f"a checkpoint of {proof.checkpoint.size} entries"
+        where = ", both in this log" if arguments.out and proof.checkpoint else ""
+        print(f"receipt: true, entry {proof.leaf_index} of {proof.origin}, with {seen}{where}")
+    if arguments.record is not None:
+        checked = desk.verify_record(arguments.record, arguments.key, proof=proof)
+        same = "as fixed at the yes" if checked.controller_fixed else "not as fixed at the yes: changed since"
+        print(f"record: true, {checked.proved} of {checked.entries} entries in the signed log, controller {same}")
     return 0
 
 

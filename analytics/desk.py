@@ -12,20 +12,25 @@ The rules of consent are the ledger's. The pages themselves are not here.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from analytics.config import ConfigError
 from analytics.state import State
 from analytics.tables import refuse_pipe
-from consent import log
+from consent import log, receipts
 from consent.events import Channel, Level, Purpose
 from consent.kiosk.settings import Shop
 from consent.ledger import Grant, Ledger, PadKind, Withdrawal
 from consent.log import Checkpoint, Verified
+from consent.receipts import Proof
+from consent.record import Checked, check_record
+from consent.record import record as make_record
 
 _log = logging.getLogger(__name__)
 PAIRED = "kiosk.paired"  # in the state directory: hashes of the tablets that may use the page from elsewhere
@@ -178,6 +183,29 @@ def log_keys(ledger: Ledger) -> list[str]:
     return [log.verifier_key(ledger.origin, public) for public in ledger.keys.public_keys("log")]
 
 
+def receipt_keys(ledger: Ledger) -> list[str]:
+    """Return the lines that `verify_receipt` needs besides, the newest first."""
+    return receipts.key_lines(ledger)
+
+
+def proof(ledger: Ledger, said: Grant, *, now_us: int) -> str:
+    """Return the proof of a yes, to show to anybody.
+
+    Raises:
+        ConsentError: this process does not hold the receipt key.
+    """
+    return receipts.issue(ledger, said, now_us=now_us).proof
+
+
+def record(state: State, ledger: Ledger, code: str) -> dict[str, Any]:
+    """Return the full consent record of a code, with its proofs.
+
+    Raises:
+        ConsentError: nobody is known under the code.
+    """
+    return make_record(ledger, code, shop(state, ledger))
+
+
 def verify(
     directory: Path, key_lines: Collection[str], *, known: Collection[Path] = (), witness: str | None = None
 ) -> Verified:
@@ -193,10 +221,60 @@ def verify(
         ConsentError: the log was changed, cut or rewritten, or the key is not its own.
         ConfigError: a file cannot be read.
     """
-    public = [log.read_verifier_key(line)[1] for line in key_lines]
+    public = receipts.read_keys(key_lines)[1]
     notes = [_text(path) for path in known]
     checked_by = None if witness is None else log.read_verifier_key(witness)[:2]
     return log.verify(directory, public, known=notes, witness=checked_by)
+
+
+def verify_receipt(path: Path, key_lines: Collection[str], *, export: Path | None = None) -> Proof:
+    """Check a receipt's proof offline, and a log against it where there is one.
+
+    Args:
+        path: file with the text of the proof.
+        key_lines: what `receipt_keys` and `log_keys` said.
+        export: what `export` wrote; it must contain the receipt's checkpoint and entry.
+
+    Raises:
+        ConsentError: the receipt was changed or is of another store, or the log is not the one it was made for.
+        ConfigError: the file cannot be read.
+    """
+    receipt_public, log_public, origin = receipts.read_keys(key_lines)
+    if not receipt_public:
+        raise ConfigError("a receipt is checked with the store's receipt key, too; give its line by another --key")
+    found = receipts.verify(_text(path).strip(), receipt_public, log_public, origin=origin)
+    if export is not None:
+        receipts.check_export(found, export, log_public)
+    return found
+
+
+def verify_record(path: Path, key_lines: Collection[str], *, proof: Proof | None = None) -> Checked:
+    """Check a full consent record offline.
+
+    Args:
+        path: the JSON file.
+        key_lines: what `log_keys` said.
+        proof: of a verified receipt, whose entry the record must tell.
+
+    Raises:
+        ConsentError: it says something that does not follow from the log, or is not the receipt's.
+        ConfigError: the file cannot be read.
+    """
+    _, log_public, origin = receipts.read_keys(key_lines)
+    try:
+        told = json.loads(_text(path))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is no consent record: it is not JSON") from error
+    if not isinstance(told, dict):
+        raise ConfigError(f"{path} is no consent record")
+    checked = check_record(told, log_public)
+    if checked.origin != origin:
+        raise ConfigError(f"this record is of {checked.origin}, the key of {origin}")
+    if proof is not None:
+        if proof.leaf_index not in checked.leaves:
+            raise ConfigError(f"the receipt is of entry {proof.leaf_index}, which this record does not tell")
+        proof.check_entry(checked.leaves[proof.leaf_index].encode("ascii"))
+    return checked
 
 
 def _sha256(path: Path) -> bytes:
@@ -212,7 +290,7 @@ def _text(path: Path) -> str:
         refuse_pipe(path)
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the checkpoint {path} cannot be read as text; check the path") from error
+        raise ConfigError(f"{path} cannot be read as text; check the path") from error
 
 
 def _instant(t_us: int) -> str:
