@@ -53,10 +53,11 @@ class Place:
         made = {str(path.relative_to(self.root)) for path in self.root.rglob("*")}
         return made - {"home", "here", "scratch"}
 
-    def run(self, *words: str | Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-        """Run ``openaisle`` with these words, in a pipe."""
+    def run(self, *words: str | Path, timeout: float = 240, said: str = "") -> subprocess.CompletedProcess[str]:
+        """Run ``openaisle`` with these words, in a pipe, and say something to it."""
         return subprocess.run(
             self.command(*words),
+            input=said,
             env=self.environment(),
             cwd=self.here,
             capture_output=True,
