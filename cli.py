@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_shop(commands)
     _add_consent(commands)
     _add_measure(commands)
+    _add_backup(commands)
     return parser
 
 
@@ -481,6 +482,66 @@ def _measure(arguments: argparse.Namespace) -> int:
     if audit is not None:
         result.tracking = audit.figures()
     print(json.dumps(result.as_dict()) if arguments.json else result.table())
+    return 0
+
+
+# --- backups ----------------------------------------------------------------------------------------------------------
+
+
+def _add_backup(commands: argparse._SubParsersAction[_Parser]) -> None:
+    backup = _command(commands, "backup", "write everything the shop needs to go on into one signed file, but no key")
+    backup.add_argument("target", type=Path, metavar="DIR|FILE", help="file to make, or a folder to make it in")
+    backup.set_defaults(run=_backup)
+
+    restore = _command(commands, "restore", "put a backup in the place of a state directory, without what was erased")
+    restore.add_argument("source", type=Path, metavar="FROM", help="what `openaisle backup` wrote")
+    restore.add_argument("--journal", type=Path, metavar="DIR", help="the journal (default: as store.toml says)")
+    restore.add_argument("--replace", action="store_true", help="delete the shop that is there")
+    restore.add_argument("--witness", metavar="LINE", help="a witness that must have cosigned the known checkpoints")
+    restore.add_argument(
+        "--known",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a checkpoint from a witness or receipt; a journal that is older is refused",
+    )
+    restore.set_defaults(run=_restore)
+
+
+def _backup(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.keys import Role
+    from retention.backup import backup
+
+    state = State.read(arguments.state, arguments.keys)
+    with state.open_ledger(Role.KEEPER) as ledger:
+        made = backup(state, ledger, arguments.target, _now_us())
+    print(f"made {made} ({made.stat().st_size} bytes); keep it for {state.store.terms.backup} days at most")
+    return 0
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    from analytics.desk import read_notes
+    from consent import log
+    from retention.restore import restore
+
+    done = restore(
+        arguments.source,
+        arguments.state,
+        _now_us(),
+        keys=arguments.keys,
+        journal=arguments.journal,
+        known=read_notes(arguments.known),
+        witness=None if arguments.witness is None else log.read_verifier_key(arguments.witness)[:2],
+        replace_state=arguments.replace,
+    )
+    rows, people = sum(e.rows for e in done.erased), sum(e.subjects for e in done.erased)
+    made = datetime.fromtimestamp(done.made_us // 1_000_000, UTC).isoformat()
+    print(
+        f"restored {arguments.state} as of {made}: {done.entries} log entries, {done.adopted} of them from the "
+        f"journal; erased again: {people} people, {rows} rows; {done.ended} consents had ended since"
+    )
     return 0
 
 

@@ -222,7 +222,7 @@ def verify(
         ConfigError: a file cannot be read.
     """
     public = receipts.read_keys(key_lines)[1]
-    notes = [_text(path) for path in known]
+    notes = read_notes(known)
     checked_by = None if witness is None else log.read_verifier_key(witness)[:2]
     return log.verify(directory, public, known=notes, witness=checked_by)
 
@@ -275,6 +275,15 @@ def verify_record(path: Path, key_lines: Collection[str], *, proof: Proof | None
             raise ConfigError(f"the receipt is of entry {proof.leaf_index}, which this record does not tell")
         proof.check_entry(checked.leaves[proof.leaf_index].encode("ascii"))
     return checked
+
+
+def read_notes(paths: Collection[Path]) -> list[str]:
+    """Return what stands in files with checkpoints.
+
+    Raises:
+        ConfigError: a file cannot be read.
+    """
+    return [_text(path) for path in paths]
 
 
 def _sha256(path: Path) -> bytes:

@@ -17,6 +17,7 @@ from consent.keys import KeyRing, Role
 from consent.ledger import Ledger
 
 STORE_TOML = "store.toml"
+RESTORING = "restoring"  # a file that stands in a state directory until `openaisle restore` has finished
 
 
 def keys_beside(root: Path) -> Path:
@@ -48,17 +49,20 @@ class State:
     keys: Path
 
     @classmethod
-    def read(cls, root: Path, keys: Path | None = None) -> State:
+    def read(cls, root: Path, keys: Path | None = None, *, unfinished: bool = False) -> State:
         """Read the state directory of a shop.
 
         Args:
             root: the state directory.
             keys: the key directory of this process, where it is not the one store.toml names.
+            unfinished: read it though it is not wholly restored, as only the restore itself may.
 
         Raises:
-            ConfigError: there is none, or `store.toml` does not fit.
+            ConfigError: there is none, it is not wholly restored, or `store.toml` does not fit.
         """
         path = root / STORE_TOML
+        if (root / RESTORING).exists() and not unfinished:
+            raise ConfigError(f"{root} is not wholly restored; run the same `openaisle restore` again")
         if not path.is_file():
             raise ConfigError(f"{root} is no state directory: it has no {STORE_TOML}; make one with `openaisle init`")
         sha256 = digest(root)

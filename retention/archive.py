@@ -4,12 +4,12 @@
     store.toml
     ledger.sqlite
     visits.duckdb            where there is one
-    released/….parquet
+    released/….parquet, certificates/…
     openaisle backup v1 zPb3…            (behind the end of the tar: Ed25519 over the SHA-256 of every byte before)
 
 Rules:
 - Nothing is unpacked, and no byte of the tar is interpreted, before the signature holds for all of it.
-- Only the names above go in or out; no link, no folder but `released`, no other owner or mode.
+- Only the names above go in or out; no link, no other folder, no other owner or mode.
 - A file is written beside its place and moved there whole; nothing is overwritten.
 
 The signature is the log key's: who cannot sign the shop's log cannot make a backup that restores. Nothing here is
@@ -40,7 +40,10 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 _MARK = b"openaisle backup v1 "
 _TRAILER = len(_MARK) + 88 + 1  # the mark, the signature in base64, a line break
-_NAME = re.compile(r"(store\.toml|ledger\.sqlite|visits\.duckdb|released/[A-Za-z0-9_][A-Za-z0-9._-]{0,200})")
+FOLDERS = ("released", "certificates")
+_NAME = re.compile(
+    rf"(store\.toml|ledger\.sqlite|visits\.duckdb|({'|'.join(FOLDERS)})/[A-Za-z0-9_][A-Za-z0-9._-]{{0,200}})"
+)
 _CHUNK = 1 << 20
 _LARGEST_MANIFEST = 64 << 20
 

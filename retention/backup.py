@@ -1,7 +1,7 @@
 """`openaisle backup`: everything a shop needs to go on, as it stands at one moment, while it goes on.
 
-What is in it: the ledger, the visits, the released figures, `store.toml`. What never is: keys, the journal, sealed
-answers, staff accounts, temporary files. Keys and backup together read everything; apart, neither does.
+What is in it: the ledger, the visits, the released figures, the certificates, `store.toml`. What never is: keys, the
+journal, sealed answers, staff accounts, temporary files. Keys and backup together read everything; apart, neither does.
 
 Rules:
 - The ledger is copied first and the visits after: a row on its way is in one of them or in both, and the number of the
@@ -28,7 +28,7 @@ from analytics.duckfile import StoreBusyError
 from analytics.state import STORE_TOML, State
 from analytics.store import Visits
 from consent.ledger import Ledger, LedgerError, RequestStatus
-from retention.archive import BackupError, Manifest, digest, write
+from retention.archive import FOLDERS, BackupError, Manifest, digest, write
 from retention.journal import Journal
 
 REQUEST = "backup"  # kind of request: a copy of the visits
@@ -65,10 +65,12 @@ def _backup(state: State, ledger: Ledger, target: Path, part: Path, now_us: int,
     Journal(state.journal, ledger).follow(now_us)
     if _copy_visits(state, ledger, part / state.visits.name, now_us, patience_s):
         sources[state.visits.name] = part / state.visits.name
-    (part / "released").mkdir()
-    for path in sorted(state.released.glob("[!.]*")):
-        sources[f"released/{path.name}"] = part / "released" / path.name
-        shutil.copyfile(path, part / "released" / path.name)  # small, and replaced as a whole: what is open is whole
+    for folder in FOLDERS:
+        (part / folder).mkdir()
+        for path in sorted((state.root / folder).glob("[!.]*")):
+            with suppress(FileNotFoundError):  # past its term meanwhile
+                shutil.copyfile(path, part / folder / path.name)  # small, and replaced as a whole
+                sources[f"{folder}/{path.name}"] = part / folder / path.name
     files = {name: digest(source) for name, source in sources.items()}
     manifest = Manifest(ledger.store, now_us, entries, ledger.root(entries).hex(), note, files)
     write(target, manifest, sources, ledger.keys.signing_key("log"))

@@ -125,6 +125,35 @@ class Release:
         ]
         return self._write(cells)
 
+    def close(self, visits: VisitRows, zones: Mapping[_ZONE, ZoneKind], since_us: int, now_us: int) -> int:
+        """Suppress what is over and not released, after a restore; return how many cells that were.
+
+        It may have been released before the older state came back, and a second draw of it, or one without somebody who
+        was erased meanwhile, would say more than the first.
+
+        Args:
+            visits: the open store of visits.
+            zones: kind of each measured zone of `store.toml`.
+            since_us: when the older state was of, UTC microseconds.
+            now_us: UTC microseconds.
+        """
+        oldest: dict[_ZONE, int] = {}
+        for visit in visits.read(Purpose.DWELL):
+            place = visit.row.camera, visit.row.zone
+            oldest[place] = min(oldest.get(place, since_us), visit.row.leave_us)
+        cells = []
+        for (camera, zone), kind in zones.items():
+            for figure in FIGURES[Audience.CONSENTING]:
+                if not measured(figure, kind):
+                    continue
+                line = (Audience.CONSENTING, figure, camera, zone)
+                first = self._grid(line, oldest.get((camera, zone), since_us))[0]
+                start = self._newest.get(line) or self._first_day(camera, zone, first)
+                end = self._grid(line, now_us - GRACE_US)[0]
+                if start < end:
+                    cells.append(self._cell(line, kind, OpenBin(start, end, self._grid(line, start)[2])))
+        return self._write(cells)
+
     def choose_bins(self, now_us: int) -> int:
         """Fix the length of every zone's bins for the week to come, once a week; return how many were fixed.
 
@@ -248,7 +277,7 @@ class Release:
             end_us=full.end_us,
             bin_us=full.bin_us,
             people=len(full.people),
-            counts=full.counts(figure),
+            counts=full.counts(figure) if full.people else (),
             observed_us=observed,
             open_us=opened,
             rule=RULE,
