@@ -3,7 +3,10 @@
 Rules:
 - Key files are 0600 in a 0700 directory that is neither the state directory nor below it.
 - A process opens only the private keys its role may hold. The kiosk can seal a subject's key and not open it.
-- A subject's own random key is sealed to the store's key-encryption key: X25519, HKDF-SHA256, AES-256-GCM.
+- A subject's own random key is sealed to the store's key-encryption key: X25519, HKDF-SHA256, AES-256-GCM. A letter
+  from the mailbox outside the shop is sealed to the mailbox key in the same way, under another label.
+- The page that phones reach holds the pepper alone, and not even the public half of the sealing key: without that no
+  consent can be written, whatever the page is made to do.
 - Keys are numbered by generation: the newest is in use, older ones still open and verify until they are retired.
 
 Nothing here decides what is signed, and no key is ever written to the ledger except sealed.
@@ -41,17 +44,20 @@ class Role(StrEnum):
     """Which process opens the keys."""
 
     KIOSK = "kiosk"
+    PHONE = "phone"
     WATCH = "watch"
     KEEPER = "keeper"
     DASHBOARD = "dashboard"
     ADMIN = "admin"  # `init` and rotation; no long-running process
 
 
-_NAMES = ("pepper", "sealing", "log", "receipt", "certificate")
-_HOLDS: dict[Role, frozenset[str]] = {  # private halves; every role may read the public ones
+_NAMES = ("pepper", "sealing", "log", "receipt", "certificate", "mailbox")
+_X25519 = ("sealing", "mailbox")
+_HOLDS: dict[Role, frozenset[str]] = {  # private halves; every role may read the public ones, see `_may_read`
     Role.KIOSK: frozenset({"pepper", "receipt"}),
+    Role.PHONE: frozenset({"pepper"}),
     Role.WATCH: frozenset({"sealing"}),
-    Role.KEEPER: frozenset({"pepper", "sealing", "log", "certificate"}),
+    Role.KEEPER: frozenset({"pepper", "sealing", "log", "certificate", "mailbox"}),
     Role.DASHBOARD: frozenset(),
     Role.ADMIN: frozenset(_NAMES),
 }
@@ -121,11 +127,12 @@ class KeyRing:
                 continue
             _private_only(path)
             if match[3] == "pub":
-                public[match[1], int(match[2])] = _read(path)
+                if _may_read(role, match[1]):
+                    public[match[1], int(match[2])] = _read(path)
             elif match[1] in _HOLDS[role]:
                 private[match[1], int(match[2])] = _read(path)
         missing = sorted(n for n in _HOLDS[role] if not any(name == n for name, _ in private))
-        missing += sorted(n for n in _NAMES[1:] if not any(name == n for name, _ in public))
+        missing += sorted(n for n in _NAMES[1:] if _may_read(role, n) and not any(name == n for name, _ in public))
         if missing:
             raise ConsentError(f"{directory} lacks the keys {', '.join(missing)} that {role} needs; deal them again")
         return cls(directory, role, private, public)
@@ -149,7 +156,8 @@ class KeyRing:
             if name in needed:
                 _write(directory / f"{name}-{generation:04d}.key", value)
         for (name, generation), value in self._public.items():
-            _write(directory / f"{name}-{generation:04d}.pub", value)
+            if _may_read(Role(role), name):
+                _write(directory / f"{name}-{generation:04d}.pub", value)
 
     def rotate(self, name: str) -> KeyRing:
         """Add a generation of one key and return the ring that uses it; older generations still open and verify."""
@@ -181,15 +189,16 @@ class KeyRing:
         return tuple(subject_of(self._private["pepper", g], secret) for g in generations)
 
     def seal(self, subject: bytes, key: bytes) -> bytes:
-        """Seal a subject's key to the store: 1 byte version, 4 generation, 32 ephemeral public key, 48 ciphertext."""
+        """Seal a subject's key to the store: 1 byte version, 4 generation, 32 ephemeral public key, 48 ciphertext.
+
+        Raises:
+            ConsentError: this role may not.
+        """
         generation = self._newest("sealing")
-        store = self._public["sealing", generation]
-        ephemeral = X25519PrivateKey.generate()
-        public = ephemeral.public_key().public_bytes_raw()
-        shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(store))
-        head = struct.pack(">BI", 1, generation)
-        # the derived key serves one message only, so the nonce may be constant
-        return head + public + AESGCM(_derive(shared, public, store)).encrypt(bytes(12), key, head + subject)
+        store = self._public.get(("sealing", generation))
+        if store is None:
+            raise ConsentError(f"{self.role} cannot write a consent down: it holds no sealing key; go to the kiosk")
+        return seal_to(store, generation, key, SUBJECT_KEY, subject)
 
     def unseal(self, subject: bytes, sealed: bytes) -> bytes:
         """Open a subject's key.
@@ -199,19 +208,48 @@ class KeyRing:
         """
         if len(sealed) != 85 or sealed[0] != 1:
             raise ConsentError("this sealed key is damaged: restore the ledger from a backup")
-        (generation,) = struct.unpack(">I", sealed[1:5])
-        private = self._private.get(("sealing", generation))
-        if private is None:
-            raise ConsentError(f"{self.role} does not hold generation {generation} of the sealing key")
-        secret = X25519PrivateKey.from_private_bytes(private)
-        store = secret.public_key().public_bytes_raw()
         try:
-            shared = secret.exchange(X25519PublicKey.from_public_bytes(sealed[5:37]))
-            return AESGCM(_derive(shared, sealed[5:37], store)).decrypt(bytes(12), sealed[37:], sealed[:5] + subject)
+            return self._open_sealed("sealing", sealed, SUBJECT_KEY, subject)
         except (InvalidTag, ValueError) as error:
             raise ConsentError(
                 "this sealed key does not open: wrong key directory, or the ledger was changed"
             ) from error
+
+    def open_letter(self, sealed: bytes) -> bytes:
+        """Open a letter from the mailbox outside the shop; the keeper can.
+
+        Raises:
+            ConsentError: this role cannot, the generation is retired, or nobody with our public key sealed it.
+        """
+        if len(sealed) < 53 or sealed[0] != 1:
+            raise ConsentError("this is no letter from a mailbox")
+        try:
+            return self._open_sealed("mailbox", sealed, LETTER, b"")
+        except (InvalidTag, ValueError) as error:
+            raise ConsentError(
+                "this letter from the mailbox does not open; it was not sealed for this store"
+            ) from error
+
+    def _open_sealed(self, name: str, sealed: bytes, label: bytes, bound: bytes) -> bytes:
+        (generation,) = struct.unpack(">I", sealed[1:5])
+        private = self._private.get((name, generation))
+        if private is None:
+            raise ConsentError(f"{self.role} does not hold generation {generation} of the {name} key")
+        secret = X25519PrivateKey.from_private_bytes(private)
+        store = secret.public_key().public_bytes_raw()
+        shared = secret.exchange(X25519PublicKey.from_public_bytes(sealed[5:37]))
+        key = _derive(shared, sealed[5:37], store, label)
+        return AESGCM(key).decrypt(bytes(12), sealed[37:], sealed[:5] + bound)
+
+    def mailbox_tokens(self) -> tuple[bytes, ...]:
+        """Return what opens the mailbox's door for the keeper, the newest first: derived, so that nobody keeps it."""
+        held = sorted((g for name, g in self._private if name == "mailbox"), reverse=True)
+        return tuple(HKDF(SHA256(), 32, salt=None, info=_DOOR).derive(self._private["mailbox", g]) for g in held)
+
+    def newest(self, name: str) -> tuple[int, bytes]:
+        """Return the generation in use of a key, and its public half."""
+        generation = self._newest(name)
+        return generation, self._public[name, generation]
 
     def generation_of(self, sealed: bytes) -> int:
         """Return the generation of the sealing key that a sealed key needs."""
@@ -244,9 +282,37 @@ class KeyRing:
             raise ConsentError("keys are rotated by the administrator: open the key directory with the role admin")
 
 
-def _derive(shared: bytes, ephemeral: bytes, store: bytes) -> bytes:
+SUBJECT_KEY = b"openaisle subject key v1"  # labels, so that what was sealed for one use opens for no other
+LETTER = b"openaisle mailbox letter v1"
+_DOOR = b"openaisle mailbox door v1"
+
+
+def seal_to(store: bytes, generation: int, message: bytes, label: bytes, bound: bytes = b"") -> bytes:
+    """Seal a message to a public key, so that only its holder opens it: see `KeyRing.seal` for the form.
+
+    Args:
+        store: X25519 public key, 32 bytes.
+        generation: its number.
+        message: what is sealed.
+        label: what it is for.
+        bound: what the message must be opened with, such as the subject it belongs to.
+    """
+    ephemeral = X25519PrivateKey.generate()
+    public = ephemeral.public_key().public_bytes_raw()
+    shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(store))
+    head = struct.pack(">BI", 1, generation)
+    # the derived key serves one message only, so the nonce may be constant
+    return head + public + AESGCM(_derive(shared, public, store, label)).encrypt(bytes(12), message, head + bound)
+
+
+def _derive(shared: bytes, ephemeral: bytes, store: bytes, label: bytes) -> bytes:
     """Return the AES-256 key of one sealing; the public keys are bound in as the salt."""
-    return HKDF(SHA256(), 32, salt=ephemeral + store, info=b"openaisle subject key v1").derive(shared)
+    return HKDF(SHA256(), 32, salt=ephemeral + store, info=label).derive(shared)
+
+
+def _may_read(role: Role, name: str) -> bool:
+    """Say whether a role may read the public half of a key: all may read all, but see the rules for the phone page."""
+    return role is not Role.PHONE or name == "log"
 
 
 def _make(directory: Path, name: str, generation: int) -> None:
@@ -254,7 +320,7 @@ def _make(directory: Path, name: str, generation: int) -> None:
     if name == "pepper":
         _write(directory / f"{stem}.key", secrets.token_bytes(32))
         return
-    key = X25519PrivateKey.generate() if name == "sealing" else Ed25519PrivateKey.generate()
+    key = X25519PrivateKey.generate() if name in _X25519 else Ed25519PrivateKey.generate()
     _write(directory / f"{stem}.key", key.private_bytes_raw())
     _write(directory / f"{stem}.pub", key.public_key().public_bytes_raw())
 

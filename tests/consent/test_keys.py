@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consent.events import ConsentError, Purpose
-from consent.keys import KeyRing, Role
+from consent.keys import LETTER, SUBJECT_KEY, KeyRing, Role, seal_to
 from consent.subjects import (
     ALWAYS,
     new_secret,
@@ -130,10 +130,12 @@ def test_two_sealings_of_one_key_share_nothing(keys: KeyRing) -> None:
     assert first[5:] != second[5:]
 
 
+NAMES = ("pepper", "sealing", "log", "receipt", "certificate", "mailbox")
 HOLDS = {
     Role.KIOSK: {"pepper", "receipt"},
+    Role.PHONE: {"pepper"},
     Role.WATCH: {"sealing"},
-    Role.KEEPER: {"pepper", "sealing", "log", "certificate"},
+    Role.KEEPER: {"pepper", "sealing", "log", "certificate", "mailbox"},
     Role.DASHBOARD: set(),
 }
 
@@ -144,9 +146,9 @@ def test_a_role_loads_and_is_dealt_its_own_keys_only(keys: KeyRing, tmp_path: Pa
     private = {p.name.split("-")[0] for p in (tmp_path / "dealt").glob("*.key")}
     assert private == held
     for ring in (KeyRing.open(tmp_path / "dealt", role), KeyRing.open(keys.directory, role)):
-        assert {name for name in ("pepper", "sealing", "log", "receipt", "certificate") if ring.holds(name)} == held
+        assert {name for name in NAMES if ring.holds(name)} == held
         assert ring.public_keys("log") == keys.public_keys("log")
-        for name in {"log", "receipt", "certificate"} - held:
+        for name in {"log", "receipt", "certificate"} - held:  # those that sign
             with pytest.raises(ConsentError, match="does not hold"):
                 ring.signing_key(name)
         if "pepper" not in held:
@@ -154,11 +156,49 @@ def test_a_role_loads_and_is_dealt_its_own_keys_only(keys: KeyRing, tmp_path: Pa
                 ring.subjects_of("0" * 20)
 
 
+def test_the_phone_page_cannot_write_a_consent_down(keys: KeyRing, tmp_path: Path) -> None:
+    keys.deal(tmp_path / "phone", Role.PHONE)
+    assert {p.name for p in (tmp_path / "phone").iterdir()} == {"pepper-0001.key", "log-0001.pub"}
+    for directory in (tmp_path / "phone", keys.directory):
+        ring = KeyRing.open(directory, Role.PHONE)
+        with pytest.raises(ConsentError, match="holds no sealing key"):
+            ring.seal(SUBJECT, os.urandom(32))
+        assert ring.subjects_of("0" * 20) == keys.subjects_of("0" * 20)
+
+
+def test_a_letter_opens_for_the_keeper_alone_and_every_bit_of_it_counts(keys: KeyRing) -> None:
+    generation, public = keys.newest("mailbox")
+    letter = seal_to(public, generation, b"withdraw", LETTER)
+    keeper = KeyRing.open(keys.directory, Role.KEEPER)
+    assert keeper.open_letter(letter) == b"withdraw"
+    assert b"withdraw" not in letter
+    for role in set(Role) - {Role.KEEPER, Role.ADMIN}:
+        with pytest.raises(ConsentError, match="does not hold"):
+            KeyRing.open(keys.directory, role).open_letter(letter)
+    for bit in range(len(letter) * 8):
+        changed = bytearray(letter)
+        changed[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(ConsentError):
+            keeper.open_letter(bytes(changed))
+    for junk in (b"", b"\x01", os.urandom(52), os.urandom(80), seal_to(public, generation, b"withdraw", SUBJECT_KEY)):
+        with pytest.raises(ConsentError):
+            keeper.open_letter(junk)
+
+
+def test_the_token_for_the_mailbox_follows_from_its_key_and_rotates_with_it(tmp_path: Path) -> None:
+    ring = KeyRing.create(tmp_path / "keys")
+    (first,) = ring.mailbox_tokens()
+    assert len(first) == 32
+    assert KeyRing.open(ring.directory, Role.KEEPER).mailbox_tokens() == (first,)
+    assert KeyRing.open(ring.directory, Role.KIOSK).mailbox_tokens() == ()
+    assert ring.rotate("mailbox").mailbox_tokens()[1:] == (first,)
+
+
 def test_less_cannot_deal_more(keys: KeyRing, tmp_path: Path) -> None:
     with pytest.raises(ConsentError, match="do not cover"):
         KeyRing.open(keys.directory, Role.KIOSK).deal(tmp_path / "x", Role.KEEPER)
     keys.deal(tmp_path / "kiosk", Role.KIOSK)
-    with pytest.raises(ConsentError, match="lacks the keys certificate, log, sealing"):
+    with pytest.raises(ConsentError, match="lacks the keys certificate, log, mailbox, sealing"):
         KeyRing.open(tmp_path / "kiosk", Role.KEEPER)
 
 
