@@ -143,6 +143,11 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def wait_at_most(self, seconds: float) -> None:
+        """Give up on a ledger that another process holds after this long; whoever stands before a page waits less."""
+        with self._lock:
+            self._db.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+
     def data_version(self) -> int:
         """Return a number that changes whenever anybody has changed the ledger; cheap enough for every frame."""
         return int(self._watcher.execute("PRAGMA data_version").fetchone()[0])

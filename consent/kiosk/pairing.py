@@ -63,7 +63,7 @@ def is_paired(path: Path, key: str) -> bool:
     if not key or not path.is_file():
         return False
     wanted = _hash(key)
-    return any([hmac.compare_digest(wanted, tablet["sha256"]) for tablet in _read(path)["tablets"]])
+    return any(hmac.compare_digest(wanted, tablet["sha256"]) for tablet in _read(path)["tablets"])
 
 
 def unpair(path: Path) -> int:

@@ -1,0 +1,258 @@
+"""One tap: a request, its session, and what is needed to answer it.
+
+Rules:
+- Whatever goes wrong becomes a page in the shopper's language that says what holds and what to do; nothing is shown of
+  the error itself, and nothing of the shopper goes into a log line.
+- A change needs the session's own token, and a form of an earlier question changes nothing.
+- A body has at most `LONGEST` bytes, and is a form.
+
+What the pages say is in `pages`; this module decides nothing about a consent.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from urllib.parse import parse_qsl
+
+import jinja2
+from markupsafe import Markup
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from consent.events import ConsentError
+from consent.kiosk.messages import OWN_NAMES, RIGHT_TO_LEFT, Messages
+from consent.kiosk.session import Bucket, Session, Sessions
+from consent.kiosk.settings import Shop
+from consent.ledger import Ledger
+from consent.padview import PadView
+from consent.receipts import Receipt
+
+LONGEST = 4096  # bytes of a form; ours, the largest has under 500
+COOKIE = "kiosk"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_log = logging.getLogger(__name__)
+
+
+def templates() -> jinja2.Environment:
+    """Return the page templates: everything put into them is escaped, and an unknown name is an error."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("consent.kiosk"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@dataclass(slots=True)
+class Kiosk:
+    """The parts of one kiosk; see `app.kiosk`."""
+
+    shop: Shop
+    ledger: Ledger
+    view: Callable[[], PadView | None]
+    now_us: Callable[[], int]
+    clock: Callable[[], float]
+    print_receipt: Callable[[Receipt, str], None] | None
+    sessions: Sessions
+    pages: jinja2.Environment = field(default_factory=templates)
+    wrong: Bucket = field(default_factory=lambda: Bucket(6, 1 / 10))  # codes that nobody is known under
+    written: Bucket = field(default_factory=lambda: Bucket(20, 1 / 3))  # answers; taking one back is never limited
+
+
+@dataclass(slots=True)
+class Tap:
+    """One request of one session.
+
+    Attributes:
+        kiosk: the parts.
+        session: of whoever tapped.
+        path: of the page.
+        secure: it came over https.
+        form: what was sent.
+    """
+
+    kiosk: Kiosk
+    session: Session
+    path: str
+    secure: bool = False
+    form: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def say(self) -> Messages:
+        """The texts in the session's language."""
+        return Messages.load(self.session.language)
+
+    @property
+    def now_us(self) -> int:
+        """UTC microseconds."""
+        return self.kiosk.now_us()
+
+    def value(self, name: str) -> str:
+        """Return the last value of a field, empty where there is none."""
+        values = self.form.get(name)
+        return values[-1] if values else ""
+
+    def day(self, t_us: int) -> str:
+        """Return the day of an instant in the shop, written out."""
+        return self.say.day(self._local(t_us))
+
+    def moment(self, t_us: int) -> str:
+        """Return day and time of an instant in the shop."""
+        return self.say.moment(self._local(t_us))
+
+    def _local(self, t_us: int) -> datetime:
+        return (_EPOCH + timedelta(microseconds=t_us)).astimezone(self.kiosk.shop.timezone)
+
+    def page(self, name: str, title: str, status: int = 200, **values: object) -> Response:
+        """Return a page.
+
+        Args:
+            name: of the template.
+            title: key of its heading.
+            status: HTTP status.
+            **values: for the template.
+        """
+        return show(self.kiosk, self.session, name, title, status, at=self.path, secure=self.secure, **values)
+
+    def problem(self, key: str, status: int, **values: object) -> Response:
+        """Return a page that says what is wrong."""
+        title = "problem.lapsed_title" if key == "lapsed" else "problem.title"
+        return self.page("problem.html", title, status, text=f"problem.{key}", **{"again": None, **values})
+
+    def go(self, path: str) -> Response:
+        """Send the browser on to a page, so that a reload asks for that and repeats nothing."""
+        return with_cookie(RedirectResponse(path, 303), self.session, secure=self.secure)
+
+
+def show(
+    kiosk: Kiosk,
+    session: Session,
+    name: str,
+    title: str,
+    status: int = 200,
+    *,
+    at: str,
+    secure: bool = False,
+    **values: object,
+) -> Response:
+    """Fill a template."""
+    say = Messages.load(session.language)
+    html = kiosk.pages.get_template(name).render(
+        at=at,
+        svg=Markup,
+        heading=title,
+        names=OWN_NAMES,
+        rtl=RIGHT_TO_LEFT,
+        say=say,
+        session=session,
+        shop=kiosk.shop,
+        **{"bare": False, **values},
+    )
+    return with_cookie(HTMLResponse(html, status), session, secure=secure)
+
+
+def with_cookie(response: Response, session: Session, *, secure: bool) -> Response:
+    """Name the session in the one cookie a shopper gets; it ends with the browser, and says nothing."""
+    response.set_cookie(COOKIE, session.id, path="/", httponly=True, samesite="strict", secure=secure)
+    return response
+
+
+Handler = Callable[[Tap], Response]
+
+
+def endpoint(
+    kiosk: Kiosk, handler: Handler, *, keeps: bool = False, asks: bool = False, starts: bool = False
+) -> Callable[[Request], object]:
+    """Return what Starlette calls for a page.
+
+    Args:
+        kiosk: the parts.
+        handler: makes the answer.
+        keeps: the page needs the code or the receipt; every other page lets go of them.
+        asks: the page asks by itself, so it keeps no session alive and waits for nobody.
+        starts: the page may be the first of somebody whose session is over.
+    """
+
+    async def answer(request: Request) -> Response:
+        form = await _form(request) if request.method == "POST" else {}
+        serve = partial(_serve, kiosk, request, handler, form, keeps=keeps, asks=asks, starts=starts)
+        return await run_in_threadpool(serve)
+
+    return answer
+
+
+async def _form(request: Request) -> dict[str, tuple[str, ...]]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise HTTPException(415)
+    body = b""
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > LONGEST:
+                raise HTTPException(413)
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=64)
+    except (UnicodeDecodeError, ValueError, ClientDisconnect) as error:
+        raise HTTPException(400) from error
+    form: dict[str, tuple[str, ...]] = {}
+    for name, value in pairs:
+        form[name] = (*form.get(name, ()), value)
+    return form
+
+
+def _serve(
+    kiosk: Kiosk,
+    request: Request,
+    handler: Handler,
+    form: dict[str, tuple[str, ...]],
+    *,
+    keeps: bool,
+    asks: bool,
+    starts: bool,
+) -> Response:
+    cookie = request.cookies.get(COOKIE)
+    session = kiosk.sessions.find(cookie, touch=not asks)
+    changes = request.method == "POST"
+    secure = request.url.scheme == "https"
+    if session is None:
+        if asks:
+            return Response(status_code=204)
+        over = kiosk.sessions.language_of(cookie)
+        session = kiosk.sessions.begin(over if over is not None and not starts else kiosk.shop.languages[0])
+        if changes or (over is not None and not starts):
+            return Tap(kiosk, session, "/", secure).problem("lapsed", 410)
+    tap = Tap(kiosk, session, request.url.path, secure, form)
+    if changes and not hmac.compare_digest(tap.value("csrf").encode(), session.csrf.encode()):
+        return tap.problem("forged", 403)
+    if asks:
+        return _careful(tap, handler)
+    with session.lock:  # a second tap waits for the first, and finds it done
+        if "attempt" in form and tap.value("attempt") != session.attempt.id:
+            return tap.problem("old_form", 409)
+        if not keeps:
+            session.let_go()
+        return _careful(tap, handler)
+
+
+def _careful(tap: Tap, handler: Handler) -> Response:
+    try:
+        return handler(tap)
+    except (ConsentError, sqlite3.Error, OSError) as error:
+        cause = error if isinstance(error, sqlite3.Error | OSError) else error.__cause__
+        if isinstance(cause, sqlite3.OperationalError | OSError):
+            full = "locked" not in str(cause) and "busy" not in str(cause)
+            _log.warning("the ledger does not answer: %s", cause)
+            key = "ledger_stop" if tap.path.startswith(("/stop", "/object")) else "ledger_busy"
+            again = tap.form if tap.form else None
+            return tap.problem("ledger_full" if full else key, 503, again=again, unsure=tap.session.attempt.unsure)
+        _log.warning("refused: %s", error)
+        return tap.problem("refused", 409)
