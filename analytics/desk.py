@@ -76,6 +76,7 @@ def shop(state: State, ledger: Ledger) -> Shop:
         public_url=state.store.phone.public_url,
         mailbox_url=state.store.mailbox.url,
         printer=None if kiosk.printer is None else state.root / kiosk.printer,
+        backup_days=state.store.terms.backup,
         idle_s=kiosk.idle_s,
         paired=state.root / PAIRED,
     )

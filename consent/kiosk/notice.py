@@ -125,9 +125,11 @@ def notice(shop: Shop, messages: Messages) -> Notice:
             f"store.toml does not say who answers for the data: fill in {', '.join(lacking)} under [controller]; "
             "without it no notice can be shown, and nobody may be asked"
         )
-    say, version = messages, _version(shop)
-    short = Section("short", say("notice.short.heading"), _short(shop, say))
-    parts = {name: _told(f"notice.{name}", paragraphs, say) for name, paragraphs in _full(shop, say).items()}
+    say, offered = messages, shop.offers()  # the level is asked for once: one notice speaks of one level
+    offers = [purpose for purpose in Purpose if purpose in offered]
+    version = _version(shop, offers)
+    short = Section("short", say("notice.short.heading"), _short(shop, offers, say))
+    parts = {name: _told(f"notice.{name}", paragraphs, say) for name, paragraphs in _full(shop, offers, say).items()}
     return Notice(
         language=messages.language,
         direction=messages.direction,
@@ -147,12 +149,11 @@ def _told(prefix: str, paragraphs: list[Said], say: Messages) -> tuple[str, ...]
     return tuple(say(f"{prefix}.{key}", **values) for key, values in pairs)
 
 
-def _short(shop: Shop, say: Messages) -> tuple[str, ...]:
-    offers = [say(f"purpose.{p}") for p in Purpose if p in shop.offers()]
-    who = shop.controller
+def _short(shop: Shop, offers: list[Purpose], say: Messages) -> tuple[str, ...]:
+    who, names = shop.controller, [say(f"purpose.{purpose}") for purpose in offers]
     lines: list[Said] = [("everybody", {"tracks": LEAST_TRACKS}), "basis", _object(shop, say)]
-    lines.append(("consent", {"purposes": say.listed(offers)}) if offers else "no_consent")
-    if Purpose.EMOTION in shop.offers():
+    lines.append(("consent", {"purposes": say.listed(names)}) if offers else "no_consent")
+    if Purpose.EMOTION in offers:
         lines.append("emotion")
     lines.append(("controller", {"name": who.name, "address": who.address, "contact": who.contact}))
     if who.officer:
@@ -166,8 +167,8 @@ def _object(shop: Shop, say: Messages) -> Said:
     return "object_pad", {"label": say("welcome.object")}
 
 
-def _full(shop: Shop, say: Messages) -> dict[str, list[Said]]:
-    who, offers = shop.controller, [p for p in Purpose if p in shop.offers()]
+def _full(shop: Shop, offers: list[Purpose], say: Messages) -> dict[str, list[Said]]:
+    who = shop.controller
     contact: dict[str, str | int] = {"contact": who.contact}
     url: dict[str, str | int] = {"url": shop.public_url or ""}
     parts: dict[str, list[Said]] = {
@@ -189,7 +190,8 @@ def _full(shop: Shop, say: Messages) -> dict[str, list[Said]]:
     parts["record"] = ["what", "basis", "session"]
     parts["storage"] = [
         "pictures",
-        *(["rows", "backups"] if offers else []),
+        *(["rows"] if offers else []),
+        ("backups", {"days": say.count("days", shop.backup_days)}),
         ("sums", {"tracks": LEAST_TRACKS, "visitors": LEAST_VISITORS}),
     ]
     parts["recipients"] = [("some", {"recipients": "; ".join(who.recipients)}) if who.recipients else "none"]
@@ -202,6 +204,8 @@ def _full(shop: Shop, say: Messages) -> dict[str, list[Said]]:
     parts["withdraw"] = ["what", "how" if shop.pad is None else "how_pad"]
     if shop.public_url:
         parts["withdraw"].append(("how_phone", url))
+    if shop.mailbox_url:
+        parts["withdraw"].append(("how_mailbox", {"url": shop.mailbox_url}))
     parts["complaint"] = [("named", {"authority": who.authority}) if who.authority else "unnamed"]
     parts["voluntary"] = ["what"]
     parts["automated"] = ["what", "smile"] if Purpose.SMILE in offers else ["what"]
@@ -210,16 +214,18 @@ def _full(shop: Shop, say: Messages) -> dict[str, list[Said]]:
     return parts
 
 
-def _version(shop: Shop) -> str:
+def _version(shop: Shop, offers: list[Purpose]) -> str:
     who = shop.controller
     facts = {
         "shop": shop.name,
-        "purposes": {p.value: shop.terms[p] for p in Purpose if p in shop.offers()},
+        "purposes": {purpose.value: shop.terms[purpose] for purpose in offers},
         "controller": [who.name, who.address, who.contact, who.officer, who.jurisdiction, who.authority],
         "recipients": list(who.recipients),
         "minimum_age": shop.minimum_age,
         "pad": shop.pad is not None,
+        "backup": shop.backup_days,
         "phone": shop.public_url or "",
+        "mailbox": shop.mailbox_url or "",
     }
     text = json.dumps(facts, sort_keys=True, ensure_ascii=False)
     return f"{WORDING}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

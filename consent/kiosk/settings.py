@@ -65,6 +65,7 @@ class Shop:
         public_url: https address of the phone page, None where phones cannot reach the shop.
         mailbox_url: https address of the mailbox that takes withdrawals only, None where there is none.
         printer: device file of the receipt printer, None where there is none.
+        backup_days: how long a backup may live.
         idle_s: seconds without a touch after which a session is over; it is asked 20 seconds before.
         paired: file with the hashes of the tablets that may use the page from elsewhere, None where none may.
     """
@@ -83,6 +84,7 @@ class Shop:
     public_url: str | None = None
     mailbox_url: str | None = None
     printer: Path | None = None
+    backup_days: int = 30
     idle_s: int = 90
     paired: Path | None = None
 
