@@ -109,6 +109,12 @@ def _add_shop(commands: argparse._SubParsersAction[_Parser]) -> None:
     watch.add_argument("--start", type=_instant, metavar="TIME", help="when a file began: 2026-11-20T10:00:00+01:00")
     watch.set_defaults(run=_watch)
 
+    kiosk = _command(commands, "kiosk", "serve the page at the entrance: opt in, opt out, receipt")
+    kiosk.add_argument("--port", type=_port, metavar="N", help="where store.toml says another (default: 8600)")
+    kiosk.add_argument("--pair", action="store_true", help="make a code that lets one tablet in, and print it")
+    kiosk.add_argument("--unpair", action="store_true", help="forget every paired tablet")
+    kiosk.set_defaults(run=_kiosk)
+
     keeper = _command(commands, "keeper", "load visits, erase what is due, release figures, sign the log")
     keeper.add_argument("--once", action="store_true", help="one pass, and print what it did as JSON")
     keeper.set_defaults(run=_keeper)
@@ -190,6 +196,41 @@ def _watch(arguments: argparse.Namespace) -> int:
             plan=lambda: read_plan(state.released),
         )
     print(json.dumps({camera: asdict(numbers) for camera, numbers in done.items()}))
+    return 0
+
+
+def _kiosk(arguments: argparse.Namespace) -> int:
+    from functools import partial
+
+    from analytics import desk
+    from analytics.state import State
+    from consent import padview
+    from consent.keys import Role
+    from consent.kiosk import pairing
+    from consent.kiosk.app import kiosk
+    from consent.kiosk.messages import Messages
+    from consent.kiosk.notice import notice
+    from consent.kiosk.serve import Listener, bind, serve
+
+    state = State.read(arguments.state, arguments.keys)
+    if arguments.pair:
+        code = pairing.new_code(state.root / desk.PAIRED, now_us=_now_us())
+        print(f"pairing code: {code[:4]}-{code[4:]}  (works once, for ten minutes; open /pair on the tablet)")
+        return 0
+    if arguments.unpair:
+        print(f"forgot {pairing.unpair(state.root / desk.PAIRED)} paired tablets")
+        return 0
+    with state.open_ledger(Role.KIOSK) as ledger:
+        shop = desk.shop(state, ledger)
+        notice(shop, Messages.load(shop.languages[0]))  # a shop that may ask nobody is told so before it serves
+        table = state.store.kiosk
+        port = shop.port if arguments.port is None else arguments.port
+        with bind(table.address, port) as door:
+            view = None if shop.pad is None else partial(padview.read, state.live, shop.pad)
+            files = [None if path is None else state.root / path for path in (table.certificate, table.certificate_key)]
+            _until_told(threading.Event())
+            print(f"kiosk: http{'s' if files[0] else ''}://{table.address}:{port}", file=sys.stderr)
+            serve([Listener(kiosk(shop, ledger, view=view), door, *files)])
     return 0
 
 
