@@ -115,6 +115,12 @@ def _add_shop(commands: argparse._SubParsersAction[_Parser]) -> None:
     kiosk.add_argument("--unpair", action="store_true", help="forget every paired tablet")
     kiosk.set_defaults(run=_kiosk)
 
+    notice = _command(commands, "notice", "print the privacy notice, or the sign at the door, to hang up")
+    notice.add_argument("--language", metavar="CODE", help="en, de, fr, es, zh or ar (default: the store's first)")
+    notice.add_argument("--sign", action="store_true", help="the short text for the door")
+    notice.add_argument("--out", type=Path, metavar="FILE", help="a new file: .html to print, or .txt")
+    notice.set_defaults(run=_notice)
+
     keeper = _command(commands, "keeper", "load visits, erase what is due, release figures, sign the log")
     keeper.add_argument("--once", action="store_true", help="one pass, and print what it did as JSON")
     keeper.set_defaults(run=_keeper)
@@ -231,6 +237,33 @@ def _kiosk(arguments: argparse.Namespace) -> int:
             _until_told(threading.Event())
             print(f"kiosk: http{'s' if files[0] else ''}://{table.address}:{port}", file=sys.stderr)
             serve([Listener(kiosk(shop, ledger, view=view), door, *files)])
+    return 0
+
+
+def _notice(arguments: argparse.Namespace) -> int:
+    from analytics import desk
+    from analytics.state import State
+    from consent.keys import Role
+    from consent.kiosk.messages import Messages
+    from consent.kiosk.notice import NoticeError, notice
+    from consent.kiosk.poster import poster
+
+    state = State.read(arguments.state, arguments.keys)
+    with state.open_ledger(Role.DASHBOARD) as ledger:
+        shop = desk.shop(state, ledger)
+        told = notice(shop, Messages.load(arguments.language or shop.languages[0]))
+    text = told.sign if arguments.sign else told.text
+    if arguments.out is None:
+        sys.stdout.buffer.write(text.encode())  # its exact bytes, whatever the terminal's encoding: they are hashed
+        return 0
+    if arguments.out.suffix.lower() in (".html", ".htm"):
+        text = poster(told, sign=arguments.sign)
+    try:
+        with arguments.out.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise NoticeError(f"{arguments.out} is there already, and nothing is overwritten; name a new file") from error
+    print(f"wrote {arguments.out} (version {told.version}, SHA-256 of the full notice {told.sha256})", file=sys.stderr)
     return 0
 
 

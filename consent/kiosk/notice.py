@@ -89,9 +89,14 @@ class Notice:
     closing: str
 
     @property
+    def parts(self) -> tuple[Section, ...]:
+        """Both layers, in the order of the text."""
+        return (self.short, *self.sections)
+
+    @property
     def text(self) -> str:
         """The exact text, both layers: paragraphs a line each, a blank line before each part."""
-        return _lines(self.title, (self.short, *self.sections), self.closing)
+        return _lines(self.title, self.parts, self.closing)
 
     @property
     def sign(self) -> str:
