@@ -163,7 +163,7 @@ def _pair(tap: Tap) -> Response:
         return tap.problem("too_fast", 429)
     key = None if file is None else pairing.pair(file, tap.value("pairing")[:40], now_us=tap.now_us)
     if key is None:
-        return tap.page("pair.html", "pair.title", 422, problem="pair.wrong", paired=False)
+        return tap.page("pair.html", "pair.title", problem="pair.wrong", paired=False)
     response = tap.page("pair.html", "pair.title", problem="", paired=True)
     response.set_cookie(TABLET, key, max_age=YEAR_S, path="/", httponly=True, samesite="strict", secure=tap.secure)
     return response

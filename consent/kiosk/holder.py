@@ -274,7 +274,7 @@ def _code(tap: Tap, template: str, title: str) -> str | Response:
     try:
         code = read_secret(typed.rpartition("#")[2])  # a reader that types for us sends the whole address
     except ConsentError:
-        return _code_page(tap, template, title, typed=typed[:80], problem=tap.say("code.wrong_form"), status=422)
+        return _code_page(tap, template, title, typed=typed[:80], problem=tap.say("code.wrong_form"))
     try:
         tap.kiosk.ledger.find(code)
     except UnknownCodeError:
@@ -285,7 +285,7 @@ def _code(tap: Tap, template: str, title: str) -> str | Response:
             page = _code_page(tap, template, title, typed=typed[:80], problem=told, status=429)
             page.headers["retry-after"] = str(wait_s)
             return page
-        return _code_page(tap, template, title, typed=typed[:80], problem=tap.say("code.unknown"), status=422)
+        return _code_page(tap, template, title, typed=typed[:80], problem=tap.say("code.unknown"))
     return code
 
 

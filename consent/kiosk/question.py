@@ -47,7 +47,6 @@ def choices(tap: Tap, *, problem: str | None = None) -> Response:
     return tap.page(
         "choices.html",
         "choices.title",
-        200 if problem is None else 422,
         terms={p: tap.say.count("days", days) for p, days in shop.terms.items()},
         offers=offers,
         live={p: row.until for p, row in rows.items() if row.live},

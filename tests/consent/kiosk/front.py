@@ -1,0 +1,195 @@
+"""A shop front to stand before: a real state directory, the real pad, and the kiosk as a process or as an application.
+
+Only the camera's eyes are made up: `Floor.people` says who stands where. Whoever is linked, left out or told why not
+is decided by the product's own pad, which reads the ledger and answers there, as `openaisle watch` does.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from httpx import Response
+from starlette.testclient import TestClient
+
+from analytics.live import Board, Live
+from analytics.model import Frame, Sighting
+from analytics.pipeline import CameraWatch
+from analytics.report import read_plan
+from analytics.start import init
+from analytics.state import State
+from analytics.vision import Seen
+from analytics.watch import LevelNow
+from consent.events import Level
+from consent.keys import Role
+from consent.ledger import Ledger
+from tests.analytics.rtsp_server import free_port
+from tests.command import Place
+
+SIZE = (384, 288)
+HEIGHT = 40.0
+STEP_S = 0.1
+ON_PAD, BESIDE, AWAY = (225.0, 250.0), (312.0, 252.0), (40.0, 170.0)
+ZONES = """
+[[camera.zone]]
+name = "pad"
+kind = "pad"
+polygon = [[150, 215], [300, 215], [300, 290], [150, 290]]
+
+[controller]
+name = "Main Street Groceries Ltd"
+address = "1 Main Street, 10115 Berlin"
+contact = "privacy@shop.example"
+officer = "officer@shop.example"
+jurisdiction = "DE"
+authority = "Berliner Beauftragte, Alt-Moabit 59, 10555 Berlin"
+"""
+_NOTHING = np.zeros((1, 1, 3), np.uint8)
+
+
+def make_shop(root: Path, *, level: Level = Level.EMOTION, kiosk: str = "", name: str = "Main Street") -> State:
+    """Make a shop whose camera has a pad, at a privacy level that two people approved."""
+    state = init(root, now_us=time.time_ns() // 1000, name=name, timezone="Europe/Berlin")
+    path = root / "store.toml"
+    text = path.read_text()
+    text = text.replace('level = "counts"', f'level = "{level}"') + ZONES + f"\n[kiosk]\n{kiosk}\n"
+    path.write_text(text)
+    state = State.read(root)
+    if level is not Level.COUNTS:
+        with state.open_ledger(Role.ADMIN) as ledger:
+            approve(ledger, level)
+    return state
+
+
+def approve(ledger: Ledger, level: Level) -> None:
+    ledger.set_level(level, now_us=time.time_ns() // 1000, approvals=[b"a" * 32, b"b" * 32], dpia_sha256=b"d" * 32)
+
+
+class Floor:
+    """Who stands where before the camera; it is seen ten times a second."""
+
+    def __init__(self) -> None:
+        self.people: dict[int, tuple[float, float]] = {}
+
+    def see(self, frame: Frame) -> Seen:
+        found = []
+        for track, (x, y) in dict(self.people).items():
+            box = (x - HEIGHT / 5, y - HEIGHT, x + HEIGHT / 5, y)
+            found.append(Sighting(track, x, y, HEIGHT, 0.9, box))
+        return Seen(tuple(found))
+
+    def reset(self) -> None:
+        self.people = {track + 100: where for track, where in self.people.items()}
+
+
+@contextmanager
+def watching(state: State, floor: Floor) -> Iterator[CameraWatch]:
+    """Watch the floor in real time, as `openaisle watch` wires it."""
+    stop, board = threading.Event(), Board()
+    with state.open_ledger(Role.WATCH) as ledger, Live(state.live, board):
+        camera = CameraWatch(
+            state.store,
+            state.store.camera[0],
+            floor,
+            SIZE,
+            ledger,
+            level=LevelNow(state, ledger),
+            plan=lambda: read_plan(state.released),
+            restart=False,
+            board=board,
+        )
+
+        def run() -> None:
+            while not stop.wait(STEP_S):
+                camera.step(Frame(time.time_ns() // 1000, _NOTHING))
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield camera
+        finally:
+            stop.set()
+            thread.join()
+
+
+@contextmanager
+def served(state: State, place: Place) -> Iterator[str]:
+    """Run `openaisle kiosk` as a user does, and yield its address."""
+    port = free_port()
+    log = place.root / "kiosk.log"
+    with log.open("wb") as out:
+        words = place.command("kiosk", "--state", state.root, "--port", str(port))
+        process = subprocess.Popen(words, env=place.environment(), cwd=place.here, stdout=out, stderr=out)
+        url = f"http://127.0.0.1:{port}"
+        try:
+            _until(lambda: _answers(url), process, log)
+            yield url
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=20) == 0, log.read_text()
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+def _until(done: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(300):
+        if done():
+            return
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.1)
+    raise AssertionError(log.read_text())
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/static/icon.svg", timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+class Browser:
+    """A browser without any script, before a kiosk in this process: it fills in forms and taps buttons."""
+
+    def __init__(self, client: TestClient) -> None:
+        self.client = client
+        self.page = self.client.get("/")
+
+    def get(self, path: str) -> Response:
+        self.page = self.client.get(path)
+        return self.page
+
+    @property
+    def hidden(self) -> dict[str, str]:
+        return dict(re.findall(r'name="(csrf|attempt)" value="([^"]+)"', self.page.text))
+
+    def tap(self, path: str, **fields: str | list[str]) -> Response:
+        """Post a form of the page at hand."""
+        origin = str(self.client.base_url).rstrip("/")
+        self.page = self.client.post(path, data={**self.hidden, **fields}, headers={"origin": origin})
+        return self.page
+
+    def yes(self, *purposes: str, age: str = "older") -> Response:
+        """Say yes from the first screen on."""
+        self.get("/choices")
+        return self.tap("/answer", answer="yes", ticking="1", purpose=list(purposes), age=age)
+
+    @property
+    def code(self) -> str:
+        """The code on the receipt at hand."""
+        shown = re.search(r'<p class="code".*?</p>', self.page.text, re.DOTALL)
+        assert shown is not None, self.page.text
+        return re.sub(r"<[^>]+>|-", "", shown[0])
+
+    @property
+    def heading(self) -> str:
+        found = re.search(r"<h1>(.*?)</h1>", self.page.text, re.DOTALL)
+        assert found is not None, self.page.text
+        return found[1]
