@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import http.client
 import ssl
 import threading
@@ -27,6 +28,11 @@ class Answer:
     status: int
     headers: http.client.HTTPMessage
     text: str
+
+    @property
+    def shown(self) -> str:
+        """The text as a browser shows it."""
+        return html.unescape(self.text)
 
 
 @dataclass(slots=True)
