@@ -118,13 +118,14 @@ Line = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f]*$")]
 
 
 class StoreTable(Strict):
-    """``[store]``: which shop this is, and how much it may do."""
+    """``[store]``: which shop this is, and how much it may do; every page of a simulated one says so."""
 
     name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")
     id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
     timezone: Annotated[str, AfterValidator(_iana)]
     level: Level = Level.COUNTS
     keys: Path | None = None
+    simulated: bool = False
     journal: Path | None = None
 
 

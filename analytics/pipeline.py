@@ -118,6 +118,7 @@ class CameraWatch:
         board: where what is seen this moment is put up; nobody is told where None.
         run: names this watching in the cells it hands over; the same name again releases nothing twice.
         holders: camera by linked subject, shared by the cameras of a shop; one code stands for one body.
+        audit: gets each closed visit, and whether it was counted, to hold it against a truth; it must keep none.
 
     Attributes:
         watched: what was done so far.
@@ -138,6 +139,7 @@ class CameraWatch:
         board: Board | None = None,
         run: str = "",
         holders: dict[str, str] | None = None,
+        audit: Callable[[Visit, bool], object] | None = None,
     ) -> None:
         zones, ground = camera.zones(), camera.floor()
         rules = PadRules(ring_m=store.pad.ring_m, restart_s=RESTART_S if restart else 0.0, latency_s=latency_s)
@@ -155,7 +157,7 @@ class CameraWatch:
         self._zones = tuple(zone for zone in zones if zone.kind not in (ZoneKind.PAD, ZoneKind.STAFF))
         self._holders = {} if holders is None else holders
         self._tally = Tally(camera.name, zones, run=run or secrets.token_hex(8), tz=store.store.timezone)
-        self._plan = plan
+        self._plan, self._audit = plan, audit
         self._planned_us: int | None = None
         self._version: int | None = None
         self._checked_us: int | None = None
@@ -315,6 +317,8 @@ class CameraWatch:
                 suppressed=any(linker.suppressed(visit) for linker in self._pads.values()),
                 staff=visit.track in self._staff,
             )
+            if self._audit is not None:
+                self._audit(visit, result is not None)
             if result is None:
                 self.watched.left_out += 1
                 continue

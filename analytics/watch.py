@@ -23,7 +23,7 @@ from analytics.config import CameraTable, ConfigError
 from analytics.detect import detector
 from analytics.figures import Figure
 from analytics.live import Board, Live
-from analytics.model import SECOND, Blind
+from analytics.model import SECOND, Blind, Visit
 from analytics.pad import PadRules
 from analytics.pipeline import CameraWatch, Watched
 from analytics.report import Report
@@ -74,23 +74,25 @@ class LevelNow:
 def watch(
     state: State,
     ledger: Ledger,
-    model: Path,
+    model: Path | None,
     *,
     start_us: int | None = None,
     stop: threading.Event | None = None,
     plan: Callable[[], Plan] = Plan,
     before: Callable[[str, int], None] | None = None,
+    audit: Callable[[Visit, bool], object] | None = None,
 ) -> dict[str, Watched]:
     """Watch every camera of the shop until its source ends or `stop` is set.
 
     Args:
         state: the shop.
         ledger: opened as `watch`.
-        model: what `analytics.detect.detector` opens.
+        model: what `analytics.detect.detector` opens; our own where None.
         start_us: instant of the first picture of files, UTC microseconds; needed where a source is a file.
         stop: ends the watching; what is open is closed first.
         plan: returns how long everybody's bins are, as far as is fixed.
         before: called with camera and instant before each frame; a file's scheduled consents are given here.
+        audit: see `CameraWatch`; only for a clip whose truth is known.
 
     Returns:
         What each camera did.
@@ -159,6 +161,7 @@ def watch(
                     board=board,
                     run=run_name,
                     holders=holders,
+                    audit=audit,
                 )
                 since_us = unwatched_since(state, camera.name, item.t_us) if source.live else None
                 if since_us is not None:
