@@ -5,8 +5,8 @@ Rules:
   step, so a text that is missing is never found by a shopper.
 - An unknown key and a value that is missing raise; nothing is shown half-filled, and nothing falls back to another
   language unnoticed.
-- In a language written from right to left each value put into a text is isolated (U+2068, U+2069), so that a code, a
-  date or an address reads the same in every language.
+- In a language written from right to left each value put into a text is isolated in its own direction, so that a
+  code, a date or an address reads the same in every language.
 - Digits are 0 to 9 in all languages: what a screen says can be compared with the receipt and the log.
 
 Screens and receipts stand in ``messages/<language>.toml``, the privacy notice in ``messages/notice/<language>.toml``.
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import string
 import tomllib
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +36,7 @@ OWN_NAMES: Mapping[str, str] = MappingProxyType(
     {"en": "English", "de": "Deutsch", "fr": "Français", "es": "Español", "zh": "简体中文", "ar": "العربية"}
 )
 RIGHT_TO_LEFT = frozenset({"ar"})
+LRI, RLI, PDI = "\u2066", "\u2067", "\u2069"  # isolate from left to right, from right to left, and its end
 LONGEST_HEADER = 1_000  # characters of Accept-Language that are read; ours, browsers send under 200
 
 
@@ -143,7 +145,18 @@ class Messages:
         return self("format.comma").join(things)
 
     def _isolated(self, value: str | int) -> str:
-        return f"\u2068{value}\u2069" if self.direction == "rtl" else str(value)
+        return isolated(str(value)) if self.direction == "rtl" else str(value)
+
+
+def isolated(value: str) -> str:
+    """Return a value that text of the other direction around it cannot reorder.
+
+    The first letter decides, also one within an isolate: a date made of isolated parts has to keep their order, and
+    Unicode's own "first strong" (U+2068) would look past them.
+    """
+    letters = (unicodedata.bidirectional(letter) for letter in value)
+    strong = next((kind for kind in letters if kind in ("L", "R", "AL")), "L")  # digits alone go from left to right
+    return f"{LRI if strong == 'L' else RLI}{value}{PDI}"
 
 
 @cache

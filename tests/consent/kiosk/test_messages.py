@@ -155,10 +155,21 @@ def test_a_placeholder_is_a_name_and_nothing_more(text: str) -> None:
         placeholders(text)
 
 
-def test_values_are_isolated_where_the_text_runs_from_right_to_left() -> None:
-    texts = {"code": "<{code}>"}
-    assert Messages("ar", texts)("code", code="7K4M-21") == "<\u20687K4M-21\u2069>"
-    assert Messages("de", texts)("code", code="7K4M-21") == "<7K4M-21>"
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("7K4M-21", "\u20667K4M-21\u2069"),
+        (30, "\u206630\u2069"),
+        ("1 Main Street, 10115 Berlin", "\u20661 Main Street, 10115 Berlin\u2069"),
+        ("+49 30 1234", "\u2066+49 30 1234\u2069"),
+        ("21 نوفمبر 2026", "\u206721 نوفمبر 2026\u2069"),
+        # parts that are isolated themselves: still a date from right to left
+        ("\u206621\u2069 \u2067نوفمبر\u2069", "\u2067\u206621\u2069 \u2067نوفمبر\u2069\u2069"),
+    ],
+)
+def test_values_are_isolated_where_the_text_runs_from_right_to_left(value: str | int, shown: str) -> None:
+    assert Messages("ar", {"text": "<{value}>"})("text", value=value) == f"<{shown}>"
+    assert Messages("de", {"text": "<{value}>"})("text", value=value) == f"<{value}>"
 
 
 @pytest.mark.parametrize(
@@ -203,7 +214,7 @@ def test_a_number_below_nothing_is_refused() -> None:
 )
 def test_days_and_moments(language: str, day: str, moment: str) -> None:
     messages, instant = Messages.load(language), datetime(2026, 11, 21, 15, 10, 59, tzinfo=ZoneInfo("Europe/Berlin"))
-    shown = [re.sub("[\u2068\u2069]", "", text) for text in (messages.day(instant), messages.moment(instant))]
+    shown = [re.sub("[\u2066-\u2069]", "", text) for text in (messages.day(instant), messages.moment(instant))]
     assert shown == [day, moment]
 
 
