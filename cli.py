@@ -105,7 +105,7 @@ def _add_shop(commands: argparse._SubParsersAction[_Parser]) -> None:
     init.set_defaults(run=_init)
 
     watch = _command(commands, "watch", "watch the cameras: people to visits to consented rows and plain counts")
-    watch.add_argument("--model", type=Path, required=True, metavar="PATH", help="OpenVINO export, or .pt with yolo")
+    watch.add_argument("--model", type=Path, metavar="PATH", help="OpenVINO export, or .pt with yolo (default: our own)")
     watch.add_argument("--start", type=_instant, metavar="TIME", help="when a file began: 2026-11-20T10:00:00+01:00")
     watch.set_defaults(run=_watch)
 
@@ -492,7 +492,7 @@ def _add_measure(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     measure.add_argument("video", type=Path, metavar="VIDEO", help="any video file")
     measure.add_argument("--zones", type=Path, required=True, metavar="FILE", help="zone file (TOML)")
-    measure.add_argument("--model", type=Path, required=True, metavar="PATH", help="OpenVINO export, or .pt with yolo")
+    measure.add_argument("--model", type=Path, metavar="PATH", help="OpenVINO export, or .pt with yolo (default: our own)")
     measure.add_argument("--truth", type=Path, metavar="CSV", help="true visits: zone,person,enter_s,leave_s")
     measure.add_argument(
         "--boxes", type=Path, metavar="TXT", help="true boxes (MOTChallenge gt.txt), for HOTA and IDF1"

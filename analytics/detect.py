@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PERSON = 0  # class number of a person in COCO and in every one-class export
+OWN = Path(__file__).parent / "weights" / "person"  # the project's own detector; weights/person.md is its card
 _STRIDES = (8, 16, 32)  # of the three detection heads of the YOLO v8 and v11 families
 
 
@@ -60,11 +61,11 @@ class Thresholds:
     overlap: float = 0.7
 
 
-def detector(model: Path, *, thresholds: Thresholds | None = None, fit_aspect: bool = True) -> Detector:
+def detector(model: Path | None, *, thresholds: Thresholds | None = None, fit_aspect: bool = True) -> Detector:
     """Open a model: a folder with an OpenVINO export runs without torch, anything else goes to ultralytics.
 
     Args:
-        model: an exported ``*_openvino_model`` folder, or any file ultralytics loads.
+        model: an exported ``*_openvino_model`` folder, or any file ultralytics loads; our own where None.
         thresholds: see `Thresholds`.
         fit_aspect: let the network's input follow the shape of the picture instead of padding it to a square.
 
@@ -72,6 +73,7 @@ def detector(model: Path, *, thresholds: Thresholds | None = None, fit_aspect: b
         ModelError: nothing usable lies there.
     """
     thresholds = thresholds or Thresholds()
+    model = OWN if model is None else model
     if not model.exists():
         raise ModelError(f"no model at {model}; give an exported YOLO folder or a .pt file with --model")
     if model.is_dir():

@@ -71,7 +71,6 @@ TRUTH = "zone,person,enter_s,leave_s\n"
         ({"--fps": "0"}, r"argument --fps: '0' is no rate; give looks a second, or 'all'"),
         ({"--fps": "fast"}, r"argument --fps: 'fast' is no rate"),
         ({"--fps": "nan"}, r"argument --fps: 'nan' is no rate"),
-        ({"--model": None}, r"arguments are required: --model"),
         ({"--model": "{tmp}/none"}, r"no model at .*none; give an exported YOLO folder"),
         ({"--model": "{tmp}"}, r"holds 0 OpenVINO models"),
         ({"--video-out": "{tmp}/nowhere/out.mp4"}, r"out\.mp4 cannot be written: No such file or directory"),

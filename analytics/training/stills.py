@@ -34,6 +34,7 @@ SCENES, STILLS = 24, 6  # shops, and pictures of each
 EVERY = 55  # frames of a tenth of a second from one picture to the next
 FIRST = 160  # frame of the first: by then the shop has filled
 SAMPLES = 16  # paths a pixel
+NEAREST = 0.7  # metres before the camera; who is nearer, or behind it, is taken out of the shop
 LEAST_SEEN = 0.35  # visible share of a body from which it is labelled; below it is nobody's label and nobody's miss
 
 
@@ -90,14 +91,18 @@ def _shop(seed: int) -> tuple[sight.Stage, Camera, float]:
     instants, deeds = play(cast, length, 10)
     wanted = instants[FIRST::EVERY][:STILLS]
     performance = sight.posed(cast, looks, instants, deeds)
-    shown = tuple(performance.posed[round(i.t_s * 10)] for i in wanted)
     corner = rng.choice(((-0.7, -0.7), (7.3, 0.2), (3.5, -1.6), (0.3, 5.9), (-1.2, 2.5), (7.2, 5.8)))
     camera = Camera(
         place=(corner[0] + rng.uniform(-0.4, 0.4), corner[1] + rng.uniform(-0.4, 0.4), rng.uniform(2.3, 3.1)),
         target=(rng.uniform(3.2, 5.2), rng.uniform(2.6, 4.2), rng.uniform(0.3, 1.0)),
         focal=rng.uniform(300, 520),
     )
-    stage = sight.Stage(cast, looks, performance.parts, wanted, deeds, shown)
+    shown = []
+    for instant in wanted:
+        bodies = performance.posed[round(instant.t_s * 10)]
+        depths = {n: camera.project(np.stack(list(b.points.values())))[:, 2].min() for n, b in bodies.items()}
+        shown.append({n: b for n, b in bodies.items() if depths[n] > NEAREST})
+    stage = sight.Stage(cast, looks, performance.parts, wanted, deeds, tuple(shown))
     return stage, camera, rng.uniform(0.6, 1.5)
 
 
