@@ -2,7 +2,8 @@
 
 Rules:
 - A code travels in the URL fragment, which no browser sends, or is typed; then only in the bodies of forms. It stands
-  in no address, log, cookie, title or header, and a script takes it out of the address bar at once.
+  in no address that is asked for, no log, cookie, title or header, and a script takes it out of the address bar and the
+  tab's history at once. The phone's own browser has by then noted the scanned address in its history: docs/phone.md.
 - There is no session and no cookie: whoever has the code may act, whoever has not can do nothing. So there is nothing
   that a foreign page could make a phone do.
 - Nothing here can write a consent down. The process holds no key to do so (`Role.PHONE`), the ledger refuses the
@@ -255,7 +256,7 @@ def _show(visit: Visit) -> Response:
         "show",
         "know.title",
         standing=[
-            (visit.say(f"purpose.{s.purpose}"), _state(visit, s), visit.moment(s.given_us), visit.moment(s.until_us))
+            (visit.say(f"purpose.{s.purpose}"), _state(visit, s), visit.moment(s.given_us))
             for s in visit.ledger.standing(subject)
         ],
         entries=[
