@@ -18,13 +18,13 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
-PAD_WAIT_S = 3.0  # whoever left the pad as this began must be gone from a picture that comes late, too
+PAD_ANSWER_S = 20.0  # a second after the tap, as much later as its picture may be late, and patience
 
 
 class _Parser(argparse.ArgumentParser):
@@ -46,14 +46,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     from analytics.detect import quiet_parts
+    from analytics.scratch import no_core_dumps
 
     quiet_parts()
+    no_core_dumps()
     from analytics.model import AnalyticsError
     from consent.events import ConsentError
     from retention.model import RetentionError
 
     try:
-        return int(arguments.run(arguments))
+        with _scratch(arguments):
+            return int(arguments.run(arguments))
     except (AnalyticsError, ConsentError, RetentionError) as error:
         print(f"openaisle: {error}", file=sys.stderr)
         return 2
@@ -82,6 +85,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _scratch(arguments: argparse.Namespace) -> AbstractContextManager[object]:
+    """Return where the temporary files of a command go: into its state directory, where it has one."""
+    from analytics.scratch import scratch
+    from analytics.state import STORE_TOML
+
+    root: Path | None = getattr(arguments, "state", None)
+    return scratch(root) if root is not None and (root / STORE_TOML).is_file() else nullcontext()
+
+
 def _now_us() -> int:
     return time.time_ns() // 1000
 
@@ -105,7 +117,7 @@ def _add_shop(commands: argparse._SubParsersAction[_Parser]) -> None:
     init.set_defaults(run=_init)
 
     watch = _command(commands, "watch", "watch the cameras: people to visits to consented rows and plain counts")
-    watch.add_argument("--model", type=Path, metavar="PATH", help="OpenVINO export, or .pt with yolo (default: our own)")
+    watch.add_argument("--model", type=Path, required=True, metavar="PATH", help="OpenVINO export, or .pt with yolo")
     watch.add_argument("--start", type=_instant, metavar="TIME", help="when a file began: 2026-11-20T10:00:00+01:00")
     watch.set_defaults(run=_watch)
 
@@ -379,10 +391,6 @@ def _grant(arguments: argparse.Namespace) -> int:
 
     state = State.read(arguments.state, arguments.keys)
     with state.open_ledger(Role.KIOSK) as ledger:
-        screen_us = _now_us()
-        if arguments.pad is not None:
-            print("let them stand on the pad alone, until this says what came of it", file=sys.stderr)
-            time.sleep(PAD_WAIT_S)
         said = desk.grant(
             state,
             ledger,
@@ -392,13 +400,14 @@ def _grant(arguments: argparse.Namespace) -> int:
             version=arguments.version,
             now_us=_now_us(),
             pad=arguments.pad,
-            screen_us=screen_us,
         )
         print(f"code: {show_secret(said.grant.secret)}  (log entry {said.grant.leaf_index}; it is shown only now)")
         print(f"proof: {desk.proof(ledger, said.grant, now_us=_now_us())}")
         if said.pad_request is None:
             return 0
-        for _ in range(50):  # watch answers a second after the tap
+        print("let them stand on the pad alone, until this says what came of it", file=sys.stderr)
+        until_s = time.monotonic() + PAD_ANSWER_S
+        while time.monotonic() < until_s:
             time.sleep(0.1)
             answer = ledger.read_pad_request(said.pad_request)
             if answer is not None and answer.outcome is not None:
@@ -492,7 +501,7 @@ def _add_measure(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     measure.add_argument("video", type=Path, metavar="VIDEO", help="any video file")
     measure.add_argument("--zones", type=Path, required=True, metavar="FILE", help="zone file (TOML)")
-    measure.add_argument("--model", type=Path, metavar="PATH", help="OpenVINO export, or .pt with yolo (default: our own)")
+    measure.add_argument("--model", type=Path, required=True, metavar="PATH", help="OpenVINO export, or .pt with yolo")
     measure.add_argument("--truth", type=Path, metavar="CSV", help="true visits: zone,person,enter_s,leave_s")
     measure.add_argument(
         "--boxes", type=Path, metavar="TXT", help="true boxes (MOTChallenge gt.txt), for HOTA and IDF1"
