@@ -5,6 +5,7 @@ Rules:
 * The first picture that arrives at the pace of life anchors the camera's time to the clock; from there its own
   presentation times count. What a server had stored and sends in a rush before it is thrown away.
 * After a reconnect, or where the camera's own clock jumps, the anchor is set anew. Time never steps back.
+* Whoever falls ten seconds behind the camera hangs up and dials again: what waits in the queue is old.
 * Every picture carries the instants between which it can have been taken; see `analytics.latency`.
 * Only the newest picture is kept. What was missed is told with it: since when, and why.
 * Pauses between attempts grow from 0.5 s to 30 s, each shortened by up to a half at random, so that a shop's cameras
@@ -29,7 +30,9 @@ from analytics.source import HOPELESS, Grid, Source, VideoError, connect, media_
 
 BLIND_AFTER_US = 2 * SECOND  # a feed gap longer than this is a blind interval
 BACKOFF_S = (0.5, 30.0)  # first and longest pause before a new attempt
-AHEAD_US, BEHIND_US = 2 * SECOND, 10 * SECOND  # a time outside this window around the clock is not believed
+AHEAD_US = 2 * SECOND  # a time further ahead of the clock is not believed
+BEHIND_US = 10 * SECOND  # a picture that comes later than this waited in a queue
+LEAP_US = SECOND  # between two pictures of a camera that watches a pad there is never as much
 TIMELESS = 25  # pictures in a row without a time after which a camera is taken to send none; some begin with one
 CLOSE_S = 1.0  # how long `close` waits; a thread that is held in a read ends later, at its timeout
 
@@ -100,10 +103,13 @@ class Feed(threading.Thread):
                         if self._closed.is_set():
                             return
                         connected = self._begun = True
-                        self._offer(picture)
+                        if not self._offer(picture):
+                            what = f"this machine reads {self._source.name} too slowly"
+                            break
+                    else:
+                        what = f"the stream of {self._source.name} ended"
                 finally:
                     container.close()
-                what = f"the stream of {self._source.name} ended"
             except (av.error.FFmpegError, VideoError) as error:
                 what = reason_of(self._source, error)
                 if not self._begun and isinstance(error, HOPELESS):
@@ -118,12 +124,15 @@ class Feed(threading.Thread):
             self._closed.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 (spreads load, guards nothing)
             pause = min(2 * pause, longest)
 
-    def _offer(self, picture: Any) -> None:
+    def _offer(self, picture: Any) -> bool:
+        """Take the next picture; False where those that wait behind it are too old to be worth reading."""
         arrived, media = self._clock(), media_us(picture)
         waited, self._arrived_us = arrived - self._arrived_us, arrived
+        if self._behind(media, arrived):
+            return False
         t = self._time(media, arrived, waited)
         if t is None or t <= self.seen_us:
-            return
+            return True
         taken = self._latency.taken(t, arrived)
         if self._shift is not None:
             self._shift += self._latency.drift(arrived)
@@ -141,6 +150,12 @@ class Feed(threading.Thread):
             if self._grid.due(t):
                 self._newest = (t, taken, picture)
                 self._change.notify()
+        return True
+
+    def _behind(self, media: int | None, arrived: int) -> bool:
+        if media is None or self._shift is None or self._media_us is None or media < self._media_us:
+            return False
+        return media + self._shift < arrived - BEHIND_US
 
     def _time(self, media: int | None, arrived: int, waited: int) -> int | None:
         """Map media time to UTC; None for a picture out of the server's store, which came too soon to tell."""
@@ -149,12 +164,14 @@ class Feed(threading.Thread):
             return arrived if self._timeless > TIMELESS else None
         step = None if self._media_us is None else media - self._media_us
         self._media_us = media
+        if step is not None and not 0 <= step <= LEAP_US:  # a hole, or the camera's clock was set
+            self._latency.anchor(arrived)
         if self._shift is None:
             if step is None or 2 * waited < step:
                 return None
         elif step is not None and step >= 0:
             t = media + self._shift
-            if arrived - BEHIND_US <= t <= arrived + AHEAD_US or arrived <= self.seen_us:
+            if t <= arrived + AHEAD_US or arrived <= self.seen_us:
                 return t
         t = max(arrived, self.seen_us + 1)
         self._shift = t - media

@@ -5,8 +5,8 @@ Rules:
 - The quickest picture of the last minute was no longer on its way than the camera's declared `latency_s`. Its stamp
   tells how far stamps and arrivals lie apart, and with that the earliest instant of every other picture: one that
   waited in a queue, however long, is not taken for a new one.
-- While a camera sends faster than time passes, it empties a store: until a second after that nothing is said of when a
-  picture was taken, and nobody is linked by it.
+- While pictures come faster or slower than time passes, a queue empties or fills: nothing is said of when one was
+  taken, and nobody is linked by it, until they have come at the pace of life for three seconds on end.
 - A camera's clock and ours drift apart. What they drifted in a minute is set right, slowly; a greater change is the
   network's and is left alone.
 
@@ -20,15 +20,16 @@ from math import inf
 from analytics.model import SECOND
 
 NEVER = 0  # earlier than any tap: a picture of which nothing is known
-WINDOW_US = 60 * SECOND
-SETTLE_US = SECOND
-RUSH_US = SECOND // 10  # stamps that gain this much on the clock come from a store
+MINUTE_US = 60 * SECOND
+LOOK_US = SECOND
+CALM = 2  # looks in a row at the pace of life, after the first
+RUSH_US = SECOND // 20  # what the quickest of two looks may differ by; more is a queue that fills or empties
 DRIFT_US = 30_000  # a minute; 500 parts in a million, more than quartz clocks do
 NETWORK_US = SECOND // 4
 
 
 class Latency:
-    """What is known of one camera's delay.
+    """What is known of one camera's delay. A lag is an arrival less its stamp; only differences of lags mean something.
 
     Args:
         most_us: declared upper bound, microseconds.
@@ -40,9 +41,11 @@ class Latency:
 
     def anchor(self, arrived_us: int) -> None:
         """Begin anew: a connection, or a jump of the camera's clock, at this arrival."""
-        self._least: tuple[float, float] = (inf, inf)  # arrival less stamp, in the last whole minute and in this one
-        self._window_us = arrived_us
-        self._unsure_until_us = arrived_us + SETTLE_US
+        self._minute_us = self._look_us = arrived_us
+        self._last_minute = self._this_minute = inf  # least lags
+        self._last_look = self._this_look = inf
+        self._calm = 0
+        self._proven = False  # that the quickest picture came straight from the camera
 
     def taken(self, stamp_us: int, arrived_us: int) -> tuple[int, int]:
         """Return the earliest and the latest instant at which a picture can have been taken.
@@ -51,22 +54,27 @@ class Latency:
             stamp_us: its time.
             arrived_us: when it reached us, by the clock that times the taps.
         """
-        if arrived_us < self._window_us:  # our clock was set back
+        if arrived_us < self._look_us:  # our clock was set back
             self.anchor(arrived_us)
         lag = arrived_us - stamp_us
-        known = min(self._least)
-        if known - lag > RUSH_US and known != inf:
-            self._unsure_until_us = arrived_us + SETTLE_US
-        self._least = (self._least[0], min(self._least[1], lag))
-        if arrived_us < self._unsure_until_us:
+        least = min(self._last_minute, self._this_minute)
+        if lag < least - RUSH_US:
+            self._proven, self._calm = False, 0
+        if arrived_us - self._look_us >= LOOK_US:
+            self._calm = self._calm + 1 if abs(self._this_look - self._last_look) <= RUSH_US else 0
+            self._proven = self._proven or self._calm >= CALM
+            self._look_us, self._last_look, self._this_look = arrived_us, self._this_look, inf
+        self._this_look, self._this_minute = min(self._this_look, lag), min(self._this_minute, lag)
+        if not self._proven:
             return NEVER, arrived_us
-        return min(stamp_us + round(min(*self._least, 0)), arrived_us) - self._most_us, arrived_us
+        return round(min(stamp_us + min(least, lag, 0), arrived_us)) - self._most_us, arrived_us
 
     def drift(self, arrived_us: int) -> int:
-        """Return by how much stamps are to be moved, microseconds; once a minute, else 0."""
-        if arrived_us - self._window_us < WINDOW_US:
+        """Return by how much stamps are to be moved from now on, microseconds; once a minute, else 0."""
+        if arrived_us - self._minute_us < MINUTE_US:
             return 0
-        least = self._least[1]
+        least = self._this_minute
         step = round(max(-DRIFT_US, min(least, DRIFT_US))) if least < NETWORK_US else 0
-        self._least, self._window_us = (least - step, inf), arrived_us
+        self._minute_us, self._last_minute, self._this_minute = arrived_us, least - step, inf
+        self._last_look, self._this_look = self._last_look - step, self._this_look - step
         return step
