@@ -14,11 +14,12 @@ import os
 import signal
 import socket
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -126,6 +127,16 @@ def _add_shop(commands: argparse._SubParsersAction[_Parser]) -> None:
     kiosk.add_argument("--pair", action="store_true", help="make a code that lets one tablet in, and print it")
     kiosk.add_argument("--unpair", action="store_true", help="forget every paired tablet")
     kiosk.set_defaults(run=_kiosk)
+
+    phone = _command(commands, "phone", "serve the page for shoppers' phones: withdraw, look, take the record along")
+    phone.add_argument("--beside", action="store_true", help=argparse.SUPPRESS)  # ends with whoever started it
+    phone.set_defaults(run=_phone)
+
+    tls = _command(commands, "tls", "make or renew a certificate for pages within the shop, and the authority for it")
+    tls.add_argument("--host", action="append", required=True, metavar="NAME", help="name or address, as browsers ask")
+    tls.add_argument("--out", type=Path, metavar="DIR", help="where the files lie (default: next to the state)")
+    tls.add_argument("--renew", action="store_true", help="make a new certificate though the present one still holds")
+    tls.set_defaults(run=_tls)
 
     notice = _command(commands, "notice", "print the privacy notice, or the sign at the door, to hang up")
     notice.add_argument("--language", metavar="CODE", help="en, de, fr, es, zh or ar (default: the store's first)")
@@ -248,7 +259,67 @@ def _kiosk(arguments: argparse.Namespace) -> int:
             files = [None if path is None else state.root / path for path in (table.certificate, table.certificate_key)]
             _until_told(threading.Event())
             print(f"kiosk: http{'s' if files[0] else ''}://{table.address}:{port}", file=sys.stderr)
-            serve([Listener(kiosk(shop, ledger, view=view), door, *files)])
+            with _phone_beside(arguments) if state.store.phone.public_url else nullcontext():
+                serve([Listener(kiosk(shop, ledger, view=view), door, *files)])
+    return 0
+
+
+@contextmanager
+def _phone_beside(arguments: argparse.Namespace) -> Iterator[None]:
+    """Run the page for phones in a process of its own, which ends with this one however that ends."""
+    words = [sys.executable, str(Path(__file__).resolve()), "phone", "--beside", "--state", str(arguments.state)]
+    words += ["--keys", str(arguments.keys)] if arguments.keys else []
+    with subprocess.Popen(words, stdin=subprocess.PIPE) as process:  # the pipe ends with us
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def _phone(arguments: argparse.Namespace) -> int:
+    from analytics import desk
+    from analytics.state import State
+    from consent.events import ConsentError
+    from consent.keys import Role
+    from consent.kiosk.phone import phone
+    from consent.listener import Listener
+
+    state, stop = State.read(arguments.state, arguments.keys), threading.Event()
+    table = state.store.phone
+    if table.public_url is None or table.certificate is None or table.certificate_key is None:
+        raise ConsentError("phones come by https only: give public_url, certificate and certificate_key under [phone]")
+    _until_told(stop)
+    if arguments.beside:
+        threading.Thread(target=_when_left, args=(stop,), daemon=True).start()
+    with state.open_ledger(Role.PHONE) as ledger:
+        listener = Listener(
+            phone(desk.shop(state, ledger), ledger),
+            address=str(table.address),
+            port=table.port,
+            certificate=state.root / table.certificate,
+            key=state.root / table.certificate_key,
+            stop=stop,
+        )
+        listener.serve_here(on_ready=lambda: print(f"phone: {table.public_url}", file=sys.stderr))
+    return 0
+
+
+def _when_left(stop: threading.Event) -> None:
+    """Stop when whoever started this process is gone: then the pipe from it ends."""
+    sys.stdin.buffer.read()
+    stop.set()
+
+
+def _tls(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent import tls
+
+    state = State.read(arguments.state, arguments.keys)
+    out = arguments.out or state.root.resolve().with_name(state.root.resolve().name + "-tls")
+    made = tls.make(out, arguments.host, now=datetime.now(UTC), state=state.root, renew=arguments.renew)
+    print(f"{'made' if made.renewed else 'still good:'} a certificate until {made.until:%Y-%m-%d}; in store.toml:")
+    print(f'certificate = "{made.certificate}"\ncertificate_key = "{made.key}"')
+    print(f"each device trusts {made.authority}, once, after comparing its SHA-256:\n{made.fingerprint}")
     return 0
 
 
