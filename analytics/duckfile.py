@@ -16,7 +16,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -201,12 +201,15 @@ class DuckFile:
         Raises:
             StoreError: the new file does not hold what the old one did; the old one stays.
         """
+        self._run("DETACH DATABASE IF EXISTS next")  # of a copy that failed
         self._clean()
         self.copy(self._next)
         prove(self._next)
         self._detach("visits", self.path)
-        self._swap()
-        self._attach()
+        try:
+            self._swap()
+        finally:
+            self._attach()
 
     def copy(self, path: Path) -> None:
         """Write a new file with everything that is in this one, and nothing that was deleted from it.
@@ -218,23 +221,29 @@ class DuckFile:
             StoreError: it does not hold what this file does, or this one holds what is not declared and would be lost.
         """
         self._nothing_strange()
+        self._run("DETACH DATABASE IF EXISTS next")
         self._run("CHECKPOINT visits")
         if self.path.with_name(self.path.name + ".wal").exists():
             raise StoreError(f"{self.path.name}.wal did not empty; stop the keeper and start it again")
         path.unlink(missing_ok=True)
-        self._make(path, "next")
-        with self._transaction():
-            for table in self._kept:
-                self._run(f"INSERT INTO next.{table} SELECT * FROM visits.{table}")
-        self._detach("next", path)
-        # read back from the disk: what cannot be decoded must be noticed while the old file is still there
-        self._run(f"ATTACH '{_quoted(path)}' AS next (READ_ONLY)")
         try:
+            self._make(path, "next")
+            with self._transaction():
+                for table in self._kept:
+                    self._run(f"INSERT INTO next.{table} SELECT * FROM visits.{table}")
+            self._detach("next", path)
+            # read back from the disk: what cannot be decoded must be noticed while the old file is still there
+            self._run(f"ATTACH '{_quoted(path)}' AS next (READ_ONLY)")
             broken = [t for t in self._kept if self._digest("visits", t) != self._digest("next", t)]
-        finally:
             self._run("DETACH next")
-        if broken:
-            raise StoreError(f"the copy of the visits differs in {broken[0]}; the old file stays, try again")
+            if broken:
+                raise StoreError(f"the copy of the visits differs in {broken[0]}; the old file stays, try again")
+        except BaseException:
+            with suppress(StoreError):  # of a full disk
+                self._run("DETACH DATABASE IF EXISTS next")
+            for piece in path.parent.glob(path.name + "*"):
+                piece.unlink()
+            raise
 
     def _digest(self, alias: str, table: str) -> tuple[Any, ...]:
         return self._one(f"SELECT count(*), bit_xor(hash(t)) FROM {alias}.{table} t")

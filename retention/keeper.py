@@ -7,6 +7,10 @@ Rules:
 - A row that this version cannot read stays in the inbox, and those behind it wait: nothing that was acknowledged is
   thrown away. Erasure does not wait for it.
 - A change of the ledger is under a signed checkpoint within a second, whatever else is being done.
+- No erasure waits for a figure: a released file that is broken stops the release and nothing else.
+- Where something is stored that the policy does not name, the sweep fails: nothing is loaded, released or logged as
+  erased. What is named is deleted all the same.
+- Large files are not rewritten for each withdrawal of a busy minute: the second one waits for those behind it.
 
 One pass is `Keeper.run_once`; the loop decides only when. The clock is an argument, and one that was moved back
 erases nobody early and nothing twice.
@@ -15,11 +19,12 @@ erases nobody early and nothing twice.
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Self
 
 from analytics.config import ConfigError
@@ -28,20 +33,26 @@ from analytics.payload import CellError, CellPayload
 from analytics.row import VISIT, RowError, VisitRow
 from analytics.state import State
 from analytics.store import PURPOSES, NewVisit, StoreError, Visits, day_of
-from consent.events import DAY_US, END_EVENTS, ConsentError, Leaf, Level, Purpose
+from consent.events import DAY_US, END_EVENTS, ConsentError, EventKind, Leaf, Level, Purpose
 from consent.ledger import InboxRow, Ledger, LedgerError, RequestStatus
 from consent.subjects import period_of, visitor
+from retention import policy
 from retention.backup import REQUEST as BACKUP
 from retention.erasure import Erased, Erasure, live
 from retention.journal import Journal
 from retention.model import RetentionError
 from retention.release import Release, Rng
+from retention.status import note_sweep
 
-SWEEP_S = 300.0  # at least this often everything is looked at
+SWEEP_S = float(policy.SWEEP_S)  # at least this often everything is looked at
 POLL_S = 0.2  # how often the ledger is asked whether it changed
 _RETRY_S = 1.0  # after a sweep that could not finish, at first; then twice as long each time
 _SPARE_US = 3_600_000_000  # how long a copy for a backup may wait to be taken
 _BATCH = 1000  # inbox rows in one transaction
+_SHORT_S = 2.0  # an erasure that takes no longer is made for each withdrawal
+_GATHER_S = 31.0  # for others to come, where one takes longer and the last is less than a minute ago
+_DONE_S = 44.0  # after its withdrawal, an erasure is to be done
+_BUSY_S = 60.0
 _ENDS = frozenset(END_EVENTS.values())
 
 _log = logging.getLogger(__name__)
@@ -60,6 +71,8 @@ class PassReport:
         blocked: number of an inbox row that this version cannot read, None where there is none.
         deferred: why an erasure is not finished, None where it is.
         config: why `store.toml` is not followed, None where it is.
+        figures: why figures are not released, None where they are.
+        unnamed: what is stored and not named by the policy, so that the sweep failed; None where there is nothing.
         journal: why the journal is not kept, None where it is; nothing is erased meanwhile.
     """
 
@@ -72,6 +85,23 @@ class PassReport:
     deferred: str | None = None
     config: str | None = None
     journal: str | None = None
+    figures: str | None = None
+    unnamed: str | None = None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, each once, a line each."""
+        said = (self.deferred, self.config, self.journal, self.figures, self.unnamed)
+        return tuple(dict.fromkeys(problem for problem in said if problem is not None))
+
+    def check(self) -> None:
+        """Find that nothing is wrong.
+
+        Raises:
+            RetentionError: the first thing that is.
+        """
+        if self.problems:
+            raise RetentionError(self.problems[0])
 
 
 class Keeper:
@@ -83,7 +113,7 @@ class Keeper:
         rng: where the draws for rounding released counts come from.
 
     Raises:
-        StoreError: another keeper works here, or the visits hold what is not declared.
+        StoreError: another keeper works here, or the visits lack what is declared.
         JournalError: the ledger is older than its journal: it was put back by hand.
     """
 
@@ -92,11 +122,15 @@ class Keeper:
         self._ledger, self._rng = ledger, rng or random.SystemRandom()
         Journal(state.journal, ledger).check()
         self._visits = Visits(state.visits)
-        self._erasure = Erasure(state, ledger, self._visits)
-        self._release = self._make_release()
+        self._erasure = Erasure(state, ledger, self._visits, self._sign)
+        self._release: Release | None = None  # made when it is needed: no erasure waits for a figure
         self._signing = threading.Lock()
-        self._read = 0  # log entries looked at for ends of consent
-        self._level: Level | None = None  # at the last sweep
+        self._read = 0  # log entries looked at for what makes something due
+        self._level: Level | None = None  # at the last pass
+        self._ended: set[bytes] = set()  # subjects of whom a consent ended since the last erasure
+        self._everything = False  # the level fell, a hold was released, or an erasure is unfinished
+        self._waiting_s: float | None = None  # since when something is due, by the clock of elapsed time
+        self._last: tuple[float, float] = (-math.inf, 0.0)  # when the last erasure was done, and how long it took
         self._unkept: str | None = None  # why the journal is not kept
 
     def close(self) -> None:
@@ -116,45 +150,86 @@ class Keeper:
 
     # one pass
 
-    def run_once(self, now_us: int, *, sweep: bool = True) -> PassReport:
+    def run_once(self, now_us: int, *, sweep: bool = True, gather: bool = False) -> PassReport:
         """Do everything there is to do now.
 
         Args:
             now_us: UTC microseconds.
-            sweep: look for everything that is due, and release; otherwise only sign, load and hand on sums, unless
-                a consent ended or the level fell since the last sweep.
+            sweep: look for everything that is due, and release; otherwise only sign, load and hand on sums, and erase
+                where a consent ended, the level fell or a hold was released.
+            gather: leave what ended to a later pass; more may come.
 
         Raises:
             ConsentError: the keys do not fit the ledger, or the log was changed.
             AnalyticsError: the visits cannot be used.
-            RetentionError: a figure must not be released.
         """
         config = self._follow_config(now_us)
         signed = self._sign(now_us)
         self._answer(now_us)
-        sweep = self._something_ended() or sweep
-        loaded, refused, blocked = self._load(now_us)
-        cells, unread = self._release_sums()
+        self._look_for_ends()
+        unnamed = self._unnamed()
+        loaded, refused, blocked = (0, 0, None) if unnamed else self._load(now_us)
+        cells, unread, figures = (0, None, None) if unnamed else self._release_sums()
         blocked = unread if blocked is None else blocked
         erased: list[Erased] = []
         deferred = None
-        released = 0
-        if sweep:
-            try:
-                erased = self._erasure.run(now_us)
-            except (LedgerError, RetentionError) as error:
-                # a reader held the ledger, or the bytes are still somewhere; the intent is written down
-                deferred = str(error)
-            self._ledger.forget(now_us - DAY_US)  # answers, settled requests, and records about nobody known
-            if deferred is None:
-                self._release.choose_bins(now_us)
-                released = self._release_figures(now_us)
+        if sweep or (self._waiting_s is not None and not gather):
+            erased, deferred = self._erase(now_us, everybody=sweep)
+            self._forget(now_us)
+            if deferred is None and unnamed is None:
+                released, broken = self._release_figures(now_us)
+                cells, figures = cells + released, broken or figures
             self._prune_journal(now_us)
             self._drop_spare(now_us)
         signed = self._sign(now_us) or signed
-        return PassReport(
-            signed, loaded, refused, cells + released, tuple(erased), blocked, deferred, config, self._unkept
+        report = PassReport(
+            signed,
+            loaded,
+            refused,
+            cells,
+            tuple(erased),
+            blocked,
+            deferred,
+            config,
+            self._unkept,
+            figures,
+            unnamed,
         )
+        if sweep:
+            note_sweep(self.state.root, asdict(report), now_us)
+        return report
+
+    def _erase(self, now_us: int, *, everybody: bool) -> tuple[list[Erased], str | None]:
+        """Erase what is due; return what was erased, or why it is not finished."""
+        began = _elapsed()
+        whom = None if everybody or self._everything else frozenset(self._ended)
+        try:
+            erased = self._erasure.run(now_us, whom)
+        except (LedgerError, StoreError, RetentionError) as error:
+            # a reader held the ledger, or the bytes are still somewhere; the intent is written down
+            self._everything = True
+            return [], str(error)
+        self._ended.clear()
+        self._everything, self._waiting_s = False, None
+        if erased:
+            self._last = _elapsed(), _elapsed() - began
+        return erased, None
+
+    def _forget(self, now_us: int) -> None:
+        """Delete what is past a term that does not hang on a consent: as the policy says."""
+        sweep = policy.sweep(self.state.store.terms.days())
+        self._ledger.forget({table: now_us - age_us for table, age_us in sweep.forget.items()})
+        for folder, age_us in sweep.files.items():
+            for path in (self.state.root / folder).glob("*"):
+                if path.is_file() and path.stat().st_mtime_ns // 1000 < now_us - age_us:
+                    path.unlink(missing_ok=True)
+
+    def _unnamed(self) -> str | None:
+        try:
+            self._erasure.check_named()
+        except RetentionError as error:
+            return str(error)
+        return None
 
     def _sign(self, now_us: int) -> bool:
         """Sign the log; what it says is in the journal first, and what came in between right after."""
@@ -185,17 +260,29 @@ class Keeper:
         except ConfigError as error:
             return str(error)
         if self.state.store.store.timezone != before.store.store.timezone:
-            self._release = self._make_release()
-        self._ledger.note_config(self.state.sha256, now_us=now_us)
+            self._release = None
+        self._ledger.note_config(self.state.sha256, now_us=now_us, policy=policy.digest())
         return None
 
-    def _something_ended(self) -> bool:
-        """Say whether a consent ended or the level fell since this was last asked."""
+    def _look_for_ends(self) -> None:
+        """Note whose consent ended, whether the level fell, and whether a hold was released, since the last look."""
         size, level = self._ledger.size, self.state.level(self._ledger)
-        ended = any(Leaf.decode(data).kind in _ENDS for _, data in self._ledger.leaves(self._read, size))
-        fell = self._level is not None and level < self._level
+        kinds = {Leaf.decode(data).kind for _, data in self._ledger.leaves(self._read, size)}
+        if kinds & _ENDS:
+            self._ended |= self._ledger.ended_since(self._read)
+        if EventKind.HOLD_RELEASED in kinds or (self._level is not None and level < self._level):
+            self._everything = True
+        if self._waiting_s is None and (self._ended or self._everything):
+            self._waiting_s = _elapsed()
         self._read, self._level = size, level
-        return ended or fell
+
+    def _gathers(self) -> bool:
+        """Say whether what ended waits for more: a large file was rewritten a moment ago, and there is time."""
+        done_s, took_s = self._last
+        now_s = _elapsed()
+        if self._waiting_s is None or took_s <= _SHORT_S or now_s - done_s > _BUSY_S:
+            return False
+        return now_s - self._waiting_s < min(_GATHER_S, _DONE_S - 1.1 * took_s)
 
     # requests
 
@@ -223,7 +310,8 @@ class Keeper:
     def _load(self, now_us: int) -> tuple[int, int, int | None]:
         """Load what the inbox holds; return rows written, inbox rows refused, and which one blocks."""
         loaded = refused = 0
-        while batch := self._batch():
+        ((newest,),) = self._ledger.select("SELECT coalesce(max(id), 0) FROM inbox")  # a stream of rows ends no pass
+        while (batch := self._batch()) and batch[0].id <= newest:
             rows: list[NewVisit] = []
             through: list[int] = []
             keys: dict[bytes, bytes] = {}
@@ -276,8 +364,8 @@ class Keeper:
             found.append(NewVisit(purpose, pseudonym, day_of(row.enter_us, zone), row))
         return found
 
-    def _release_sums(self) -> tuple[int, int | None]:
-        """Release everybody's sums; return how many cells were new, and which inbox row cannot be read."""
+    def _release_sums(self) -> tuple[int, int | None, str | None]:
+        """Release everybody's sums; return how many cells were new, which inbox row is unreadable, what is broken."""
         new, after, unread = 0, 0, None
         while page := self._ledger.read_inbox(after, _BATCH):
             after = page[-1].id
@@ -289,21 +377,38 @@ class Keeper:
                     except CellError:
                         unread = item.id
             if cells:
-                new += self._release.release_everybody(cells.values())
+                try:
+                    new += self._releasing().release_everybody(cells.values())
+                except RetentionError as error:
+                    self._release = None
+                    return new, unread, str(error)
                 self._ledger.delete_inbox(cells)  # released and on disk; one released before is passed over
-        return new, unread
+        return new, unread, None
 
-    def _release_figures(self, now_us: int) -> int:
+    def _release_figures(self, now_us: int) -> tuple[int, str | None]:
         """Release what is full of consenting shoppers, and say what is still waited for; return how many cells."""
         kinds, level = self.state.store.kinds(), self.state.level(self._ledger)
-        released = self._release.release_consenting(self._visits, kinds, now_us)
-        spoken_of = [a for a in Audience if a is Audience.EVERYBODY or level.allows(Purpose.DWELL)]
-        self._release.announce(kinds, now_us, spoken_of)
-        return released
+        try:
+            release = self._releasing()
+            release.choose_bins(now_us)
+            released = release.release_consenting(self._visits, kinds, now_us)
+            spoken_of = [a for a in Audience if a is Audience.EVERYBODY or level.allows(Purpose.DWELL)]
+            release.announce(kinds, now_us, spoken_of)
+        except RetentionError as error:
+            self._release = None
+            return 0, str(error)
+        return released, None
 
-    def _make_release(self) -> Release:
-        store = self.state.store
-        return Release(self.state.root, self._rng, tz=store.store.timezone, opening=store.opening)
+    def _releasing(self) -> Release:
+        """Return the release, opened anew after it failed.
+
+        Raises:
+            RetentionError: a released file is not as it was written.
+        """
+        if self._release is None:
+            store = self.state.store
+            self._release = Release(self.state.root, self._rng, tz=store.store.timezone, opening=store.opening)
+        return self._release
 
     # the loop
 
@@ -316,6 +421,8 @@ class Keeper:
     ) -> None:
         """Keep the shop until told to stop: at every change of the ledger, and at least every `SWEEP_S` seconds.
 
+        The first pass looks at everything, so that what became due while no keeper ran goes at once.
+
         Args:
             stop: ends the loop after the pass at work.
             clock: returns UTC microseconds; when it jumps, the sweeps do not: they are counted in elapsed time.
@@ -324,7 +431,6 @@ class Keeper:
         Raises:
             ConsentError: see `run_once`; also what stopped the signing.
             AnalyticsError: see `run_once`.
-            RetentionError: see `run_once`.
         """
         trouble: list[ConsentError] = []
         signer = threading.Thread(target=self._keep_signing, args=(stop, clock, trouble), name="signer", daemon=True)
@@ -333,11 +439,11 @@ class Keeper:
         due, patience = 0.0, _RETRY_S  # elapsed time of the next sweep, and how long to wait after one that failed
         try:
             while not stop.is_set() and not trouble:
-                version, elapsed = self._ledger.data_version(), time.monotonic()
-                sweep = elapsed >= due
-                if sweep or version != seen:
+                version, elapsed = self._ledger.data_version(), _elapsed()
+                sweep, gather = elapsed >= due, self._gathers()
+                if sweep or version != seen or (self._waiting_s is not None and not gather):
                     seen = version
-                    report = self.run_once(clock(), sweep=sweep)
+                    report = self.run_once(clock(), sweep=sweep, gather=gather)
                     if report.deferred is not None:
                         due, patience = elapsed + patience, min(2 * patience, SWEEP_S)
                     elif sweep:
@@ -365,9 +471,13 @@ class Keeper:
                 return
 
 
+def _elapsed() -> float:
+    """Return seconds that no clock change moves, and that go on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def _note(report: PassReport) -> None:
-    for problem in (report.deferred, report.config, report.journal):
-        if problem is not None:
-            _log.warning("%s", problem)
+    for problem in report.problems:
+        _log.warning("%s", problem)
     if report.blocked is not None:
         _log.warning("inbox row %d is not of this version; upgrade the keeper, rows behind it wait", report.blocked)

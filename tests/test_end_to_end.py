@@ -196,7 +196,7 @@ def test_from_the_first_day_to_a_figure_and_from_a_withdrawal_to_bytes_that_are_
     assert traces
     assert traces <= {"ledger.sqlite", "ledger.sqlite-wal"}
     assert files_with(state, *forms(pseudonym)) == {"visits.duckdb"}
-    assert set(search(state.root, [pseudonym])) == {"visits.duckdb"}  # so a search after an erasure would see it
+    assert set(search(state.root, [pseudonym]).found) == {"visits.duckdb"}  # so a search after an erasure would see it
 
     # the hour is over, and a single shopper is no figure
     waiting = waits(state)

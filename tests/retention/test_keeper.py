@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import multiprocessing
 import os
@@ -13,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -532,10 +535,10 @@ def test_a_long_erasure_keeps_no_event_waiting_for_its_checkpoint(shop: Shop, mo
     proving, go_on, stop = threading.Event(), threading.Event(), threading.Event()
     prove = erasure.Erasure._prove
 
-    def slowly(self: erasure.Erasure, copy: Path) -> None:
+    def slowly(self: erasure.Erasure, *args: Any, **named: Any) -> None:
         proving.set()
         go_on.wait(30)
-        prove(self, copy)
+        prove(self, *args, **named)
 
     monkeypatch.setattr(erasure.Erasure, "_prove", slowly)
     with shop.state.open_ledger(Role.KEEPER) as ledger, Keeper(shop.state, ledger) as keeper:
@@ -600,11 +603,36 @@ def test_the_search_finds_every_form_at_every_place_and_nothing_else(tmp_path: P
     (tmp_path / "planted").write_bytes(data)
     (tmp_path / "clean").write_bytes(rng.randbytes(size))
     (tmp_path / "empty").write_bytes(b"")
-    found = scan.search_apart(tmp_path, numbers)
-    assert list(found) == ["planted"]
-    assert found["planted"] == sum(bytes(data).count(form) for form in forms)
-    assert scan.search_apart(tmp_path, numbers[10:]) == {}
-    assert scan.search_apart(tmp_path, numbers, leave_out=[tmp_path / "planted"]) == {}
+    seen = scan.search_apart(tmp_path, numbers, control=numbers[10:])
+    assert list(seen.found) == ["planted"]
+    assert seen.found["planted"] == sum(bytes(data).count(form) for form in forms)
+    assert seen.control == 0
+    told = {name: (size, sha256) for name, size, sha256 in seen.files}
+    assert told == {
+        path.name: (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()) for path in tmp_path.iterdir()
+    }
+    again = scan.search_apart(tmp_path, numbers[10:], control=numbers[:10])
+    assert (again.found, again.control) == ({}, seen.found["planted"])
+    assert scan.search_apart(tmp_path, numbers, leave_out=[tmp_path / "planted"]).found == {}
+
+
+@pytest.mark.parametrize("size", [1 << 12, 9 << 20], ids=["small", "large"])
+def test_other_bytes_are_found_in_every_form_at_every_place(tmp_path: Path, size: int) -> None:
+    rng = random.Random(8)
+    key, payload = rng.randbytes(32), b'{"at_us":1790000000000000,"grant":"%s"}' % rng.randbytes(16).hex().encode()
+    data = bytearray(rng.randbytes(size))
+    whole = json.dumps({"inner": payload.decode()}).encode()
+    planted = [
+        *(key, key.hex().encode(), key.hex().upper().encode(), payload, whole),
+        *(base64.b64encode(rng.randbytes(n) + key + rng.randbytes(5)) for n in range(3)),
+        *(base64.urlsafe_b64encode(rng.randbytes(n) + payload + b"end") for n in range(3)),
+    ]
+    for i, form in enumerate(planted):
+        place = (8 << 20) - 17 if i == 3 and size > 8 << 20 else 64 + i * (size // 13)  # one across two chunks
+        data[place : place + len(form)] = form
+    (tmp_path / "planted").write_bytes(data)
+    assert scan.search_apart(tmp_path, [], others=[key, payload]).found == {"planted": len(planted)}
+    assert scan.search_apart(tmp_path, [], others=[key]).found == {"planted": 6}
 
 
 def test_a_search_that_fails_is_not_taken_for_one_that_found_nothing(tmp_path: Path) -> None:
