@@ -25,7 +25,7 @@ import json
 import os
 import re
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,7 +164,7 @@ def _add(tar: tarfile.TarFile, name: str, data: IO[bytes], size: int) -> None:
 
 
 @contextmanager
-def opened(path: Path, public: Sequence[bytes]) -> Any:
+def opened(path: Path, public: Sequence[bytes]) -> Iterator[tuple[tarfile.TarFile, Manifest]]:
     """Open a backup whose signature holds, and yield its (tar, manifest).
 
     Args:

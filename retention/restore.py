@@ -41,7 +41,7 @@ from consent.ledger import Ledger
 from retention.archive import BackupError, Manifest, opened, sync, unpack
 from retention.erasure import Erased, Erasure
 from retention.figures import FiguresError, Released
-from retention.journal import Journal, JournalError, Kind, Line, read
+from retention.journal import NAME, Journal, JournalError, Kind, Line, read
 from retention.release import Release
 
 _SHARED = (510, 0x40000002)  # the bytes of a SQLite file that every open connection of a WAL database holds a lock on
@@ -206,6 +206,8 @@ def _alone(root: Path) -> Iterator[None]:
 
 def _follow(root: Path, keys: Path, journal: Path, store: str, now_us: int) -> None:
     """Write down what the state that goes away knows and its keeper had not seen yet, as far as it can be read."""
+    if not (journal / NAME).exists():
+        return
     try:
         with State.read(root, keys).open_ledger(Role.KEEPER) as ledger:
             if ledger.store == store:
