@@ -83,7 +83,7 @@ def kiosk(
         *(Mount(path, app) for path, app in mounts),
     ]
     refuse = partial(_refuse, parts)
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[
             Middleware(Door, hosts=shop.allowed_hosts, refuse=refuse, trusted=partial(_trusted, parts)),
@@ -91,6 +91,8 @@ def kiosk(
         exception_handlers={HTTPException: partial(_failed, parts), Exception: partial(_broken, parts)},
         lifespan=partial(_sweeping, parts),
     )
+    app.state.kiosk = parts
+    return app
 
 
 _PAGES: tuple[tuple[str, Handler | None, Handler | None, dict[str, bool]], ...] = (
@@ -176,7 +178,16 @@ def _refuse(kiosk: Kiosk, request: Request, key: str, status: int) -> Response:
     """Return a page for somebody who has no session, and gets none."""
     session = Session(kiosk.shop.languages[0])
     page = show(
-        kiosk, session, "problem.html", "problem.title", status, at="/", text=f"problem.{key}", again=None, bare=True
+        kiosk,
+        session,
+        "problem.html",
+        "problem.title",
+        status,
+        at="/",
+        text=f"problem.{key}",
+        again=None,
+        path="/",
+        bare=True,
     )
     del page.headers["set-cookie"]
     return page

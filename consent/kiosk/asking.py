@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from consent.events import ConsentError
 from consent.kiosk.session import Ask
 from consent.kiosk.tap import Tap
 from consent.padview import PadMark
@@ -55,8 +56,10 @@ class Told:
 def put(tap: Tap, kind: PadKind, now_us: int) -> None:
     """Put a question to the pad, unless the same one is still open.
 
+    A link that cannot be asked for is said on the page, beside what was written down before: see `told`.
+
     Raises:
-        ConsentError: the ledger cannot take it, and the session has no question any more.
+        ConsentError: the ledger cannot take a withdrawal or an objection.
     """
     session, kiosk, attempt = tap.session, tap.kiosk, tap.session.attempt
     if kiosk.shop.pad is None:
@@ -66,15 +69,21 @@ def put(tap: Tap, kind: PadKind, now_us: int) -> None:
     if open_still and not told(tap, wait=False).final:
         return
     session.ask = None
-    request = kiosk.ledger.open_pad_request(
-        kiosk.shop.pad,
-        kind,
-        session.subject if kind in (PadKind.GRANT, PadKind.LINK) else None,
-        now_us=now_us,
-        screen_us=min(now_us, attempt.screen_us or now_us),  # the clock may have been set back in between
-        tap_us=now_us,
-        operation=attempt.operation(f"pad {attempt.asked}"),
-    )
+    links = kind in (PadKind.GRANT, PadKind.LINK)
+    try:
+        request = kiosk.ledger.open_pad_request(
+            kiosk.shop.pad,
+            kind,
+            session.subject if links else None,
+            now_us=now_us,
+            screen_us=min(now_us, attempt.screen_us or now_us),  # the clock may have been set back in between
+            tap_us=now_us,
+            operation=attempt.operation(f"pad {attempt.asked}"),
+        )
+    except ConsentError:
+        if links:
+            return
+        raise
     attempt.asked += 1
     session.ask = Ask(kind, request, kiosk.clock())
 

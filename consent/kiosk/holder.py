@@ -230,7 +230,7 @@ def keys(tap: Tap) -> Response:
         typed = typed.rstrip("- ")[:-1]
     elif key in set(ALPHABET):
         typed += key
-    tap.path = at
+    tap.at = at
     template, title = PLACES[at]
     return _code_page(tap, template, title, typed=typed, pressed=key)
 
@@ -268,8 +268,7 @@ def _code(tap: Tap, template: str, title: str) -> str | Response:
 
     A right code always passes: only those that nobody is known under are counted against the limit.
     """
-    at = "/" + tap.path.split("/")[1]
-    tap.path = at
+    tap.at = "/" + tap.path.split("/")[1]
     typed = tap.value("code")[:300]
     try:
         code = read_secret(typed.rpartition("#")[2])  # a reader that types for us sends the whole address

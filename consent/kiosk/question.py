@@ -34,7 +34,7 @@ def welcome(tap: Tap) -> Response:
 
 def choices(tap: Tap, *, problem: str | None = None) -> Response:
     """Four separate questions."""
-    session, shop, tap.path = tap.session, tap.kiosk.shop, "/choices"
+    session, shop, tap.at = tap.session, tap.kiosk.shop, "/choices"
     if session.receipt is not None:
         return tap.go("/done")  # the back button; the receipt is not lost by it
     if session.attempt.of_age is False:
@@ -86,7 +86,7 @@ def _yes(tap: Tap) -> Response:
     if not tap.kiosk.written.take(tap.kiosk.clock()):
         return tap.problem("too_fast", 429, again=tap.form)
     now_us, shown, own = tap.now_us, notice(shop, tap.say), session.code
-    attempt.unsure = attempt.unsure or own is None  # whoever has their code can take it back themselves
+    attempt.unsure = own is None  # until the receipt is on the screen; whoever has their code can stop themselves
     try:
         grant = tap.kiosk.ledger.grant(
             attempt.ticked,
@@ -109,7 +109,7 @@ def _yes(tap: Tap) -> Response:
         return tap.go("/mine")
     session.receipt = receipts.issue(tap.kiosk.ledger, grant, now_us=now_us)
     session.code, session.subject, session.renewed, session.printed = grant.secret, grant.subject, False, None
-    attempt.unsure, attempt.answer, attempt.ticked = False, "yes", frozenset()
+    attempt.answer, attempt.ticked = "yes", frozenset()
     asking.put(tap, PadKind.GRANT, now_us)
     return tap.go("/done")
 
@@ -159,7 +159,7 @@ def done(tap: Tap) -> Response:
     told = asking.told(tap)
     session.attempt.screen_us = tap.now_us  # a second try is answered on this page
     url = receipts.withdraw_url(shop.public_url, receipt.secret) if shop.public_url else show_secret(receipt.secret)
-    return tap.page(
+    page = tap.page(
         "done.html",
         "done.title_renewed" if session.renewed else "done.title",
         receipt=receipt,
@@ -171,6 +171,8 @@ def done(tap: Tap) -> Response:
         told=told,
         frame=asking.frame(tap),
     )
+    session.attempt.unsure = False
+    return page
 
 
 def print_it(tap: Tap) -> Response:

@@ -5,7 +5,7 @@ Rules:
 - A code is held only while the page is open that needs it; `let_go` forgets it, and so does the end of a session.
 - One `Attempt` is one question and its answer. Each thing done in it has one operation id, so that a double tap, a
   reload or a retry after a failure does it once.
-- A yes that the ledger never confirmed, so that nobody got its code, is taken back when its session ends.
+- A yes whose receipt was never on the screen, so that nobody has its code, is taken back when its session ends.
 
 Nothing here writes to the ledger or to a file.
 """
@@ -39,7 +39,7 @@ class Attempt:
         of_age: what they said of their age, None while they have not.
         screen_us: when the choices were last shown, UTC microseconds.
         answer: "yes" or "no" once it is written down.
-        unsure: a yes under a new code was sent to the ledger and not confirmed.
+        unsure: a yes under a new code was sent to the ledger, and its receipt has not been on the screen.
         asked: how many questions to the pad were put.
     """
 
@@ -120,13 +120,13 @@ class Session:
 
     def let_go(self) -> None:
         """Forget the code and the receipt; the page that needed them is left."""
-        self.code, self.subject, self.receipt, self.typed = None, None, None, ""
+        self.code, self.subject, self.receipt = None, None, None
         self.renewed = False
 
     def anew(self) -> None:
         """Forget everything but language and display, and begin a new question."""
         self.let_go()
-        self.slip, self.ask, self.ended, self.printed = None, None, None, None
+        self.slip, self.ask, self.ended, self.printed, self.typed = None, None, None, None, ""
         self.attempt = Attempt()
 
 
@@ -169,8 +169,12 @@ class Sessions:
         self._idle_s, self._clock, self._undo = idle_s, clock, undo
         self._known: dict[str, Session] = {}
         self._gone: dict[str, str] = {}  # the language in which to say that a session is over
-        self._owed: list[str] = []  # codes of yeses that nobody confirmed and nobody waits for any more
+        self._owed: list[str] = []  # codes that nobody was shown and nobody waits for any more
         self._lock = threading.Lock()
+
+    def all(self) -> list[Session]:
+        """Return the sessions at hand."""
+        return list(self._known.values())
 
     def begin(self, language: str) -> Session:
         """Start one; the one that was touched longest ago makes room."""
@@ -217,7 +221,7 @@ class Sessions:
     def sweep(self) -> None:
         """Forget whoever has gone, and take back what they were never told about."""
         before = self._clock() - self._idle_s - GRACE_S
-        for session in [session for session in list(self._known.values()) if session.seen_s < before]:
+        for session in [session for session in self.all() if session.seen_s < before]:
             self.end(session)
         with self._lock:
             owed, self._owed = self._owed, []

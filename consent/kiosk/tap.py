@@ -75,7 +75,8 @@ class Tap:
     Attributes:
         kiosk: the parts.
         session: of whoever tapped.
-        path: of the page.
+        path: that was asked for.
+        at: of the page that is shown, where it is another.
         secure: it came over https.
         form: what was sent.
     """
@@ -85,6 +86,7 @@ class Tap:
     path: str
     secure: bool = False
     form: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    at: str = ""
 
     @property
     def say(self) -> Messages:
@@ -121,12 +123,16 @@ class Tap:
             status: HTTP status.
             **values: for the template.
         """
-        return show(self.kiosk, self.session, name, title, status, at=self.path, secure=self.secure, **values)
+        return show(
+            self.kiosk, self.session, name, title, status, at=self.at or self.path, secure=self.secure, **values
+        )
 
     def problem(self, key: str, status: int, **values: object) -> Response:
         """Return a page that says what is wrong."""
         title = "problem.lapsed_title" if key == "lapsed" else "problem.title"
-        return self.page("problem.html", title, status, text=f"problem.{key}", **{"again": None, **values})
+        return self.page(
+            "problem.html", title, status, text=f"problem.{key}", **{"again": None, "path": self.path, **values}
+        )
 
     def go(self, path: str) -> Response:
         """Send the browser on to a page, so that a reload asks for that and repeats nothing."""
@@ -252,7 +258,7 @@ def _careful(tap: Tap, handler: Handler) -> Response:
             full = "locked" not in str(cause) and "busy" not in str(cause)
             _log.warning("the ledger does not answer: %s", cause)
             key = "ledger_stop" if tap.path.startswith(("/stop", "/object")) else "ledger_busy"
-            again = tap.form if tap.form else None
+            again = tap.form or {}
             return tap.problem("ledger_full" if full else key, 503, again=again, unsure=tap.session.attempt.unsure)
         _log.warning("refused: %s", error)
         return tap.problem("refused", 409)

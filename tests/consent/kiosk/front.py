@@ -6,6 +6,9 @@ is decided by the product's own pad, which reads the ledger and answers there, a
 
 from __future__ import annotations
 
+import html
+import itertools
+import math
 import re
 import signal
 import subprocess
@@ -37,6 +40,7 @@ from tests.command import Place
 SIZE = (384, 288)
 HEIGHT = 40.0
 STEP_S = 0.1
+PACE = 60.0  # pixels a second, 2.5 m/s: a hurry, to keep the tests short
 ON_PAD, BESIDE, AWAY = (225.0, 250.0), (312.0, 252.0), (40.0, 170.0)
 ZONES = """
 [[camera.zone]]
@@ -77,17 +81,41 @@ class Floor:
     """Who stands where before the camera; it is seen ten times a second."""
 
     def __init__(self) -> None:
-        self.people: dict[int, tuple[float, float]] = {}
+        self.people: dict[int, tuple[float, float, float]] = {}
+        self._tracks = itertools.count(1)
 
     def see(self, frame: Frame) -> Seen:
         found = []
-        for track, (x, y) in dict(self.people).items():
-            box = (x - HEIGHT / 5, y - HEIGHT, x + HEIGHT / 5, y)
-            found.append(Sighting(track, x, y, HEIGHT, 0.9, box))
+        for track, (x, y, height) in dict(self.people).items():
+            box = (x - height / 5, y - height, x + height / 5, y)
+            found.append(Sighting(track, x, y, height, 0.9, box))
         return Seen(tuple(found))
 
     def reset(self) -> None:
-        self.people = {track + 100: where for track, where in self.people.items()}
+        self.people = {next(self._tracks): where for where in self.people.values()}
+
+    def come(self, where: tuple[float, float], height: float = HEIGHT) -> int:
+        """Somebody walks in from the picture's edge, and stands there; return their track."""
+        track = next(self._tracks)
+        self.people[track] = (SIZE[0] - 6.0, where[1], height)
+        self.walk(track, where)
+        return track
+
+    def walk(self, track: int, where: tuple[float, float]) -> None:
+        """Somebody walks, at a pace that people walk at."""
+        x, y, height = self.people[track]
+        steps = max(1, round(math.dist((x, y), where) / (PACE * STEP_S)))
+        for step in range(1, steps + 1):
+            share = step / steps
+            self.people[track] = (x + (where[0] - x) * share, y + (where[1] - y) * share, height)
+            time.sleep(STEP_S)
+
+    def clear(self) -> None:
+        """Everybody walks out of the picture."""
+        for track in list(self.people):
+            self.walk(track, (2.0, self.people[track][1]))
+            del self.people[track]
+        time.sleep(3 * STEP_S)
 
 
 @contextmanager
@@ -149,7 +177,7 @@ def _until(done: Callable[[], bool], process: subprocess.Popen[bytes], log: Path
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/static/icon.svg", timeout=2):
+        with urllib.request.urlopen(f"{url}/static/icon.svg", timeout=2):  # noqa: S310  our own http address
             return True
     except OSError:
         return False
@@ -158,13 +186,23 @@ def _answers(url: str) -> bool:
 class Browser:
     """A browser without any script, before a kiosk in this process: it fills in forms and taps buttons."""
 
-    def __init__(self, client: TestClient) -> None:
+    def __init__(self, client: TestClient, first: str = "/") -> None:
         self.client = client
-        self.page = self.client.get("/")
+        self.page: Response = self.client.get(first)
+
+    @staticmethod
+    def read(page: Response) -> str:
+        """Return a page with its quotes as people read them."""
+        return html.unescape(page.text)
 
     def get(self, path: str) -> Response:
         self.page = self.client.get(path)
         return self.page
+
+    @property
+    def text(self) -> str:
+        """The page at hand, with its quotes as people read them."""
+        return self.read(self.page)
 
     @property
     def hidden(self) -> dict[str, str]:
@@ -175,6 +213,15 @@ class Browser:
         origin = str(self.client.base_url).rstrip("/")
         self.page = self.client.post(path, data={**self.hidden, **fields}, headers={"origin": origin})
         return self.page
+
+    def again(self) -> Response:
+        """Tap "try again" on a page that says that something went wrong."""
+        form = self.page.text.partition("<main")[2].partition("</main>")[0]
+        fields: dict[str, list[str]] = {}
+        for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form):
+            fields.setdefault(name, []).append(html.unescape(value))
+        (action,) = re.findall(r'<form method="post" action="([^"]+)"', form)
+        return self.tap(action, **fields)
 
     def yes(self, *purposes: str, age: str = "older") -> Response:
         """Say yes from the first screen on."""
