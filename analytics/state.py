@@ -105,6 +105,11 @@ class State:
         return self.root / "live.sock"
 
     @property
+    def certificates(self) -> Path:
+        """What was erased, signed: one file an erasure."""
+        return self.root / "certificates"
+
+    @property
     def exports(self) -> Path:
         """Sealed answers to access requests."""
         return self.root / "exports"

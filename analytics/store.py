@@ -332,6 +332,49 @@ class Visits(DuckFile):
                 *days,
             )
 
+    def due_by_day(
+        self, covers: Sequence[Cover], oldest_us: Mapping[Purpose, int], *, held: Sequence[Held] = ()
+    ) -> list[tuple[Purpose, date, bool, bool, int]]:
+        """Return purpose, store-local day, on hold, past its term, and number of rows, of what is due or set apart."""
+        self._doom(covers, oldest_us, None, held)
+        found: list[tuple[Purpose, date, bool, bool, int]] = []
+        for source, purpose in [*((p.value, p) for p in PURPOSES), *(("held", p) for p in PURPOSES)]:
+            sql = (
+                f'SELECT v.day, d.held, v."leave" <= make_timestamp(?) AS late, count(*) FROM visits.{source} v'
+                f" JOIN doomed d ON d.place = v.rowid AND d.source = '{source}' AND d.purpose = '{purpose.value}'"
+                " GROUP BY ALL ORDER BY ALL"
+            )
+            found += [(purpose, day, kept, over, n) for day, kept, over, n in self._all(sql, oldest_us[purpose])]
+        return found
+
+    def due_later(self, covers: Sequence[Cover], days: Mapping[Purpose, int]) -> list[tuple[Purpose, date, bool, int]]:
+        """Return purpose, UTC day on which rows become due, whether by their own term, and how many.
+
+        Args:
+            covers: everything that live grants cover.
+            days: terms.
+        """
+        self._doom(covers, dict.fromkeys(PURPOSES, 0), None, ())
+        found: list[tuple[Purpose, date, bool, int]] = []
+        for p in PURPOSES:
+            term = f'v."leave" + INTERVAL {int(days[p])} DAY'
+            sql = (
+                f"SELECT least({term}, c.until)::DATE AS d, {term} < c.until AS own, count(*) FROM visits.{p.value} v"
+                f" JOIN covered c ON c.purpose = '{p.value}' AND v.visitor = c.visitor AND v.enter >= c.since"
+                ' AND v."leave" <= c.until GROUP BY ALL ORDER BY ALL'
+            )
+            found += [(p, day, own, n) for day, own, n in self._all(sql)]
+        return found
+
+    def oldest(self) -> dict[str, int]:
+        """Return the first instant of the oldest row by table, UTC microseconds; tables without one are not in it."""
+        found = {}
+        for table in (*(p.value for p in PURPOSES), "held"):
+            ((instant,),) = self._all(f"SELECT epoch_us(min(enter)) FROM visits.{table}")
+            if instant is not None:
+                found[table] = int(instant)
+        return found
+
     def held(self) -> set[tuple[Purpose, int, date]]:
         """Return purpose, pseudonym and day of the rows that were set apart."""
         return {

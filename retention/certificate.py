@@ -89,17 +89,20 @@ class Checked:
     log_signed: bool
 
 
-def proof(searched: Searched, *, pseudonyms: int, others: int, control: int) -> dict[str, Any]:
+def proof(searched: Searched, visits: str, *, pseudonyms: int, others: int, control: int) -> dict[str, Any]:
     """Return what a search that found nothing proves, as plain data.
 
     Args:
         searched: what was seen.
+        visits: name of the file of visits; its new copy takes its place right after the search.
         pseudonyms: how many of them were searched for.
         others: how many keyed hashes, keys and payloads.
         control: how many patterns that are there rightly.
     """
+    names = {f"{visits}.next": visits}
+    files = [{"path": names.get(path, path), "bytes": size, "sha256": sha} for path, size, sha in searched.files]
     return {
-        "files": [{"path": path, "bytes": size, "sha256": sha256} for path, size, sha256 in searched.files],
+        "files": files,
         "forms": FORMS,
         "patterns": {"pseudonyms": pseudonyms, "keys_and_payloads": others},
         "found": sum(searched.found.values()),

@@ -210,7 +210,9 @@ class Erasure:
             )
         if control and not seen.control:
             raise RetentionError("the search does not find what is there, so it proves nothing; nothing is logged")
-        told = certificate.proof(seen, pseudonyms=len(pseudonyms), others=len(self._gone), control=len(control))
+        told = certificate.proof(
+            seen, self.state.visits.name, pseudonyms=len(pseudonyms), others=len(self._gone), control=len(control)
+        )
         for request in requests:
             result = rfc8785.dumps(told)
             self._ledger.settle_request(request.id, RequestStatus.RUNNING, now_us=now_us, result=result)
@@ -239,7 +241,7 @@ class Erasure:
         search: dict[str, Any] = json.loads(request.result or b"{}")
         ((_, data),) = self._ledger.leaves(leaf, leaf + 1)
         path = certificate.write(
-            self.state.root / policy.Place.CERTIFICATES.value,
+            self.state.certificates,
             self._ledger,
             leaf,
             search=search,
