@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -82,7 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_shop(commands)
     _add_consent(commands)
     _add_measure(commands)
+    _add_demo(commands)
     _add_backup(commands)
+    _add_retention(commands)
     return parser
 
 
@@ -92,7 +94,8 @@ def _scratch(arguments: argparse.Namespace) -> AbstractContextManager[object]:
     from analytics.state import STORE_TOML
 
     root: Path | None = getattr(arguments, "state", None)
-    return scratch(root) if root is not None and (root / STORE_TOML).is_file() else nullcontext()
+    touches = root is not None and (root / STORE_TOML).is_file() and not getattr(arguments, "looks_only", False)
+    return scratch(root) if root is not None and touches else nullcontext()
 
 
 def _now_us() -> int:
@@ -118,7 +121,9 @@ def _add_shop(commands: argparse._SubParsersAction[_Parser]) -> None:
     init.set_defaults(run=_init)
 
     watch = _command(commands, "watch", "watch the cameras: people to visits to consented rows and plain counts")
-    watch.add_argument("--model", type=Path, required=True, metavar="PATH", help="OpenVINO export, or .pt with yolo")
+    watch.add_argument(
+        "--model", type=Path, metavar="PATH", help="OpenVINO export, or .pt with yolo (default: our own)"
+    )
     watch.add_argument("--start", type=_instant, metavar="TIME", help="when a file began: 2026-11-20T10:00:00+01:00")
     watch.set_defaults(run=_watch)
 
@@ -359,7 +364,9 @@ def _keeper(arguments: argparse.Namespace) -> int:
     _until_told(stop)
     with state.open_ledger(Role.KEEPER) as ledger, Keeper(state, ledger) as keeper:
         if arguments.once:
-            print(json.dumps(asdict(keeper.run_once(_now_us())), default=str))
+            report = keeper.run_once(_now_us())
+            print(json.dumps(asdict(report), default=str))
+            report.check()
         else:
             keeper.run(stop, _now_us)
     return 0
@@ -572,7 +579,9 @@ def _add_measure(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     measure.add_argument("video", type=Path, metavar="VIDEO", help="any video file")
     measure.add_argument("--zones", type=Path, required=True, metavar="FILE", help="zone file (TOML)")
-    measure.add_argument("--model", type=Path, required=True, metavar="PATH", help="OpenVINO export, or .pt with yolo")
+    measure.add_argument(
+        "--model", type=Path, metavar="PATH", help="OpenVINO export, or .pt with yolo (default: our own)"
+    )
     measure.add_argument("--truth", type=Path, metavar="CSV", help="true visits: zone,person,enter_s,leave_s")
     measure.add_argument(
         "--boxes", type=Path, metavar="TXT", help="true boxes (MOTChallenge gt.txt), for HOTA and IDF1"
@@ -696,6 +705,322 @@ def _restore(arguments: argparse.Namespace) -> int:
         f"restored {arguments.state} as of {made}: {done.entries} log entries, {done.adopted} of them from the "
         f"journal; erased again: {people} people, {rows} rows; {done.ended} consents had ended since"
     )
+    return 0
+
+
+# --- retention --------------------------------------------------------------------------------------------------------
+
+
+def _add_retention(commands: argparse._SubParsersAction[_Parser]) -> None:
+    retention = commands.add_parser("retention", help="what is kept and why; erase, prove, hold, certify")
+    parts = retention.add_subparsers(metavar="WHAT", required=True, parser_class=_Parser)
+
+    for name, text in (
+        ("plan", "show what would go, when and why; touches nothing, and works beside a running keeper"),
+        ("status", "show the last sweep, the backlog, the oldest of each class, holds, and what is due next"),
+    ):
+        look = _command(parts, name, text)
+        look.add_argument("--json", action="store_true", help="print one JSON object")
+        look.set_defaults(run=_look, what=name, looks_only=True)
+
+    run = _command(parts, "run", "erase what is due now, once; a running keeper does it by itself")
+    run.add_argument("--prove", action="store_true", help="print what the search of every byte saw")
+    run.add_argument("--json", action="store_true", help="print one JSON object")
+    run.set_defaults(run=_sweep)
+
+    record = _command(parts, "record", "print the record of processing activities (Art. 30), as Markdown")
+    record.add_argument("--json", action="store_true", help="print one JSON object")
+    record.set_defaults(run=_processing)
+
+    certificate = _command(parts, "certificate", "print the certificate of an erasure, by a log entry it names")
+    certificate.add_argument("entry", type=int, metavar="ENTRY", help="that ended the consent, or says erased")
+    certificate.set_defaults(run=_certificate)
+
+    keys = _command(parts, "keys", "print the keys that check certificates and the log, to be kept elsewhere")
+    keys.set_defaults(run=_certificate_keys)
+
+    verify = parts.add_parser("verify-certificate", help="check the certificate of an erasure offline")
+    verify.add_argument("file", type=Path, metavar="FILE")
+    verify.add_argument("--key", required=True, action="append", metavar="LINE", help="the store's, from elsewhere")
+    verify.add_argument("--log-key", action="append", default=[], metavar="LINE", help="check the checkpoint's, too")
+    verify.set_defaults(run=_verify_certificate)
+
+    hold = parts.add_parser("hold", help="stop the deletion of named classes on named days (Art. 18)")
+    holding = hold.add_subparsers(metavar="WHAT", required=True, parser_class=_Parser)
+    place = _command(holding, "place", "place a hold; consent that ended stays ended")
+    place.add_argument("name", nargs="+", metavar="CLASS", help="dwell, repeat, consent")
+    place.add_argument("--from", dest="first", type=_day, required=True, metavar="DAY", help="2026-11-01")
+    place.add_argument("--to", dest="last", type=_day, required=True, metavar="DAY")
+    place.add_argument("--reference", default="", metavar="REF", help="of the file; the log keeps its SHA-256")
+    release = _command(holding, "release", "release a hold; what is due by then is erased at once")
+    release.add_argument("entry", type=int, metavar="ENTRY", help="number that `place` printed")
+    for words in (place, release):
+        words.add_argument("--officer", required=True, metavar="NAME", help="who does it; the log keeps its SHA-256")
+    place.set_defaults(run=_place_hold)
+    release.set_defaults(run=_release_hold)
+    listed = _command(holding, "list", "list the holds in force")
+    listed.add_argument("--json", action="store_true", help="print one JSON object")
+    listed.set_defaults(run=_list_holds)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day; write 2026-11-01") from error
+
+
+def _look(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from retention import plan
+
+    state = State.read(arguments.state, arguments.keys)
+    told = (plan.plan if arguments.what == "plan" else plan.status)(state, _now_us())
+    print(json.dumps(told) if arguments.json else plan.text(told))
+    return 0
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.keys import Role
+    from retention.keeper import Keeper
+
+    state = State.read(arguments.state, arguments.keys)
+    with state.open_ledger(Role.KEEPER) as ledger, Keeper(state, ledger) as keeper:
+        report = keeper.run_once(_now_us())
+    paths = [state.certificates / one.certificate for one in report.erased]
+    if arguments.json:
+        told = asdict(report)
+        if arguments.prove:
+            told["certificates"] = [json.loads(path.read_bytes()) for path in paths]
+        print(json.dumps(told))
+    else:
+        for one, path in zip(report.erased, paths, strict=True):
+            print(f"erased: {one.subjects} subjects, {one.rows} rows (log entry {one.leaf_index}; certificate {path})")
+            search = json.loads(path.read_bytes())["certificate"]["search"]
+            for file in search["files"] if arguments.prove else ():
+                print(f"  {file['sha256']}  {file['bytes']:>12}  {file['path']}")
+            if arguments.prove:
+                print(
+                    f"  searched for {sum(search['patterns'].values())} patterns as {search['forms']}: found "
+                    f"{search['found']}; what is there rightly was found {search['control']['found']} times"
+                )
+        if not report.erased and not report.problems:
+            print("nothing was due, so there was nothing to erase or to search for")
+    report.check()
+    return 0
+
+
+def _processing(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.keys import Role
+    from retention import record
+
+    state = State.read(arguments.state, arguments.keys)
+    with state.open_ledger(Role.DASHBOARD) as ledger:
+        told = record.record(state.store, state.level(ledger), state.sha256)
+    print(json.dumps(told) if arguments.json else record.markdown(told))
+    return 0
+
+
+def _certificate(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from retention import certificate
+
+    state = State.read(arguments.state, arguments.keys)
+    sys.stdout.write(certificate.find(state.certificates, arguments.entry).read_text(encoding="utf-8"))
+    return 0
+
+
+def _certificate_keys(arguments: argparse.Namespace) -> int:
+    from analytics import desk
+    from analytics.state import State
+    from consent.keys import Role
+    from retention import certificate
+
+    state = State.read(arguments.state, arguments.keys)
+    with state.open_ledger(Role.DASHBOARD) as ledger:
+        print("\n".join([*certificate.key_lines(ledger), *desk.log_keys(ledger)]))
+    return 0
+
+
+def _verify_certificate(arguments: argparse.Namespace) -> int:
+    from analytics.tables import refuse_pipe
+    from retention import certificate
+
+    refuse_pipe(arguments.file)
+    told = certificate.verify(arguments.file.read_bytes(), arguments.key, arguments.log_key)
+    rows = ", ".join(f"{n} rows of {name}" for name, n in told.rows.items()) or "no rows"
+    signed = "its signature checked" if told.log_signed else "its signature not checked: give --log-key"
+    print(f"holds: {told.store} erased {told.subjects} subjects and {rows} at {told.erased_at}")
+    ended = ", ".join(map(str, told.entries)) or "their term"
+    print(f"log: entry {told.entry}, ended by {ended}; checkpoint: {signed}")
+    control = "nothing left to find" if told.control is None else f"what is there rightly found {told.control} times"
+    print(f"search: {told.patterns} patterns in {told.files} files, none found; {control}")
+    if told.held:
+        print(f"holds in force meanwhile: {', '.join(map(str, told.held))}")
+    return 0
+
+
+def _place_hold(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.keys import Role
+    from retention import holds
+
+    state = State.read(arguments.state, arguments.keys)
+    with state.open_ledger(Role.DASHBOARD) as ledger:
+        placed = holds.place(
+            ledger,
+            arguments.name,
+            arguments.first,
+            arguments.last,
+            officer=arguments.officer,
+            reference=arguments.reference,
+            now_us=_now_us(),
+        )
+    print(f"hold {placed.entry}: {', '.join(placed.classes)} from {placed.first} to {placed.last} stay until released")
+    return 0
+
+
+def _release_hold(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.keys import Role
+    from retention import holds
+
+    state = State.read(arguments.state, arguments.keys)
+    with state.open_ledger(Role.DASHBOARD) as ledger:
+        entry = holds.release(ledger, arguments.entry, officer=arguments.officer, now_us=_now_us())
+    print(f"released (log entry {entry}); the keeper erases what is due, or `openaisle retention run` where none runs")
+    return 0
+
+
+def _list_holds(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.keys import Role
+    from retention import holds, plan
+
+    state = State.read(arguments.state, arguments.keys)
+    with state.open_ledger(Role.DASHBOARD) as ledger:
+        told = [plan.told_of(hold) for hold in holds.holds(ledger)]
+    if arguments.json:
+        print(json.dumps({"holds": told}))
+    else:
+        print("\n".join(plan.hold_line(one) for one in told) or "no hold is in force")
+    return 0
+
+
+# --- demo -------------------------------------------------------------------------------------------------------------
+
+
+def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="show everything on a simulated shop: measured against the truth, then the pages",
+        description="Run the simulated shop's clip through everything, print measured against true figures, then serve "
+        "the dashboard (four simulated weeks) and the kiosk on this machine until stopped.",
+    )
+    demo.add_argument(
+        "--state", type=Path, metavar="DIR", help="new directory to keep it in (default: gone at the end)"
+    )
+    demo.add_argument("--headless", action="store_true", help="end after the table, serve nothing")
+    demo.add_argument("--model", type=Path, metavar="PATH", help="another detector than our own")
+    demo.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    demo.add_argument("--remake-weeks", type=Path, metavar="FILE", help="make the four simulated weeks again, and end")
+    demo.set_defaults(run=_demo)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    if arguments.remake_weeks is not None:
+        return _remake_weeks(arguments.remake_weeks)
+    import tempfile
+
+    from tqdm import tqdm
+
+    from analytics.model import AnalyticsError
+    from analytics.shopfloor import demo, opening, weeks
+    from analytics.state import State
+    from analytics.store import NewVisit
+    from consent.events import Purpose
+    from consent.keys import Role
+    from retention.keeper import Keeper
+
+    def keep(state: State) -> list[NewVisit]:
+        with state.open_ledger(Role.KEEPER) as ledger, Keeper(state, ledger) as keeper:
+            keeper.run_once(_now_us())
+            return list(keeper.visits.read(Purpose.DWELL))
+
+    stop = threading.Event()
+    with ExitStack() as stack:
+        if arguments.state is None:
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what lies below is removed on the way out
+            root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="openaisle-demo-")))
+        else:
+            root = arguments.state
+            if root.exists() and (not root.is_dir() or any(root.iterdir())):
+                raise AnalyticsError(f"{root} is there already, and nothing is overwritten; name a new directory")
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        hour = 3_600_000_000
+        with tqdm(total=92.0, unit="s", disable=None, leave=False) as bar:
+            outcome = demo.run(
+                root / "clip",
+                arguments.model,
+                keep,
+                start_us=(_now_us() // hour - 2) * hour,
+                progress=lambda done: bar.update(round(done - bar.n, 3)),
+            )
+        year = opening.open_shop(root / "weeks", name=weeks.NAME, source="simulated", now_us=_now_us(), hours=True)
+        files = weeks.unpack(year)
+        print(json.dumps(outcome.as_dict()) if arguments.json else outcome.table(), flush=True)
+        if not arguments.json:
+            until = "" if arguments.state is not None else " (gone when this ends; --state DIR keeps it)"
+            print(f"\nfigures of the clip: {outcome.state.released}{until}")
+            print(f"four simulated weeks: {year.released}, {files} files, made up by a program", flush=True)
+        if not arguments.headless:
+            _attend(root, outcome.state.root, year.root, stop)
+    return 0
+
+
+def _attend(root: Path, clip: Path, year: Path, stop: threading.Event) -> None:
+    """Serve the pages of the demo until told to stop."""
+    from analytics.shopfloor.attend import Attendant, free_port
+
+    _until_told(stop)
+    (root / "logs").mkdir()
+    with Attendant(root / "logs") as pages:
+        dashboard, kiosk = free_port(), free_port()
+        pages.start("keeper", ["keeper", "--state", clip])
+        pages.start("dashboard", ["dashboard", "--state", year, "--port", str(dashboard)])
+        pages.start("kiosk", ["kiosk", "--state", clip, "--port", str(kiosk)])
+        if all(pages.answers(port, stop) for port in (dashboard, kiosk)):
+            print(f"\ndashboard: http://127.0.0.1:{dashboard}  (the four simulated weeks)")
+            print(f"kiosk:     http://127.0.0.1:{kiosk}  (the shop of the clip)\nCtrl-C ends both", flush=True)
+        while not stop.wait(0.5):
+            pages.check()
+
+
+def _remake_weeks(bundle: Path) -> int:
+    import random
+    import tempfile
+
+    from tqdm import tqdm
+
+    from analytics.shopfloor import weeks
+    from analytics.state import State
+    from consent.keys import Role
+    from retention.keeper import Keeper
+
+    chance = random.Random(weeks.SEED)  # noqa: S311 - the same weeks again, of nobody
+
+    def keep(state: State, now_us: int) -> None:
+        with state.open_ledger(Role.KEEPER) as ledger, Keeper(state, ledger, chance) as keeper:
+            keeper.run_once(now_us)
+
+    with tempfile.TemporaryDirectory(prefix="openaisle-weeks-") as name:
+        root = Path(name) / "weeks"
+        for day, _ in tqdm(weeks.make(root, keep), total=24, unit="day", disable=None, leave=False):
+            last = day
+        weeks.pack(State.read(root).released, bundle)
+    print(f"{bundle}: {weeks.FIRST} to {last}, {bundle.stat().st_size:,} bytes")
     return 0
 
 
