@@ -245,6 +245,7 @@ def _kiosk(arguments: argparse.Namespace) -> int:
     from consent.kiosk.messages import Messages
     from consent.kiosk.notice import notice
     from consent.kiosk.serve import Listener, bind, serve
+    from consent.printing import Paper, print_receipt
 
     state = State.read(arguments.state, arguments.keys)
     if arguments.pair:
@@ -262,10 +263,11 @@ def _kiosk(arguments: argparse.Namespace) -> int:
         with bind(table.address, port) as door:
             view = None if shop.pad is None else partial(padview.read, state.live, shop.pad)
             files = [None if path is None else state.root / path for path in (table.certificate, table.certificate_key)]
+            paper = None if shop.printer is None else partial(print_receipt, shop=shop, paper=Paper(table.paper_mm))
             _until_told(threading.Event())
             print(f"kiosk: http{'s' if files[0] else ''}://{table.address}:{port}", file=sys.stderr)
             with _phone_beside(arguments) if state.store.phone.public_url else nullcontext():
-                serve([Listener(kiosk(shop, ledger, view=view), door, *files)])
+                serve([Listener(kiosk(shop, ledger, view=view, print_receipt=paper), door, *files)])
     return 0
 
 

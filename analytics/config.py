@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -204,6 +204,7 @@ class KioskTable(Strict):
     languages: tuple[str, ...] = Field(default=LANGUAGES, min_length=1)
     idle_s: int = Field(default=90, ge=40, le=900, strict=True)
     printer: Path | None = None
+    paper_mm: Literal[58, 80] = 80
 
     @field_validator("address")
     @classmethod

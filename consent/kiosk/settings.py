@@ -64,7 +64,7 @@ class Shop:
         port: where the page listens.
         public_url: https address of the phone page, None where phones cannot reach the shop.
         mailbox_url: https address of the mailbox that takes withdrawals only, None where there is none.
-        printer: device file of the receipt printer, None where there is none.
+        printer: device file or Unix socket of the receipt printer, None where there is none.
         backup_days: how long a backup may live.
         idle_s: seconds without a touch after which a session is over; it is asked 20 seconds before.
         paired: file with the hashes of the tablets that may use the page from elsewhere, None where none may.
