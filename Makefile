@@ -47,6 +47,6 @@ $(YOLO): requirements/torch.txt requirements/yolo.txt $(DEV)
 	$(PIP) --no-deps -r requirements/yolo.txt
 	touch $@
 
-# A clip of yours until the project ships one: make demo ARGS="clip.mp4 --zones zones.toml --model folder"
+# The simulated shop against its truth, then the pages until Ctrl-C: make demo ARGS=--headless ends instead.
 demo: $(CORE)
-	@$(BIN)/openaisle measure $(ARGS)
+	@$(BIN)/openaisle demo $(ARGS)

@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from analytics.dashboard import ADDRESS, STATE
+from analytics.dashboard import ADDRESS, STATE, simulated
 from analytics.model import AnalyticsError
 from analytics.pages import manager
 
@@ -56,6 +56,11 @@ def _own(scope: Scope) -> bool:
 
 if __name__ == "__main__":
     try:
+        if simulated(Path(os.environ[STATE])):
+            st.warning(
+                "**Simulated.** This shop does not exist: a program made up its people, and with them every figure.",
+                icon=":material/science:",
+            )
         manager(Path(os.environ[STATE]))
     except AnalyticsError as error:
         st.error(str(error))

@@ -10,6 +10,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from analytics.config import read_store
+from analytics.state import STORE_TOML
+
 STATE = "OPENAISLE_STATE"  # names the state directory to the page
 ADDRESS = "127.0.0.1"
 PORT = 8501
@@ -50,3 +53,13 @@ def environment(state_dir: Path, inherited: Mapping[str, str] | None = None) -> 
         inherited: of this process, by default.
     """
     return {**(os.environ if inherited is None else inherited), STATE: str(state_dir.resolve())}
+
+
+def simulated(state_dir: Path) -> bool:
+    """Say whether `store.toml` calls the shop simulated; every page of such a shop must say so.
+
+    Raises:
+        ConfigError: `store.toml` does not fit.
+    """
+    path = state_dir / STORE_TOML
+    return path.is_file() and read_store(path).store.simulated

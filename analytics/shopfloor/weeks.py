@@ -262,6 +262,7 @@ def make(root: Path, keep: Callable[[State, int], None], *, days: int = DAYS) ->
                     kiosk.withdraw(code, now_us=_instant(day, _SHUT + 1))
         keep(state, _instant(day, _SHUT + 2))
         yield day, one.watched
+    keep(state, _instant(FIRST + timedelta(days=days), 1))  # the last day is over, and with it the last week
 
 
 def pack(released: Path, bundle: Path) -> None:

@@ -1,0 +1,383 @@
+"""The demo: the rendered clip goes through the whole product, and what comes out is held against its exact truth.
+
+Everything is the product's own: `watch` on the clip, consents in the ledger at the instants that the clip's script
+names, asked for at the pad as a kiosk asks, the keeper, the rows of those who agreed. Nothing in the table is copied
+from the truth but the columns that say so. Codes live in memory, and end with the process.
+
+What is served afterwards, and by which keeper the rows are loaded, is the caller's to wire.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+from analytics.accuracy import Score, Stay, match, score
+from analytics.decision import Deliberation, deliberations
+from analytics.model import SECOND, Visit
+from analytics.pipeline import Watched
+from analytics.shopfloor import opening, record
+from analytics.shopfloor.cast import Choice
+from analytics.state import State
+from analytics.store import NewVisit
+from analytics.watch import watch
+from consent.events import Channel, Level, Purpose
+from consent.keys import Role
+from consent.ledger import Ledger
+from consent.padwords import PadKind, PadOutcome
+from consent.subjects import period_of, visitor
+
+NAME = "Demo shop (simulated)"
+_NOTICE = hashlib.sha256(b"a notice that nobody was shown: the shop is simulated").digest()
+_FOOTNOTES = (
+    "true and found: how many; same: found where and when they were; error: mean difference of those.",
+    "Who is hidden behind the counter or behind another is found late, or taken for two, or for the other.",
+    "After an objection nobody is counted who may be the one who objected, under whatever number they come back: in a"
+    " shop this small that takes in many who did not, and they are missing above.",
+    "Where it is not sure who stands on the pad, nobody is linked; who is not linked has no row.",
+)
+_SETTLED_S = 0.5  # a STOP sooner after the first picture was under way before it, and its length is not known
+
+
+@dataclass(frozen=True, slots=True)
+class Shopper:
+    """Somebody who used the pad.
+
+    Attributes:
+        choice: what the script has them do.
+        outcome: what the camera answered; None where it was not asked.
+        rows: what the keeper holds of them in the end.
+        true: their true visits from the yes on, as far as they can have rows.
+        withdrawn: they took it back before the end.
+        start_us: instant of the first picture.
+    """
+
+    choice: Choice
+    outcome: PadOutcome | None
+    rows: tuple[NewVisit, ...]
+    true: tuple[Stay, ...]
+    withdrawn: bool
+    start_us: int
+
+    @property
+    def expected(self) -> str:
+        """What the rules of the pad want."""
+        if self.choice.act == "grant":
+            return "linked" if self.choice.binds else "refused"
+        return "suppressed" if self.choice.act == "object" else "nothing asked"
+
+    def stays(self) -> list[Stay]:
+        """Return the rows as the scorer wants them."""
+        return [_stay(r.row.zone, r.row.enter_us, r.row.leave_us, self.start_us) for r in self.rows]
+
+    @property
+    def as_expected(self) -> bool:
+        """True where the camera answered what the rules of the pad want."""
+        if self.choice.act == "grant":
+            return (self.outcome is PadOutcome.LINKED) == self.choice.binds
+        return self.choice.act != "object" or self.outcome is PadOutcome.SUPPRESSED
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One zone, measured against the truth; seconds.
+
+    Attributes:
+        zone: its name.
+        true: true durations.
+        measured: measured ones.
+        open: how many of the measured have no end that was seen.
+        pairs: (true, measured) durations of those that are the same.
+    """
+
+    zone: str
+    true: tuple[float, ...]
+    measured: tuple[float, ...]
+    open: int
+    pairs: tuple[tuple[float, float], ...]
+
+    @property
+    def error(self) -> float | None:
+        """Mean absolute error over the pairs, seconds; None without one."""
+        return fmean(abs(a - b) for a, b in self.pairs) if self.pairs else None
+
+    def as_dict(self) -> dict[str, float | int | None]:
+        """Return the figures by name."""
+        return {
+            "true": len(self.true),
+            "found": len(self.measured),
+            "open": self.open,
+            "same": len(self.pairs),
+            "median_true_s": median(self.true) if self.true else None,
+            "median_measured_s": median(self.measured) if self.measured else None,
+            "error_s": self.error,
+        }
+
+    def __str__(self) -> str:
+        """Return one line of the table."""
+        middle = [f"{median(v):.1f} s" if v else "-" for v in (self.true, self.measured)]
+        error = "-" if self.error is None else f"{self.error:.2f} s"
+        counts = f"{len(self.true):>6}{len(self.measured):>7}{len(self.pairs):>6}"
+        return f"  {self.zone:<18}{counts}{middle[0]:>10}{middle[1]:>10}{error:>9}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of the demo.
+
+    Attributes:
+        state: the shop.
+        watched: what the camera did.
+        stays: of everybody, a line a zone.
+        decisions: of everybody, a line a product zone.
+        score: of everybody's visits.
+        shoppers: who used the pad.
+        seconds: length of the clip.
+    """
+
+    state: State
+    watched: Watched
+    stays: tuple[Line, ...]
+    decisions: tuple[Line, ...]
+    score: Score
+    shoppers: tuple[Shopper, ...]
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the object that ``--json`` prints; names of people are those of the script."""
+        return {
+            "state": str(self.state.root),
+            "seconds": self.seconds,
+            "watched": asdict(self.watched),
+            "score": self.score.as_dict(),
+            "stays": {line.zone: line.as_dict() for line in self.stays},
+            "decisions": {line.zone: line.as_dict() for line in self.decisions},
+            "pad": [
+                {
+                    "person": one.choice.person,
+                    "act": one.choice.act,
+                    "expected": one.expected,
+                    "outcome": one.outcome,
+                    "as_expected": one.as_expected,
+                    "withdrawn": one.withdrawn,
+                    "rows": len(one.rows),
+                    "rows_expected": len(one.true),
+                }
+                for one in self.shoppers
+            ],
+            "consenting": self.consenting().as_dict(),
+        }
+
+    def consenting(self) -> Line:
+        """Return the stays of those who agreed, as the keeper's rows have them, against their true ones."""
+        true, measured, lost, pairs = [], [], 0, []
+        for one in self.shoppers:
+            mine = one.stays()
+            true += [_length(s) for s in one.true]
+            measured += [_length(s) for s in mine]
+            lost += sum(r.row.censored for r in one.rows)
+            pairs += [(_length(one.true[i]), _length(mine[j])) for i, j in match(one.true, mine)]
+        return Line("those who agreed", tuple(true), tuple(measured), lost, tuple(pairs))
+
+    def table(self) -> str:
+        """Return everything as text; lengths in seconds."""
+        head = f"{'':<20}{'true':>6}{'found':>7}{'same':>6}{'median':>10}{'measured':>10}{'error':>9}"
+        lines = [f"visits of everybody {head[20:]}", *map(str, self.stays)]
+        lines += [f"decisions           {head[20:]}", *map(str, self.decisions)]
+        lines += [f"rows of consenting  {head[20:]}", str(self.consenting())]
+        lines += ["", f"{'at the pad':<12}{'says':<24}{'should be':<14}{'is':<18}{'rows':>5}"]
+        for one in self.shoppers:
+            says = " + ".join([one.choice.act, *one.choice.purposes]) + (", withdraws" if one.withdrawn else "")
+            got = "-" if one.outcome is None else one.outcome.value
+            mark = "" if one.as_expected else "  (!)"
+            lines.append(
+                f"{one.choice.person:<12}{says:<24}{one.expected:<14}{got:<18}{len(one.rows):>2}/{len(one.true)}{mark}"
+            )
+        should = [one for one in self.shoppers if one.choice.act == "grant" and one.choice.binds]
+        linked = sum(one.as_expected for one in should)
+        lines += [
+            "",
+            f"visit F1 {self.score.f1:.3f}; linked {linked} of {len(should)} who should be, and"
+            f" {sum(not o.as_expected for o in self.shoppers if not o.choice.binds)} who should not;"
+            f" {self.watched.left_out} visits of objectors and of staff left out",
+            *(line for note in _FOOTNOTES for line in textwrap.wrap(note, 110)),
+        ]
+        return "\n".join(lines)
+
+
+class Script:
+    """Gives and takes back consents as the clip's script says, in the clip's own time.
+
+    Args:
+        kiosk: the ledger, opened as the kiosk.
+        choices: the script.
+        start_us: instant of the first picture, UTC microseconds.
+        terms: days per purpose.
+    """
+
+    def __init__(self, kiosk: Ledger, choices: Iterable[Choice], start_us: int, terms: Mapping[Purpose, int]) -> None:
+        self._kiosk, self._start_us, self._terms = kiosk, start_us, terms
+        self._due = sorted(choices, key=lambda c: c.t_s)
+        self._codes: dict[str, str] = {}
+        self.subjects: dict[str, bytes] = {}
+        self.asked: dict[str, int] = {}
+
+    def __call__(self, _camera: str, t_us: int) -> None:
+        """Do what is due at an instant of media time."""
+        while self._due and self._start_us + round(self._due[0].t_s * SECOND) <= t_us:
+            self._do(self._due.pop(0))
+
+    def _do(self, choice: Choice) -> None:
+        kiosk, who = self._kiosk, choice.person
+        tap_us, screen_us = (self._start_us + round(t * SECOND) for t in (choice.t_s, choice.screen_s))
+        purposes = [Purpose(purpose) for purpose in choice.purposes]
+        if choice.act == "grant":
+            said = kiosk.grant(
+                purposes, now_us=tap_us, notice_sha256=_NOTICE, language="en", version="demo", terms=self._terms
+            )
+            self._codes[who], self.subjects[who] = said.secret, said.subject
+            self.asked[who] = kiosk.open_pad_request(
+                opening.PAD, PadKind.GRANT, said.subject, now_us=tap_us, screen_us=screen_us, tap_us=tap_us
+            )
+        elif choice.act == "refuse":
+            kiosk.refuse(now_us=tap_us, notice_sha256=_NOTICE, language="en", version="demo")
+        elif choice.act == "object":
+            kiosk.object(now_us=tap_us)
+            self.asked[who] = kiosk.open_pad_request(
+                opening.PAD, PadKind.OBJECT, now_us=tap_us, screen_us=screen_us, tap_us=tap_us
+            )
+        else:
+            kiosk.withdraw(self._codes.pop(who), now_us=tap_us, purposes=purposes, channel=Channel.PHONE)
+
+
+def run(
+    root: Path,
+    model: Path | None,
+    keep: Callable[[State], list[NewVisit]],
+    *,
+    start_us: int,
+    progress: Callable[[float], object] | None = None,
+) -> Outcome:
+    """Open the demo shop in a new directory, watch the clip there, have it kept, and compare.
+
+    Args:
+        root: the state directory to make.
+        model: of the detector; our own where None.
+        keep: has the keeper load, erase and release, and returns the rows that it then holds.
+        start_us: when the clip is said to have been filmed, UTC microseconds; all of it in the past.
+        progress: called with the seconds of the clip that are done.
+    """
+    told = record.read()
+    state = opening.open_shop(
+        root, name=NAME, source=str(record.HERE / record.CLIP), now_us=start_us - SECOND, level=Level.EMOTION
+    )
+    seen: list[tuple[Visit, bool]] = []
+    with state.open_ledger(Role.WATCH) as ledger, state.open_ledger(Role.KIOSK) as kiosk:
+        script = Script(kiosk, told.choices, start_us, state.store.terms.days())
+
+        def before(camera: str, t_us: int) -> None:
+            script(camera, t_us)
+            if progress is not None:
+                progress((t_us - start_us) / SECOND)
+
+        (watched,) = watch(
+            state, ledger, model, start_us=start_us, before=before, audit=lambda v, counted: seen.append((v, counted))
+        ).values()
+        asked = {who: kiosk.read_pad_request(number) for who, number in script.asked.items()}
+        answers = {who: None if request is None else request.outcome for who, request in asked.items()}
+    rows = keep(state)
+    out = {visit.track for visit, counted in seen if not counted}  # objectors and staff are in no figure
+    visits = [v for v, _ in seen if v.track not in out]
+    objected = {c.person for c in told.choices if c.act == "object" and c.binds}
+    stays, verdict = _stays(told, visits, objected, start_us)
+    return Outcome(
+        state,
+        watched,
+        stays,
+        _decisions(told, visits, objected, start_us),
+        verdict,
+        tuple(_shoppers(state, told, script, answers, rows, start_us)),
+        told.duration_s,
+    )
+
+
+def _stays(
+    told: record.Truth, visits: Sequence[Visit], objected: set[str], start_us: int
+) -> tuple[tuple[Line, ...], Score]:
+    true = [Stay(v.zone, v.enter_s, v.leave_s) for v in told.measured() if v.person not in objected]
+    zones = {s.zone for s in true}
+    chosen = [v for v in visits if v.zone in zones]
+    measured = [_stay(v.zone, v.enter_us, v.leave_us, start_us) for v in chosen]
+    lines = _lines(true, measured, [v.censored for v in chosen])
+    return lines, score(true, measured)
+
+
+def _decisions(told: record.Truth, visits: Sequence[Visit], objected: set[str], start_us: int) -> tuple[Line, ...]:
+    true = [
+        Stay(d.zone, d.stop_s, d.leave_s) for d in told.decisions if d.person not in objected and d.stop_s >= _SETTLED_S
+    ]
+    shelves = {d.zone for d in told.decisions}
+    made: list[tuple[str, Deliberation]] = [(v.zone, d) for v in visits if v.zone in shelves for d in deliberations(v)]
+    measured = [_stay(zone, d.start_us, d.leave_us, start_us) for zone, d in made]
+    return _lines(true, measured, [d.censored for _, d in made])
+
+
+def _lines(true: Sequence[Stay], measured: Sequence[Stay], censored: Sequence[bool]) -> tuple[Line, ...]:
+    pairs = match(true, measured)
+    lines = []
+    for zone in sorted({s.zone for s in true}):
+        lines.append(
+            Line(
+                zone,
+                tuple(_length(s) for s in true if s.zone == zone),
+                tuple(_length(s) for s in measured if s.zone == zone),
+                sum(lost for s, lost in zip(measured, censored, strict=True) if s.zone == zone),
+                tuple((_length(true[i]), _length(measured[j])) for i, j in pairs if true[i].zone == zone),
+            )
+        )
+    return tuple(lines)
+
+
+def _shoppers(
+    state: State,
+    told: record.Truth,
+    script: Script,
+    outcomes: Mapping[str, PadOutcome | None],
+    rows: Sequence[NewVisit],
+    start_us: int,
+) -> Iterable[Shopper]:
+    """Say of everybody at the pad what came of it; whose key is destroyed has no row that could be theirs."""
+    ended = {c.person for c in told.choices if c.act == "withdraw"}
+    kinds = {zone: kind for (_, zone), kind in state.store.kinds().items()}
+    with state.open_ledger(Role.KEEPER) as ledger:
+        for choice in told.choices:
+            if choice.place != "pad":
+                continue
+            who, mine = choice.person, -1
+            if who in script.subjects and who not in ended:
+                key = ledger.subject_key(script.subjects[who])
+                mine = visitor(
+                    key, Purpose.DWELL, period_of(Purpose.DWELL, start_us, state.store.timezone), ledger.store
+                )
+            true: tuple[Stay, ...] = ()
+            if choice.act == "grant" and choice.binds and who not in ended:
+                true = tuple(
+                    Stay(v.zone, max(v.enter_s, choice.t_s), v.leave_s)
+                    for v in told.visits
+                    if v.person == who and v.zone in kinds and v.leave_s > choice.t_s
+                )
+            own = tuple(r for r in rows if r.visitor == mine)
+            yield Shopper(choice, outcomes.get(who), own, true, who in ended, start_us)
+
+
+def _stay(zone: str, start_us: int, end_us: int, zero_us: int) -> Stay:
+    return Stay(zone, max(0.0, (start_us - zero_us) / SECOND), (end_us - zero_us) / SECOND)
+
+
+def _length(stay: Stay) -> float:
+    return stay.leave_s - stay.enter_s
