@@ -5,7 +5,8 @@ The order, each step safe to repeat, so that after a crash anywhere the next run
    the random numbers of the subjects and the log entries that ended their consents; and, before anything is deleted,
    into the journal outside the state directory.
 2. The rows are deleted; their pseudonyms are remembered in the same transaction, until their bytes are gone.
-3. The subjects are destroyed: keys, payloads, entry keys, inbox rows; the ledger's file is rewritten.
+3. The subjects are destroyed: keys, payloads, entry keys, inbox rows, and every sealed answer to anybody; the ledger's
+   file is rewritten.
 4. `visits.duckdb` is rewritten; every file of the state directory is searched for the pseudonyms, and for the keyed
    hashes, keys and payloads of who was destroyed in this run; what the search saw is written down; only then does the
    new file replace the old one.
@@ -36,6 +37,7 @@ from analytics.store import Visits
 from consent.events import PERMITTING, ConsentError, EventKind, Value
 from consent.ledger import Ledger, Request, RequestStatus, Standing
 from retention import certificate, policy
+from retention.access import forget_answers
 from retention.due import Due, Scope
 from retention.journal import Journal
 from retention.model import RetentionError
@@ -110,7 +112,8 @@ class Erasure:
         scope = self._due.scope(now_us, None if subjects is None or unfinished else {*subjects, *over})
         self._visits.set_apart(scope.covers, scope.oldest_us, scope.held, among=scope.among)
         for request in unfinished:
-            self._delete(request, scope, now_us)
+            if self._logged(request.id) is None:  # what became due since its entry belongs to another
+                self._delete(request, scope, now_us)
         due = self._due.subjects(scope)
         if due or self._due.rows(scope):
             number = self._ledger.open_request(REQUEST, self._intent(due, scope), now_us=now_us)
@@ -165,6 +168,7 @@ class Erasure:
         due = {self._ledger.number_of(s): s for s in self._due.subjects(scope)}
         gone = [due[n] for n in numbers if n in due]
         self._gone += [pattern for subject in gone for pattern in self._patterns(subject)]
+        forget_answers(self.state, self._ledger, numbers)
         self._ledger.destroy_subjects(gone, now_us=now_us, log=False)
 
     def _patterns(self, subject: bytes) -> list[bytes]:
@@ -181,7 +185,7 @@ class Erasure:
     def _finish(self, requests: Sequence[Request], scope: Scope, now_us: int) -> list[Erased]:
         rows = {request.id: self._visits.deleted_by(request.id) for request in requests}
         fresh = [request for request in requests if self._logged(request.id) is None]
-        if any(rows[request.id] for request in fresh):
+        if any(rows[request.id] for request in fresh) or self._visits.erasing():
             self._visits.rewrite(lambda _: self._prove(fresh, now_us, leave_out=[self.state.visits]))
         elif fresh:
             self._prove(fresh, now_us)
