@@ -18,14 +18,11 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import sqlite3
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -42,14 +39,13 @@ from consent.events import Channel, ConsentError, State
 from consent.kiosk.door import Door
 from consent.kiosk.form import read_form
 from consent.kiosk.messages import Messages, pick
-from consent.kiosk.notice import NoticeError, notice
-from consent.kiosk.session import Bucket
+from consent.kiosk.notice import NoticeError, missing, notice
+from consent.kiosk.pace import Pace
 from consent.kiosk.settings import Shop
 from consent.ledger import Ledger, Standing, UnknownCodeError
 from consent.record import record
 from consent.subjects import read_secret
 
-MOST_ADDRESSES = 4096  # whose failed look-ups are remembered; the one heard of longest ago makes room
 WAIT_S = 3.0  # for a ledger that another process holds
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATIC = Path(__file__).parent / "static"
@@ -63,30 +59,6 @@ _ENDED = {
 _log = logging.getLogger(__name__)
 
 
-class Misses:
-    """Counts look-ups that failed, for each address apart; a network of IPv6 phones is one address."""
-
-    def __init__(self, most: float, per_s: float) -> None:
-        self._most, self._per_s = most, per_s
-        self._known: OrderedDict[str, Bucket] = OrderedDict()
-
-    def wait_s(self, address: str, now_s: float) -> int:
-        """Count one more and return how long the address should wait, 0 where it need not."""
-        bucket = self._known.setdefault(_network(address), Bucket(self._most, self._per_s))
-        self._known.move_to_end(_network(address))
-        if len(self._known) > MOST_ADDRESSES:
-            self._known.popitem(last=False)
-        return 0 if bucket.take(now_s) else math.ceil(bucket.wait_s(now_s))
-
-
-def _network(address: str) -> str:
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return ""
-    return str(found) if not isinstance(found, IPv6Address) else str(IPv6Address(int(found) >> 64 << 64))
-
-
 @dataclass(slots=True)
 class Visit:
     """One request: its parts, its language, and what was sent."""
@@ -98,16 +70,17 @@ class Visit:
     now_s: float
     address: str
     say: Messages
-    misses: Misses
+    misses: Pace
     pages: jinja2.Environment
     form: Mapping[str, str] = field(repr=False)
 
-    def page(self, name: str, heading: str, status: int = 200, **values: object) -> Response:
+    def page(self, template: str, heading: str, status: int = 200, **values: object) -> Response:
         """Return a page; `code` is put back into its forms, and nowhere else."""
-        html = self.pages.get_template(f"phone/{name}.html").render(
+        html = self.pages.get_template(f"phone/{template}.html").render(
             say=self.say,
             heading=heading,
-            shop=self.shop,
+            name=self.shop.name,
+            noticed=not missing(self.shop),
             languages=[Messages.load(code) for code in self.shop.languages],
             code=self.form.get("code", "")[:80],
             **values,
@@ -156,7 +129,7 @@ def phone(
     pages = jinja2.Environment(
         loader=jinja2.PackageLoader("consent.kiosk"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    misses = Misses(10, 1 / 6)
+    misses = Pace(10, 1 / 6)
 
     def visit(request: Request, form: Mapping[str, str]) -> Visit:
         asked = form.get("lang") or request.query_params.get("lang", "")

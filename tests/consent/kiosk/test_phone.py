@@ -18,7 +18,8 @@ from starlette.routing import Route
 from consent.events import ConsentError, Purpose, State
 from consent.keys import KeyRing, Role
 from consent.kiosk.messages import LANGUAGES, Messages
-from consent.kiosk.phone import MOST_ADDRESSES, Misses, phone
+from consent.kiosk.pace import MOST_ADDRESSES, Pace
+from consent.kiosk.phone import phone
 from consent.kiosk.settings import Shop
 from consent.ledger import Grant, Ledger
 from consent.record import check_record
@@ -160,7 +161,7 @@ def test_only_failed_look_ups_are_limited_and_nobody_blocks_another(
 
 
 def test_each_address_is_limited_apart_and_memory_is_bounded() -> None:
-    misses = Misses(2, 1 / 6)
+    misses = Pace(2, 1 / 6)
     assert [misses.wait_s("192.0.2.1", 0.0) for _ in range(4)] == [0, 0, 6, 6]
     assert misses.wait_s("192.0.2.2", 0.0) == 0
     assert [misses.wait_s(f"2001:db8::{i:x}", 0.0) for i in range(1, 4)] == [0, 0, 6]  # one network, many addresses
