@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import NoReturn
 
 PAD_ANSWER_S = 20.0  # a second after the tap, as much later as its picture may be late, and patience
+ANSWER_S = 60.0  # for an answer to an access request
 
 
 class _Parser(argparse.ArgumentParser):
@@ -84,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_witness(commands)
     _add_measure(commands)
     _add_demo(commands)
+    _add_models(commands)
     _add_backup(commands)
     _add_retention(commands)
     return parser
@@ -426,6 +428,10 @@ def _add_consent(commands: argparse._SubParsersAction[_Parser]) -> None:
     show = _command(parts, "show", "show how a consent stands; the code is read from standard input")
     show.set_defaults(run=_show)
 
+    access = _command(parts, "access", "hand out all that is held under a code, as a ZIP; the code is read from stdin")
+    access.add_argument("--out", type=Path, metavar="FILE", help="file to make (default: standard output)")
+    access.set_defaults(run=_access)
+
     export = _command(parts, "export", "write the log up to its newest checkpoint into a new directory")
     export.add_argument("out", type=Path, metavar="OUT")
     export.set_defaults(run=_export)
@@ -521,6 +527,32 @@ def _show(arguments: argparse.Namespace) -> int:
     state = State.read(arguments.state, arguments.keys)
     with state.open_ledger(Role.KIOSK) as ledger:
         print(json.dumps(desk.show(ledger, _code()), indent=2))
+    return 0
+
+
+def _access(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent import answers
+    from consent.events import ConsentError
+    from consent.keys import Role
+
+    state = State.read(arguments.state, arguments.keys)
+    if arguments.out is None and sys.stdout.isatty():
+        raise ConsentError("this is an archive, not a text: name a file with --out")
+    with state.open_ledger(Role.KIOSK) as ledger:
+        code = _code()
+        request = answers.ask(ledger, code, now_us=_now_us())
+        until = time.monotonic() + ANSWER_S
+        while (told := answers.fetch(ledger, state.exports, request, code)) is None:
+            if time.monotonic() > until:
+                raise ConsentError(f"no answer within {ANSWER_S:.0f} s; is `openaisle keeper` running?")
+            time.sleep(0.1)
+    if arguments.out is None:
+        sys.stdout.buffer.write(told)
+    else:
+        with os.fdopen(os.open(arguments.out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(told)
+        print(f"made {arguments.out} ({len(told)} bytes); hand it over and delete it")
     return 0
 
 
@@ -1094,6 +1126,45 @@ def _remake_weeks(bundle: Path) -> int:
             last = day
         weeks.pack(State.read(root).released, bundle)
     print(f"{bundle}: {weeks.FIRST} to {last}, {bundle.stat().st_size:,} bytes")
+    return 0
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
+
+
+def _add_models(commands: argparse._SubParsersAction[_Parser]) -> None:
+    models = commands.add_parser("models", help="show which models lie here; fetch a larger one")
+    parts = models.add_subparsers(metavar="WHAT", required=True, parser_class=_Parser)
+    shown = parts.add_parser("list", help="what lies here, whence, under which licence, and whether it is unchanged")
+    shown.add_argument("--json", action="store_true", help="print one JSON object instead")
+    shown.set_defaults(run=_models_list)
+    fetch = parts.add_parser("fetch", help="get a larger model over the network; the only command that calls anybody")
+    fetch.add_argument("name", metavar="NAME", help="see `openaisle models list`")
+    fetch.set_defaults(run=_models_fetch)
+
+
+def _models_list(arguments: argparse.Namespace) -> int:
+    from analytics import models
+
+    found = models.models(models.read_catalogue(), models.folder())
+    if arguments.json:
+        print(json.dumps({"models": [one.as_dict() for one in found]}))
+    else:
+        print("\n".join(map(str, found)))
+    if broken := [one.name for one in found if one.sound is False]:
+        raise models.ModelsError(f"{', '.join(broken)}: not as it should be; restore it before anything uses it")
+    return 0
+
+
+def _models_fetch(arguments: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from analytics import models
+
+    with tqdm(unit="B", unit_scale=True, disable=None, leave=False) as bar:
+        one = models.fetch(arguments.name, models.read_catalogue(), models.folder(), progress=bar.update)
+    print(one)
+    print(f"use it: openaisle watch --model {one.path}")
     return 0
 
 

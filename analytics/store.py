@@ -15,7 +15,7 @@ Who may be in it, and until when, is decided in `retention`; nothing here knows 
 # ruff: noqa: S608 - table and column names come from DECLARED and PURPOSES; every value is a parameter
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -211,6 +211,23 @@ class Visits(DuckFile):
         ):
             row = VisitRow(camera, zone, enter, leave, _STARTS[start], _ENDS[end], stopped, tuple(made), open_)
             yield NewVisit(purpose, visitor, day, row)
+
+    def of(self, pseudonyms: Mapping[Purpose, Collection[int]]) -> list[tuple[NewVisit, bool]]:
+        """Return every row under the pseudonyms, each with whether it is held; inside this process only."""
+        found = []
+        for purpose, visitors in pseudonyms.items():
+            for table, mine in ((purpose.value, ""), ("held", f" AND purpose = '{purpose.value}'")):
+                sql = (
+                    'SELECT visitor, camera, name, epoch_us(enter), epoch_us("leave"), start_reason, end_reason,'
+                    f" stopped_us, decisions, undecided, day FROM visits.{table} JOIN visits.zones ON zone = id"
+                    f" WHERE visitor IN (SELECT unnest(?::UBIGINT[])){mine} ORDER BY enter"
+                )
+                for visitor, camera, zone, enter, leave, start, end, stopped, made, open_, day in self._all(
+                    sql, list(visitors)
+                ):
+                    row = VisitRow(camera, zone, enter, leave, _STARTS[start], _ENDS[end], stopped, tuple(made), open_)
+                    found.append((NewVisit(purpose, visitor, day, row), table == "held"))
+        return found
 
     # erasing
 

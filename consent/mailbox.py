@@ -214,6 +214,11 @@ class Mailbox(Tree):
             )
             return db.execute(sql, (status.value, settled, result, request_id)).rowcount == 1
 
+    def forget_requests(self, ids: Iterable[int]) -> int:
+        """Delete requests by number; return how many went."""
+        with self._write() as db:
+            return sum(db.execute("DELETE FROM requests WHERE id = ?", (i,)).rowcount for i in ids)
+
     def _requests(self, where: str, args: tuple[int, ...]) -> list[Request]:
         sql = f"SELECT id, kind, args, status, opened_us, settled_us, result FROM requests WHERE {where}"  # noqa: S608
         with self._lock:

@@ -26,7 +26,11 @@ def statement(ledger: Ledger, secret: str) -> dict[str, Any]:
     Raises:
         UnknownCodeError: nobody is known under the code.
     """
-    subject = ledger.find(secret)
+    return statement_of(ledger, ledger.find(secret))
+
+
+def statement_of(ledger: Ledger, subject: bytes) -> dict[str, Any]:
+    """Return everything the ledger tells about a subject; see `statement`."""
     newest = ledger.newest_checkpoint()
     size = 0 if newest is None else newest[1].size
     entries = []

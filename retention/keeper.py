@@ -33,10 +33,11 @@ from analytics.payload import CellError, CellPayload
 from analytics.row import VISIT, RowError, VisitRow
 from analytics.state import State
 from analytics.store import PURPOSES, NewVisit, StoreError, Visits, day_of
+from consent.answers import REQUEST as ACCESS
 from consent.events import DAY_US, END_EVENTS, ConsentError, EventKind, Leaf, Level, Purpose
 from consent.ledger import InboxRow, Ledger, LedgerError, RequestStatus
 from consent.subjects import period_of, visitor
-from retention import policy
+from retention import access, policy
 from retention.backup import REQUEST as BACKUP
 from retention.erasure import Erased, Erasure, live
 from retention.journal import Journal
@@ -298,6 +299,11 @@ class Keeper:
                 else:
                     result = self._visits.spare.name.encode()
                     self._ledger.settle_request(request.id, RequestStatus.DONE, now_us=now_us, result=result)
+            elif request.kind == ACCESS:
+                try:
+                    access.answer(self.state, self._ledger, self._visits, request, now_us)
+                except OSError as error:
+                    _log.warning("an answer could not be written: %s", error.strerror)
 
     def _drop_spare(self, now_us: int) -> None:
         """Remove the copy that a killed backup did not take."""
