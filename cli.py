@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -155,6 +155,21 @@ def _add_shop(commands: argparse._SubParsersAction[_Parser]) -> None:
     keeper = _command(commands, "keeper", "load visits, erase what is due, release figures, sign the log")
     keeper.add_argument("--once", action="store_true", help="one pass, and print what it did as JSON")
     keeper.set_defaults(run=_keeper)
+
+    mailbox = commands.add_parser("mailbox", help="a box outside the shop that takes withdrawals only")
+    boxes = mailbox.add_subparsers(metavar="WHAT", required=True, parser_class=_Parser)
+    line = _command(boxes, "line", "print the line with which a mailbox is set up for this store; it is public")
+    line.set_defaults(run=_mailbox_line)
+    serve = boxes.add_parser("serve", help="run the mailbox; needs no state directory and no key of the shop")
+    serve.add_argument("letters", type=Path, metavar="DIR", help="where the sealed letters lie")
+    serve.add_argument("--line", required=True, metavar="LINE", help="what `mailbox line` printed")
+    serve.add_argument("--url", required=True, help="https address under which shoppers and the keeper reach it")
+    serve.add_argument("--name", required=True, help="name of the shop, as people know it")
+    serve.add_argument("--certificate", type=Path, required=True, metavar="FILE", help="PEM, with its chain")
+    serve.add_argument("--certificate-key", type=Path, required=True, metavar="FILE", help="PEM")
+    serve.add_argument("--address", default="0.0.0.0", help="of this machine (default: all)")  # noqa: S104  it is public
+    serve.add_argument("--port", type=int, default=443, metavar="N", help="default: 443")
+    serve.set_defaults(run=_mailbox_serve)
 
     dashboard = _command(commands, "dashboard", "serve the manager's page on this machine")
     dashboard.add_argument("--port", type=_port, default="8501", metavar="N", help="default: 8501")
@@ -363,17 +378,56 @@ def _notice(arguments: argparse.Namespace) -> int:
 def _keeper(arguments: argparse.Namespace) -> int:
     from analytics.state import State
     from consent.keys import Role
+    from consent.mailpost import Mailpost, PostError
     from retention.keeper import Keeper
 
     state, stop = State.read(arguments.state, arguments.keys), threading.Event()
+    box, post = state.store.mailbox, None
     _until_told(stop)
     with state.open_ledger(Role.KEEPER) as ledger, Keeper(state, ledger) as keeper:
+        if box.url is not None:
+            post = Mailpost(ledger, box.url, None if box.authority is None else state.root / box.authority)
         if arguments.once:
+            try:
+                if post is not None:
+                    post.fetch(_now_us)
+            except PostError as error:
+                print(f"openaisle: {error}", file=sys.stderr)  # and everything else is done all the same
             report = keeper.run_once(_now_us())
             print(json.dumps(asdict(report), default=str))
             report.check()
         else:
-            keeper.run(stop, _now_us)
+            with nullcontext() if post is None else post.fetching(box.every_s, _now_us):
+                keeper.run(stop, _now_us)
+    return 0
+
+
+def _mailbox_line(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.keys import Role
+    from consent.letters import Setup
+
+    with State.read(arguments.state, arguments.keys).open_ledger(Role.KEEPER) as ledger:
+        print(Setup.of(ledger.origin, ledger.keys).line())
+    return 0
+
+
+def _mailbox_serve(arguments: argparse.Namespace) -> int:
+    from consent.kiosk.letterbox import letterbox
+    from consent.letters import Letters, Setup
+    from consent.listener import Listener
+
+    stop, letters = threading.Event(), Letters(arguments.letters)
+    _until_told(stop)
+    with closing(letters):
+        Listener(
+            letterbox(letters, Setup.read(arguments.line), url=arguments.url, shop=arguments.name),
+            address=arguments.address,
+            port=arguments.port,
+            certificate=arguments.certificate,
+            key=arguments.certificate_key,
+            stop=stop,
+        ).serve_here(on_ready=lambda: print(f"mailbox: {arguments.url}", file=sys.stderr))
     return 0
 
 
