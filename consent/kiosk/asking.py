@@ -143,6 +143,7 @@ def frame(tap: Tap) -> Frame | None:
     if view.box is None or view.people == 0:
         return Frame("box.near" if view.near else "box.none", "none")
     mark = {PadMark.NONE: "counted", PadMark.LINKED: "linked", PadMark.SUPPRESSED: "suppressed"}[view.mark]
+    text = "box.near" if view.near and mark == "counted" else f"box.{mark}"  # so that they can step back first
     left, top, right, bottom = view.box
     width, height = (right - left) * 160, (bottom - top) * 90
-    return Frame(f"box.{mark}", mark, round(left * 160, 1), round(top * 90, 1), round(width, 1), round(height, 1))
+    return Frame(text, mark, round(left * 160, 1), round(top * 90, 1), round(width, 1), round(height, 1))

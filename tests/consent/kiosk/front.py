@@ -39,6 +39,7 @@ from tests.command import Place
 
 SIZE = (384, 288)
 HEIGHT = 40.0
+EDGE = SIZE[1] - 1.0  # who ends here has left the picture
 STEP_S = 0.1
 PACE = 60.0  # pixels a second, 2.5 m/s: a hurry, to keep the tests short
 ON_PAD, BESIDE, AWAY = (225.0, 250.0), (312.0, 252.0), (40.0, 170.0)
@@ -95,9 +96,9 @@ class Floor:
         self.people = {next(self._tracks): where for where in self.people.values()}
 
     def come(self, where: tuple[float, float], height: float = HEIGHT) -> int:
-        """Somebody walks in from the picture's edge, and stands there; return their track."""
+        """Somebody walks in from the picture's lower edge, and stands there; return their track."""
         track = next(self._tracks)
-        self.people[track] = (SIZE[0] - 6.0, where[1], height)
+        self.people[track] = (where[0], EDGE, height)
         self.walk(track, where)
         return track
 
@@ -113,7 +114,7 @@ class Floor:
     def clear(self) -> None:
         """Everybody walks out of the picture."""
         for track in list(self.people):
-            self.walk(track, (2.0, self.people[track][1]))
+            self.walk(track, (self.people[track][0], EDGE))
             del self.people[track]
         time.sleep(3 * STEP_S)
 

@@ -153,6 +153,8 @@ def test_a_kiosk_without_a_pad_says_that_it_links_nobody(front: Front) -> None:
         (PadView(0, True, None, PadMark.NONE, 1), "none", "box.near"),
         (PadView(2, True, None, PadMark.NONE, 1), "none", "box.several"),
         (PadView(1, False, (0.25, 0.1, 0.5, 0.9), PadMark.NONE, 1), "counted", "box.counted"),
+        (PadView(1, True, (0.25, 0.1, 0.5, 0.9), PadMark.NONE, 1), "counted", "box.near"),
+        (PadView(1, True, (0.25, 0.1, 0.5, 0.9), PadMark.LINKED, 1), "linked", "box.linked"),
         (PadView(1, False, (0.25, 0.1, 0.5, 0.9), PadMark.LINKED, 1), "linked", "box.linked"),
         (PadView(1, False, (0.25, 0.1, 0.5, 0.9), PadMark.SUPPRESSED, 1), "suppressed", "box.suppressed"),
     ],

@@ -124,7 +124,9 @@ def test_a_level_lowered_to_counts_half_way_leaves_only_no(front: Front, person:
     assert front.kinds() == ["refused"]
 
 
-def test_a_question_to_the_camera_that_cannot_be_put_keeps_the_receipt(front: Front, person: Browser) -> None:
+def test_a_question_to_the_camera_that_cannot_be_put_keeps_the_receipt(
+    front: Front, person: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The yes is written, then another process takes the ledger: the page says that nobody is linked."""
     front.ledger.wait_at_most(0.1)
     person.get("/choices")
@@ -139,9 +141,9 @@ def test_a_question_to_the_camera_that_cannot_be_put_keeps_the_receipt(front: Fr
         finally:
             other.close()
 
-    front.ledger.open_pad_request = fails  # type: ignore[method-assign]
+    monkeypatch.setattr(front.ledger, "open_pad_request", fails)
     person.tap("/answer", answer="yes", ticking="1", purpose="dwell", age="older")
-    del front.ledger.open_pad_request  # type: ignore[method-assign]
+    monkeypatch.undo()
     assert EN("pad.not_asked") in person.text
     assert len(person.code) == 20
     assert front.kinds() == ["granted"]
@@ -156,7 +158,7 @@ def test_a_mistake_of_ours_is_a_page_too_with_every_header(front: Front, monkeyp
 
     monkeypatch.setattr("consent.kiosk.question.asking.frame", broken)
     client = front.client()
-    client._transport.raise_server_exceptions = False  # type: ignore[attr-defined]
+    client._transport.raise_server_exceptions = False
     page = client.get("/")
     assert page.status_code == 500
     assert EN("problem.internal") in page.text
