@@ -133,8 +133,9 @@ class Messages:
 
     def day(self, instant: datetime) -> str:
         """Return the day of an instant in its own time zone, written out: 21 November 2026."""
+        day = self("format.first") if instant.day == 1 else instant.day
         month = self(f"format.month.{instant.month}")
-        return self("format.day", day=instant.day, month=month, year=f"{instant.year:04d}")
+        return self("format.day", day=day, month=month, year=f"{instant.year:04d}")
 
     def moment(self, instant: datetime) -> str:
         """Return the day and the time of an instant in its own time zone: 21 November 2026, 15:10."""

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import FrozenInstanceError
-from datetime import datetime
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -216,6 +216,11 @@ def test_days_and_moments(language: str, day: str, moment: str) -> None:
     messages, instant = Messages.load(language), datetime(2026, 11, 21, 15, 10, 59, tzinfo=ZoneInfo("Europe/Berlin"))
     shown = [re.sub("[\u2066-\u2069]", "", text) for text in (messages.day(instant), messages.moment(instant))]
     assert shown == [day, moment]
+
+
+@pytest.mark.parametrize(("language", "day"), [("en", "1 May 2027"), ("de", "1. Mai 2027"), ("fr", "1er mai 2027")])
+def test_the_first_of_a_month(language: str, day: str) -> None:
+    assert Messages.load(language).day(datetime(2027, 5, 1, tzinfo=UTC)) == day
 
 
 @pytest.mark.parametrize(
