@@ -37,6 +37,11 @@ class Place(StrEnum):
     CERTIFICATES = "certificates"
     ACCESS = "access.sqlite"
     SETTINGS = "store.toml"
+    TABLETS = "kiosk.paired"
+    STATUS = "keeper.json"
+    SOCKET = "live.sock"
+    SCRATCH = "tmp"
+    SPILL = "spill"
     JOURNAL = "journal"  # beside the state directory, or on another disk
     KEYS = "keys"  # beside the state directory, or on another disk
     MEMORY = "memory"  # of a running process; on no disk
@@ -245,6 +250,17 @@ CATEGORIES: tuple[Category, ...] = (
         action=Action.FORGET,
     ),
     Category(
+        name="cases",
+        place=Place.LEDGER,
+        columns={"cases": ("id", "kind", "received", "due", "extended", "closed", "closed_us", "outcome")},
+        about="that somebody asked for access, erasure or an end, or complained, and by when; no name, no code",
+        purpose="to answer in time, and to show it",
+        basis="12(3), 5(2)",
+        trigger="closed",
+        term=Term("3 years", us=3 * 365 * DAY_US),
+        action=Action.FORGET,
+    ),
+    Category(
         name="log",
         place=Place.LEDGER,
         columns={
@@ -327,6 +343,63 @@ CATEGORIES: tuple[Category, ...] = (
         action=Action.LEAVE,
     ),
     Category(
+        name="tablets",
+        place=Place.TABLETS,
+        about="hashes of the tablets that may show the kiosk's page; nobody's own",
+        purpose="to take a yes from the shop's own tablets only",
+        basis="no personal data",
+        trigger="forgotten by `openaisle kiosk`",
+        term=Term("as long as the shop says so"),
+        action=Action.LEAVE,
+        backed_up=False,
+        personal=False,
+    ),
+    Category(
+        name="workings",
+        place=Place.STATUS,
+        about="when the keeper last looked at everything, and what was wrong",
+        purpose="to see that the keeper works",
+        basis="no personal data",
+        trigger="the next sweep",
+        term=Term("minutes"),
+        action=Action.LEAVE,
+        backed_up=False,
+        personal=False,
+    ),
+    Category(
+        name="scratch",
+        place=Place.SCRATCH,
+        about="what a part puts down for a moment; never a picture or a code",
+        purpose="to work",
+        basis="as of what it is made from",
+        trigger="end of the process, or the start of the next",
+        term=_AT_ONCE,
+        action=Action.UNLINK,
+        backed_up=False,
+    ),
+    Category(
+        name="spill",
+        place=Place.SPILL,
+        about="what did not fit into memory while rows were looked at, encrypted",
+        purpose="to work",
+        basis="as of the rows",
+        trigger="end of the process, or the start of the next",
+        term=_AT_ONCE,
+        action=Action.UNLINK,
+        backed_up=False,
+    ),
+    Category(
+        name="live",
+        place=Place.SOCKET,
+        about="how many stand at the pad, and the box of one who is alone; passed on, and on no disk",
+        purpose="to show people their own box",
+        basis="6(1)(f)",
+        trigger="the next picture",
+        term=Term("a moment"),
+        action=Action.LEAVE,
+        backed_up=False,
+    ),
+    Category(
         name="journal",
         place=Place.JOURNAL,
         about="random numbers of subjects that were erased, and the log's own entries; no code, key or pseudonym",
@@ -340,7 +413,7 @@ CATEGORIES: tuple[Category, ...] = (
     Category(
         name="keys",
         place=Place.KEYS,
-        columns=dict.fromkeys(("pepper", "sealing", "log", "receipt", "certificate"), ()),
+        columns=dict.fromkeys(("pepper", "sealing", "log", "receipt", "certificate", "mailbox"), ()),
         about="the shop's own keys; with them and a copy of the ledger, pseudonyms can be computed",
         purpose="to seal subjects' keys, and to sign",
         basis="32",

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from consent.audit import audit
@@ -72,9 +73,9 @@ def test_killed_anywhere_in_an_erasure_none_is_logged_that_is_not_done(fast_path
         keeper = processes.Process(target=keeper_child.keep, args=(str(shop.state.root), now_us), daemon=True)
         shop.ledger.withdraw(people[run].secret, now_us=now_us)
         keeper.start()
-        began = wait(shop, lambda: bool(shop.ledger.pending_requests()) or logged(shop.ledger) > before)
+        began = wait(lambda n=before: bool(shop.ledger.pending_requests()) or logged(shop.ledger) > n)
         if run < 3:  # how long it takes, undisturbed
-            done = wait(shop, lambda: logged(shop.ledger) > before)
+            done = wait(lambda n=before: logged(shop.ledger) > n)
             took = max(0.05, done - began)
         else:
             time.sleep(rng.uniform(0.0, 1.1 * took))
@@ -103,9 +104,8 @@ def test_killed_anywhere_in_an_erasure_none_is_logged_that_is_not_done(fast_path
     print(f"{RUNS} kills: {amid} amid an erasure, 0 logged and not done")
 
 
-def wait(shop: Shop, happens: object) -> float:
+def wait(happens: Callable[[], bool]) -> float:
     """Return when it happened, in seconds of elapsed time."""
-    assert callable(happens)
     end = time.monotonic() + 60
     while not happens():
         assert time.monotonic() < end, "it never happened"
