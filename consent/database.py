@@ -3,7 +3,8 @@
 Rules:
 - A change is one transaction (`BEGIN IMMEDIATE` … `COMMIT`): all of it is on disk, or nothing.
 - `leaves`, `nodes`, `checkpoints` and `levels` only grow: triggers refuse UPDATE, DELETE and REPLACE.
-- What may have to be forgotten (subjects, grants, records, requests, inbox, operations) stands in tables of its own.
+- What may have to be forgotten (subjects, grants, records, requests, cases, inbox, operations) stands in tables of its
+  own.
 - The file is opened with `synchronous=FULL` and `secure_delete=ON`; temporary data stays in memory.
 
 What the rows mean is not decided here.
@@ -25,7 +26,7 @@ from typing import Any, Self
 from consent.events import ConsentError
 from consent.keys import KeyRing
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _BUSY_MS = 20_000
 _STORE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -68,9 +69,14 @@ CREATE TABLE requests (
     id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, args BLOB NOT NULL, status TEXT NOT NULL,
     opened_us INTEGER NOT NULL, settled_us INTEGER, result BLOB) STRICT;
 """
+_CASES = """
+CREATE TABLE cases (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, received TEXT NOT NULL, due TEXT NOT NULL,
+    extended TEXT, closed TEXT, closed_us INTEGER, outcome TEXT) STRICT;
+"""
 
 # tables of what may have to be forgotten; who refers to another stands before it
-ERASABLE = ("inbox", "pad_requests", "operations", "requests", "records", "grants", "subjects")
+ERASABLE = ("inbox", "pad_requests", "operations", "requests", "cases", "records", "grants", "subjects")
 
 # REPLACE removes rows without firing DELETE triggers, so growth itself is checked on INSERT
 _GROW_ONLY = {
@@ -83,7 +89,7 @@ _GROW_ONLY = {
 
 
 def _schema() -> str:
-    script = [_TABLES]
+    script = [_TABLES, _CASES]
     for table, broken in _GROW_ONLY.items():
         for verb, when in (("UPDATE", ""), ("DELETE", ""), ("INSERT", f"WHEN {broken} ")):
             script.append(
@@ -173,6 +179,12 @@ class Database:
                         db.execute(statement)
                     db.execute("INSERT INTO meta VALUES ('store', ?)", (self.store,))
                     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        if self._version() == 1:  # there were no cases yet
+            with self._write() as db:
+                if self._version() == 1:
+                    for statement in _statements(_CASES):
+                        db.execute(statement)
+                    db.execute("PRAGMA user_version = 2")
         if self._version() != SCHEMA_VERSION:
             raise LedgerError(
                 f"{self.path} is of schema {self._version()}, this program knows {SCHEMA_VERSION}: upgrade openaisle"

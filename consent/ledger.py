@@ -220,7 +220,7 @@ class Ledger(Consents):
                     for s in known
                 )
                 for table in ERASABLE
-                if table != "requests"  # their arguments are opaque; `forget` ends them
+                if table not in ("requests", "cases")  # they name no subject; `forget` ends them
             }
             if known and log:
                 details: dict[str, Value] = {"rows": rows, "inbox": gone["inbox"], "records": gone["records"]}
@@ -242,6 +242,7 @@ class Ledger(Consents):
             "pad_requests": "DELETE FROM pad_requests WHERE opened_us < ?",
             "requests": "DELETE FROM requests WHERE settled_us < ?",
             "operations": "DELETE FROM operations WHERE at_us < ?",
+            "cases": "DELETE FROM cases WHERE closed_us < ?",
             "records": f"DELETE FROM records WHERE at_us < ? AND subject IS NULL AND kind IN ({personal})",  # noqa: S608
         }
         before = dict.fromkeys(statements, before_us) if isinstance(before_us, int) else before_us

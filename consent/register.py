@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from consent.cases import Cases
 from consent.database import LedgerError
 from consent.events import END_EVENTS, Level, Purpose, State
-from consent.mailbox import Mailbox
 from consent.subjects import read_secret
 
 LIVE = "state IN ('ConsentGiven', 'RenewedConsentGiven')"  # in SQL what `State.permits` is in Python
@@ -35,7 +35,7 @@ class Standing:
     leaf_index: int
 
 
-class Register(Mailbox):
+class Register(Cases):
     """Subjects and the state of their consents."""
 
     def permits(self, subject: bytes, at_us: int, *, level: Level = Level.EMOTION) -> frozenset[Purpose]:
