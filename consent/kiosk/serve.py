@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from consent.events import ConsentError
+
+_log = logging.getLogger(__name__)
 
 
 class ServeError(ConsentError):
@@ -95,8 +98,12 @@ def serve(listeners: Sequence[Listener]) -> None:
     Raises:
         ServeError: a certificate cannot be used.
     """
+    servers = [(listener.server(), listener.door) for listener in listeners]
+    for listener in listeners:
+        address, port = listener.door.getsockname()[:2]
+        _log.info("serving http%s://%s:%d", "" if listener.certificate is None else "s", address, port)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve([(listener.server(), listener.door) for listener in listeners]))
+        asyncio.run(_serve(servers))
 
 
 async def _serve(servers: Sequence[tuple[uvicorn.Server, socket.socket]]) -> None:
