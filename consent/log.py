@@ -43,7 +43,7 @@ ED25519 = 0x01  # signature types of c2sp.org/signed-note
 COSIGNATURE = 0x04
 
 _SIZE = re.compile(r"0|[1-9][0-9]{0,15}")
-_KEY_NAME = re.compile(r"[^\s+]+")
+KEY_NAME = re.compile(r"[^\s+]+")
 _LINE = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/]+=*)")
 _MOST_SIGNATURES = 64
 
@@ -75,7 +75,7 @@ class Checkpoint:
     extensions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not _KEY_NAME.fullmatch(self.origin):
+        if not KEY_NAME.fullmatch(self.origin):
             raise LogError("a log's name has no blank and no plus sign")
         if not 0 <= self.size < 2**53 or len(self.root) != 32:
             raise LogError("a checkpoint has a size from 0 and a root of 32 bytes")
@@ -342,14 +342,18 @@ def _check_openings(lines: Sequence[bytes], openings: Sequence[bytes]) -> None:
     if len(openings) != len(leaves):
         raise LogError("openings.jsonl does not hold exactly the entries that are about no person")
     for line, (index, leaf) in zip(openings, leaves.items(), strict=True):
-        try:
-            opening = json.loads(line)
-            key, payload = bytes.fromhex(opening["key"]), opening["payload"].encode("ascii")
-            same = _opening(index, key, payload) == line and commit(key, payload) == leaf.commitment
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise LogError(f"the opening of entry {index} is damaged: the export was changed") from error
-        if not same:
-            raise LogError(f"the opening of entry {index} does not match the log: the export was changed")
+        _check_opening(line, index, leaf)
+
+
+def _check_opening(line: bytes, index: int, leaf: Leaf) -> None:
+    try:
+        opening = json.loads(line)
+        key, payload = bytes.fromhex(opening["key"]), opening["payload"].encode("ascii")
+        same = _opening(index, key, payload) == line and commit(key, payload) == leaf.commitment
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise LogError(f"the opening of entry {index} is damaged: the export was changed") from error
+    if not same:
+        raise LogError(f"the opening of entry {index} does not match the log: the export was changed")
 
 
 def _lines(data: bytes, name: str) -> list[bytes]:

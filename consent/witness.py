@@ -31,11 +31,12 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from consent import merkle
-from consent.log import COSIGNATURE, LogError, cosign, open_note, read_verifier_key, verifier_key
+from consent.log import COSIGNATURE, ED25519, KEY_NAME, LogError, cosign, open_note, read_verifier_key, verifier_key
 
 if TYPE_CHECKING:
     from consent.ledger import Ledger
 
+LONGEST = 64 * 1024  # of a request, bytes: a proof of 63 hashes, and a note
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,15})")
 
 
@@ -51,6 +52,20 @@ def request(ledger: Ledger, old_size: int) -> str:
     note, checkpoint = newest
     proof = ledger.consistency_proof(old_size, checkpoint.size)
     return f"old {old_size}\n" + "".join(base64.b64encode(h).decode("ascii") + "\n" for h in proof) + "\n" + note
+
+
+def read_request(data: bytes) -> str:
+    """Return a request as text.
+
+    Raises:
+        ConsentError: it is none.
+    """
+    if len(data) > LONGEST:
+        raise LogError("this is far too long for a request to a witness; give what `openaisle witness ask` wrote")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise LogError("this is not text; give what `openaisle witness ask` wrote") from error
 
 
 class Witness:
@@ -82,9 +97,13 @@ class Witness:
             name: the witness's key name, such as `officer.example/main-street`.
             log_key: the log's public key as `log.verifier_key` writes it.
         """
-        read_verifier_key(log_key)
+        kind = read_verifier_key(log_key)[2]
         if directory.exists() and any(directory.iterdir()):
             raise LogError(f"{directory} is not empty; a witness is never made anew over an old one")
+        if kind != ED25519:
+            raise LogError("this is the key of a witness; give the log's own, as `openaisle consent export` prints it")
+        if not KEY_NAME.fullmatch(name):
+            raise LogError(f"{name!r} is no name of a witness; write it like officer.example/main-street")
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         key = directory / "witness.key"
         key.touch(mode=0o600)
@@ -116,7 +135,7 @@ class Witness:
         first, *proof = head.split("\n")
         match = _OLD.fullmatch(first)
         if match is None:
-            raise LogError("this is not a request to a witness: it begins with the size seen last")
+            raise LogError("this is not a request to a witness; give what `openaisle witness ask` wrote")
         checkpoint = open_note(note, self._log_public, origin=self._origin)
         try:
             hashes = [base64.b64decode(line, validate=True) for line in proof]
