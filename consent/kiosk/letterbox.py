@@ -42,6 +42,7 @@ from consent.kiosk.pace import Pace
 from consent.letters import PAGE, Letter, LetterError, Letters, Setup
 from consent.subjects import read_secret
 
+POSTS, POSTS_PER_S = 20, 1 / 3  # letters from one address, at once and in the long run
 _STATIC = Path(__file__).parent / "static"
 _PROBLEMS = {404: "not_found", 405: "wrong_method", 413: "too_large", 421: "foreign", 403: "forged"}
 _log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def letterbox(
     pages = jinja2.Environment(
         loader=jinja2.PackageLoader("consent.kiosk"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    posts = Pace(20, 1 / 3)
+    posts = Pace(POSTS, POSTS_PER_S)
 
     def say_of(request: Request, form: Mapping[str, str]) -> Messages:
         asked = form.get("lang") or request.query_params.get("lang", "")

@@ -46,6 +46,7 @@ from consent.ledger import Ledger, Standing, UnknownCodeError
 from consent.record import record
 from consent.subjects import read_secret
 
+MISSES, MISSES_PER_S = 10, 1 / 6  # failed look-ups of one address, at once and in the long run
 WAIT_S = 3.0  # for a ledger that another process holds
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATIC = Path(__file__).parent / "static"
@@ -129,7 +130,7 @@ def phone(
     pages = jinja2.Environment(
         loader=jinja2.PackageLoader("consent.kiosk"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    misses = Pace(10, 1 / 6)
+    misses = Pace(MISSES, MISSES_PER_S)
 
     def visit(request: Request, form: Mapping[str, str]) -> Visit:
         asked = form.get("lang") or request.query_params.get("lang", "")
