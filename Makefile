@@ -8,7 +8,7 @@ CORE := $(VENV)/.core
 DEV := $(VENV)/.dev
 YOLO := $(VENV)/.yolo
 
-.PHONY: test lint test-yolo bench demo clean
+.PHONY: test lint test-yolo soak bench bench-latency demo clean
 
 test: lint
 	$(BIN)/pytest -m "not yolo" $(ARGS)
@@ -21,6 +21,17 @@ lint: $(DEV)
 
 test-yolo: $(YOLO)
 	$(BIN)/pytest -m yolo $(ARGS)
+
+# What the suite only samples, whole: 10,000 runs of the consent machine and 10,000 changed proofs, every bit, deletion
+# and fork of an exported log. An hour or so on two cores.
+soak: $(DEV)
+	OPENAISLE_RUNS=10000 $(BIN)/pytest --timeout 0 -s tests/consent/test_model.py tests/consent/test_merkle.py $(ARGS)
+	OPENAISLE_EVERY_BIT=1 $(BIN)/pytest --timeout 0 -s tests/consent/test_log.py $(ARGS)
+	OPENAISLE_RUNS=1000 $(BIN)/pytest --timeout 0 tests/analytics/test_latency.py $(ARGS)
+
+# From a tap on "stop" to the gate shut, a thousand times, while the cameras are watched.
+bench-latency: $(DEV)
+	$(BIN)/python -m tests.bench.stop_latency $(ARGS)
 
 bench: $(YOLO)
 	$(BIN)/python -m tests.bench.bench $(ARGS)
