@@ -7,12 +7,14 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consent.events import Purpose
 from consent.kiosk import messages as module
 from consent.kiosk.messages import CATEGORIES, LANGUAGES, Messages, MessagesError, pick, placeholders, plural
 
@@ -263,3 +265,20 @@ def test_a_text_cannot_stand_in_two_files(monkeypatch: pytest.MonkeyPatch) -> No
 def test_what_we_do_is_said_in_thirty_words(language: str, key: str) -> None:
     words = [word for word in Messages.load(language)(key).split() if re.search(r"\w", word)]
     assert 5 < len(words) <= 30, words
+
+
+def test_every_text_is_shown_somewhere() -> None:
+    folder = Path(module.__file__).parents[1]
+    files = [path for kind in ("*.py", "*.html") for path in folder.rglob(kind)]
+    source = "\n".join(path.read_text(encoding="utf-8") for path in files)
+
+    def shown(key: str) -> bool:
+        table, _, end = key.rpartition(".")
+        put_together = rf"""["']{re.escape(table)}\.(["'] ~|{{)"""  # "event." ~ kind, f"problem.{why}"
+        told = table.startswith("notice.") and (f'"{end}"' in source or end in {"heading", *Purpose})
+        counted = table == "days"
+        return key in source or told or counted or re.search(put_together, source) is not None
+
+    assert {key for key in ENGLISH.texts if not shown(key)} == set()
+    assert not shown("welcome.nothing")
+    assert not shown("state.nothing")
