@@ -156,7 +156,7 @@ class Released:
     def _write(self, path: Path, table: Any) -> None:
         beside = path.with_name(f".{path.name}.tmp")
         with beside.open("wb") as file:
-            pq.write_table(table, file)
+            pq.write_table(table, file, compression="none")  # so that a search of the bytes sees what is in it
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
