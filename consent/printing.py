@@ -122,13 +122,14 @@ def escpos(receipt: Receipt, shop: Shop, say: Messages, *, paper: Paper) -> byte
         PrintError: this machine has no font for a line that must be drawn.
     """
     out = b"\x1b@" + b"\x1bt" + bytes([_PAGE_NUMBER])
-    parts = _receipt(receipt, shop, say) if receipt.secret is not None else _slip(receipt, shop, say)
+    secret = receipt.secret
+    parts = _slip(receipt, shop, say) if secret is None else _receipt(receipt, secret, shop, say)
     for part in parts:
         out += _symbol(part.text, paper) if isinstance(part, Symbol) else _line(part, paper, rtl=say.direction == "rtl")
     return out + b"\x1bd\x03" + b"\x1dVB\x00"
 
 
-def _receipt(receipt: Receipt, shop: Shop, say: Messages) -> Iterator[Line | Symbol]:
+def _receipt(receipt: Receipt, secret: str, shop: Shop, say: Messages) -> Iterator[Line | Symbol]:
     def moment(t_us: int) -> str:
         return say.moment((_EPOCH + timedelta(microseconds=t_us)).astimezone(shop.timezone))
 
@@ -139,13 +140,11 @@ def _receipt(receipt: Receipt, shop: Shop, say: Messages) -> Iterator[Line | Sym
     yield Line(say("done.entry", entry=receipt.leaf_index))
     yield Line("")
     yield Line(say("done.code"), bold=True)
-    yield Line(show_secret(receipt.secret or ""), bold=True, centred=True, tall=True)
+    yield Line(show_secret(secret), bold=True, centred=True, tall=True)
     yield Line(say("done.code_hint"))
-    if shop.withdraw_at is None:
-        yield Line(say("paper.stop_kiosk"))
-    else:
-        yield Symbol(receipts.withdraw_url(shop.withdraw_at, receipt.secret or ""))
-        yield Line(say("paper.stop_phone"))
+    # without an address for phones it is for the code reader at the kiosk
+    yield Symbol(show_secret(secret) if shop.withdraw_at is None else receipts.withdraw_url(shop.withdraw_at, secret))
+    yield Line(say("paper.stop_kiosk" if shop.withdraw_at is None else "paper.stop_phone"))
     yield Line("")
     yield Line(say("done.proof"), bold=True)
     yield Symbol(receipt.proof)

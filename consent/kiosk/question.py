@@ -158,7 +158,7 @@ def done(tap: Tap) -> Response:
         return tap.page("again.html", "done.again") if session.attempt.answer == "yes" else tap.go("/")
     told = asking.told(tap)
     session.attempt.screen_us = tap.now_us  # a second try is answered on this page
-    url = receipts.withdraw_url(shop.public_url, receipt.secret) if shop.public_url else show_secret(receipt.secret)
+    url = receipts.withdraw_url(shop.withdraw_at, receipt.secret) if shop.withdraw_at else show_secret(receipt.secret)
     page = tap.page(
         "done.html",
         "done.title_renewed" if session.renewed else "done.title",
