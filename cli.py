@@ -284,7 +284,6 @@ def _kiosk(arguments: argparse.Namespace) -> int:
             files = [None if path is None else state.root / path for path in (table.certificate, table.certificate_key)]
             paper = None if shop.printer is None else partial(print_receipt, shop=shop, paper=Paper(table.paper_mm))
             _until_told(threading.Event())
-            print(f"kiosk: http{'s' if files[0] else ''}://{table.address}:{port}", file=sys.stderr)
             with _phone_beside(arguments) if state.store.phone.public_url else nullcontext():
                 serve([Listener(kiosk(shop, ledger, view=view, print_receipt=paper), door, *files)])
     return 0
