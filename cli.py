@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 from typing import NoReturn
 
@@ -83,11 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_shop(commands)
     _add_consent(commands)
     _add_witness(commands)
-    _add_witness(commands)
     _add_measure(commands)
     _add_demo(commands)
     _add_models(commands)
     _add_backup(commands)
+    _add_requests(commands)
+    _add_keys(commands)
     _add_retention(commands)
     return parser
 
@@ -727,76 +728,6 @@ def _witness_show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-# --- witness ----------------------------------------------------------------------------------------------------------
-
-
-def _add_witness(commands: argparse._SubParsersAction[_Parser]) -> None:
-    witness = commands.add_parser(
-        "witness",
-        help="the officer's own machine: remember what was seen of a log, and cosign what only added to it",
-        description="Remember what was seen of a log, and cosign what only added to it. Works by files, without a "
-        "network: `ask` runs in the shop, the rest on the officer's own machine.",
-    )
-    parts = witness.add_subparsers(metavar="WHAT", required=True, parser_class=_Parser)
-
-    init = parts.add_parser("init", help="make a witness of one log, and print its key")
-    init.add_argument("dir", type=Path, metavar="DIR", help="new directory for its key and its memory")
-    init.add_argument("--name", required=True, help="of the witness, such as officer.example/main-street")
-    init.add_argument("--log", required=True, metavar="LINE", help="the log's key, as `consent export` prints it")
-    init.set_defaults(run=_witness_init)
-
-    ask = _command(parts, "ask", "write what the witness needs to see, to standard output")
-    ask.add_argument("--seen", type=int, required=True, metavar="N", help="entries it has seen: `witness show`")
-    ask.set_defaults(run=_witness_ask)
-
-    cosign = parts.add_parser("cosign", help="read what `ask` wrote, print the checkpoint with a cosignature")
-    cosign.add_argument("dir", type=Path, metavar="DIR", help="of the witness")
-    cosign.set_defaults(run=_witness_cosign)
-
-    show = parts.add_parser("show", help="say what was seen last, and the witness's key")
-    show.add_argument("dir", type=Path, metavar="DIR", help="of the witness")
-    show.add_argument("--checkpoint", action="store_true", help="print the checkpoint cosigned last, and nothing else")
-    show.set_defaults(run=_witness_show)
-
-
-def _witness_init(arguments: argparse.Namespace) -> int:
-    from consent.witness import Witness
-
-    print(Witness.create(arguments.dir, arguments.name, arguments.log).verifier_key)
-    return 0
-
-
-def _witness_ask(arguments: argparse.Namespace) -> int:
-    from analytics.state import State
-    from consent.keys import Role
-    from consent.witness import request
-
-    state = State.read(arguments.state, arguments.keys)
-    with state.open_ledger(Role.DASHBOARD) as ledger:
-        sys.stdout.write(request(ledger, arguments.seen))
-    return 0
-
-
-def _witness_cosign(arguments: argparse.Namespace) -> int:
-    from consent.witness import LONGEST, Witness, read_request
-
-    asked = b"" if sys.stdin is None else sys.stdin.buffer.read(LONGEST + 1)
-    sys.stdout.write(Witness(arguments.dir).cosign(read_request(asked), now_s=int(time.time())))
-    return 0
-
-
-def _witness_show(arguments: argparse.Namespace) -> int:
-    from consent.witness import Witness
-
-    witness = Witness(arguments.dir)
-    if arguments.checkpoint:
-        sys.stdout.write(witness.newest() or "")
-        return 0
-    print(f"seen: {witness.size} entries")
-    print(f"key: {witness.verifier_key}")
-    return 0
-
-
 # --- measure ----------------------------------------------------------------------------------------------------------
 
 
@@ -874,6 +805,149 @@ def _measure(arguments: argparse.Namespace) -> int:
     if audit is not None:
         result.tracking = audit.figures()
     print(json.dumps(result.as_dict()) if arguments.json else result.table())
+    return 0
+
+
+# --- requests ---------------------------------------------------------------------------------------------------------
+
+
+def _add_requests(commands: argparse._SubParsersAction[_Parser]) -> None:
+    requests = commands.add_parser("requests", help="the register of people's requests, with deadlines, and letters")
+    parts = requests.add_subparsers(metavar="WHAT", required=True, parser_class=_Parser)
+
+    add = _command(parts, "add", "write a request down; never who asked")
+    add.add_argument("kind", choices=["access", "erasure", "objection", "complaint"])
+    add.add_argument("--received", type=_day, metavar="DAY", help="when it came (default: today)")
+    add.set_defaults(run=_add_case)
+
+    listed = _command(parts, "list", "list the requests, the most urgent first")
+    listed.add_argument("--open", action="store_true", help="those that are not closed only")
+    listed.add_argument("--json", action="store_true", help="print one JSON object")
+    listed.set_defaults(run=_list_cases)
+
+    extend = _command(
+        parts, "extend", "take two further months; whoever asked must be told: `requests letter extension`"
+    )
+    extend.add_argument("--because", required=True, choices=["complexity", "number"], help="Art. 12(3)")
+    extend.set_defaults(run=_extend_case)
+
+    close = _command(parts, "close", "close a request")
+    close.add_argument(
+        "--outcome", required=True, choices=["answered", "erased", "nothing", "unknown", "refused", "taken_back"]
+    )
+    close.set_defaults(run=_close_case)
+    for words in (extend, close):
+        words.add_argument("number", type=int, metavar="N", help="number of the request")
+
+    letter = _command(parts, "letter", "print a letter as Markdown, filled from store.toml")
+    letter.add_argument("kind", choices=["secret", "no_secret", "never", "complaint", "extension"])
+    letter.add_argument("--language", default="en", help="en, de, fr, es, zh or ar (default: en)")
+    letter.add_argument("--case", type=int, metavar="N", help="the request that it answers")
+    letter.set_defaults(run=_letter)
+
+
+def _today(zone: tzinfo) -> date:
+    return datetime.now(zone).date()
+
+
+def _add_case(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.events import ConsentError
+    from consent.keys import Role
+
+    state = State.read(arguments.state, arguments.keys)
+    received, today = arguments.received or _today(state.store.timezone), _today(state.store.timezone)
+    if not date(2018, 5, 25) <= received <= today:
+        raise ConsentError(f"a request is received by today, {today}, and not before 2018-05-25; not on {received}")
+    with state.open_ledger(Role.DASHBOARD) as ledger:
+        case = ledger.open_case(arguments.kind, received)
+    print(f"case {case.number}: {case.kind}, received {case.received}, to be answered by {case.due}")
+    return 0
+
+
+def _list_cases(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.keys import Role
+
+    state = State.read(arguments.state, arguments.keys)
+    today = _today(state.store.timezone)
+    with state.open_ledger(Role.DASHBOARD) as ledger:
+        cases = [case for case in ledger.cases() if case.closed is None or not arguments.open]
+    if arguments.json:
+        told = [{**asdict(case), "overdue": case.overdue(today)} for case in cases]
+        print(json.dumps({"today": today, "cases": told}, default=str))
+        return 0
+    for case in cases:
+        late = " OVERDUE" if case.overdue(today) and case.closed is None else " late" if case.overdue(today) else ""
+        ended = f"closed {case.closed}: {case.outcome}" if case.closed else f"due {case.due}"
+        longer = f" (extended: {case.extended})" if case.extended else ""
+        print(f"{case.number}  {case.kind}  received {case.received}  {ended}{longer}{late}")
+    if not cases:
+        print("no requests")
+    return 0
+
+
+def _extend_case(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.keys import Role
+
+    state = State.read(arguments.state, arguments.keys)
+    with state.open_ledger(Role.DASHBOARD) as ledger:
+        case = ledger.extend_case(arguments.number, arguments.because, _today(state.store.timezone))
+    print(f"case {case.number}: to be answered by {case.due}")
+    print(f"tell them now: openaisle requests letter extension --case {case.number}")
+    return 0
+
+
+def _close_case(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.keys import Role
+
+    state = State.read(arguments.state, arguments.keys)
+    with state.open_ledger(Role.DASHBOARD) as ledger:
+        case = ledger.close_case(arguments.number, arguments.outcome, _today(state.store.timezone), now_us=_now_us())
+    print(f"case {case.number}: closed {case.closed}, {case.outcome}")
+    return 0
+
+
+def _letter(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.keys import Role
+    from retention import letter
+
+    state = State.read(arguments.state, arguments.keys)
+    with state.open_ledger(Role.DASHBOARD) as ledger:
+        case = None if arguments.case is None else ledger.case(arguments.case)
+    print(letter.write(state, arguments.kind, arguments.language, _today(state.store.timezone), case), end="")
+    return 0
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def _add_keys(commands: argparse._SubParsersAction[_Parser]) -> None:
+    keys = commands.add_parser("keys", help="rotate the key that seals subjects' keys, and destroy old ones in time")
+    parts = keys.add_subparsers(metavar="WHAT", required=True, parser_class=_Parser)
+    for name, text, anew in (
+        ("rotate", "make a new sealing key, seal everything anew, destroy what is past the backup term", True),
+        ("retire", "destroy the sealing keys that are past the backup term, and make none", False),
+    ):
+        words = _command(parts, name, text)
+        words.set_defaults(run=_rotate, anew=anew)
+
+
+def _rotate(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from retention.rotation import rotate
+
+    state = State.read(arguments.state, arguments.keys)
+    done = rotate(state, _now_us(), anew=arguments.anew)
+    print(f"sealing key: generation {done.generation} in use, {done.sealed} subjects' keys sealed anew")
+    for generation in done.destroyed:
+        print(f"generation {generation} is destroyed")
+    for generation, end_us in done.waiting:
+        end = datetime.fromtimestamp(end_us // 1_000_000, state.store.timezone).date()
+        print(f"generation {generation} lives until {end}: run `openaisle keys retire` then")
     return 0
 
 
@@ -990,6 +1064,33 @@ def _add_retention(commands: argparse._SubParsersAction[_Parser]) -> None:
     listed = _command(holding, "list", "list the holds in force")
     listed.add_argument("--json", action="store_true", help="print one JSON object")
     listed.set_defaults(run=_list_holds)
+
+    window = _command(parts, "erase-window", "erase every consent given in a window, for somebody without their code")
+    window.add_argument("--from", dest="first", required=True, metavar="TIME", help="'2026-11-21 15:05', shop's clock")
+    window.add_argument("--to", dest="last", required=True, metavar="TIME")
+    window.add_argument("--yes", type=int, metavar="N", help="do it; N repeats the number that is shown without it")
+    window.add_argument("--officer", metavar="NAME", default="", help="who does it; the log keeps its SHA-256")
+    window.set_defaults(run=_erase_window)
+
+
+def _erase_window(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.keys import Role
+    from retention import window
+
+    state = State.read(arguments.state, arguments.keys)
+    zone = state.store.timezone
+    chosen = window.Window(window.instant(arguments.first, zone), window.instant(arguments.last, zone, last=True))
+    with state.open_ledger(Role.DASHBOARD) as ledger:
+        if arguments.yes is None:
+            number = window.count(ledger, chosen)
+            print(f"{number} people's consents were given in this window and would be erased, whoever they are")
+            if number:
+                print(f"to erase them: add --yes {number} --officer NAME")
+            return 0
+        entry = window.erase(ledger, chosen, arguments.yes, officer=arguments.officer, now_us=_now_us())
+    print(f"{arguments.yes} ended (log entry {entry}); the keeper erases them now")
+    return 0
 
 
 def _day(text: str) -> date:
@@ -1215,7 +1316,7 @@ def _attend(root: Path, clip: Path, year: Path, stop: threading.Event) -> None:
 
     _until_told(stop)
     (root / "logs").mkdir()
-    with Attendant(root / "logs") as pages:
+    with Attendant([sys.executable, str(Path(__file__).resolve())], root / "logs") as pages:
         dashboard, kiosk = free_port(), free_port()
         pages.start("keeper", ["keeper", "--state", clip])
         pages.start("dashboard", ["dashboard", "--state", year, "--port", str(dashboard)])

@@ -266,6 +266,10 @@ class KeyRing:
             raise ConsentError(f"{self.role} does not hold the {name} key; only the process that signs with it may")
         return Ed25519PrivateKey.from_private_bytes(private)
 
+    def generations(self, name: str) -> list[int]:
+        """Return the generations of a key whose private half this ring has, oldest first."""
+        return sorted(generation for held, generation in self._private if held == name)
+
     def holds(self, name: str) -> bool:
         """Say whether this ring has the private half in use."""
         return (name, self._newest(name)) in self._private

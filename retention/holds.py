@@ -91,7 +91,7 @@ def place(
         "classes": list(names),
         "first": first.isoformat(),
         "last": last.isoformat(),
-        "officer": _person(officer),
+        "officer": person(officer),
     }
     if reference.strip():
         details["reference"] = hashlib.sha256(reference.strip().encode()).hexdigest()
@@ -111,7 +111,7 @@ def release(ledger: Ledger, entry: int, *, officer: str, now_us: int) -> int:
     Raises:
         HoldError: no such hold is in force, or nobody is named.
     """
-    details: dict[str, Value] = {"hold": entry, "officer": _person(officer)}
+    details: dict[str, Value] = {"hold": entry, "officer": person(officer)}
     if entry not in {hold.entry for hold in holds(ledger)}:
         raise HoldError(f"no hold stands under entry {entry}; `openaisle retention hold list` shows those in force")
     return ledger.append_event(EventKind.HOLD_RELEASED, now_us=now_us, details=details)
@@ -136,7 +136,12 @@ def is_held(held: Sequence[Hold], name: str, day: date) -> bool:
     return any(hold.covers(name, day) for hold in held)
 
 
-def _person(name: str) -> str:
+def person(name: str) -> str:
+    """Return under what the log names an officer: the SHA-256 of their name, hex.
+
+    Raises:
+        HoldError: nobody is named.
+    """
     if not name.strip():
         raise HoldError("say who: an officer's name (the log keeps its SHA-256)")
     return hashlib.sha256(name.strip().casefold().encode()).hexdigest()

@@ -131,7 +131,7 @@ def _restore(
                 raise BackupError(f"{root} is a shop already; add --replace to delete it, and all that is only in it")
             if live:
                 _follow(root, keys, journal, manifest.store, now_us)
-                stack.enter_context(_alone(root))
+                stack.enter_context(alone(root))
             elif root.exists() and any(root.iterdir()) and not (root / RESTORING).exists():
                 raise BackupError(f"{root} is not empty and no shop; name another place")
             origin = f"openaisle/{manifest.store}"
@@ -184,7 +184,7 @@ def _live(root: Path) -> bool:
 
 
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
+def alone(root: Path) -> Iterator[None]:
     """Keep every other process out of a state, or refuse where one is in.
 
     Every connection to a SQLite database in WAL mode holds a shared lock for as long as it is open; this takes the same
