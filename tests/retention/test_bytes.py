@@ -1,4 +1,4 @@
-"""A thousand people, a hundred of whom take it back: not a byte of them is left, where a plain DELETE leaves them all."""
+"""A thousand people, a hundred of whom take it back: no byte of them is left, where a plain DELETE leaves them all."""
 
 from __future__ import annotations
 
