@@ -55,7 +55,9 @@ def finish(tap: Tap) -> Response:
     kiosk = tap.kiosk
     kiosk.sessions.end(tap.session)
     tap.session = kiosk.sessions.begin(kiosk.shop.languages[0])
-    return tap.go("/")
+    page = tap.go("/")
+    page.headers["clear-site-data"] = '"cache"'  # browsers keep whole pages for the back button
+    return page
 
 
 def stay(tap: Tap) -> Response:

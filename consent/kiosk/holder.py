@@ -117,7 +117,6 @@ def stopped(tap: Tap) -> Response:
 
 def returning(tap: Tap) -> Response:
     """Ask for the code of somebody who comes back."""
-    tap.session.attempt.screen_us = tap.now_us
     return _with_code(tap, "returning.html", "returning.enter")
 
 
@@ -250,6 +249,7 @@ def _code_page(
     problem: str = "",
     status: int = 200,
 ) -> Response:
+    tap.session.attempt.screen_us = tap.now_us
     return tap.page(
         template,
         title,

@@ -76,37 +76,43 @@ def unpair(path: Path) -> int:
 
 @contextmanager
 def _changing(path: Path) -> Iterator[dict[str, Any]]:
-    """Read, let the caller change, and replace the file in one step; one process at a time."""
+    """Read, let the caller change, and write; one process at a time."""
     try:
-        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            kept = _read(path)
+        path.touch(mode=0o600)
+        with path.open("r+", encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            kept = _parse(path, file.read())
             yield kept
-            fresh = path.with_name(path.name + ".new")
-            fresh.unlink(missing_ok=True)
-            fresh.touch(mode=0o600, exist_ok=False)
-            with fresh.open("w", encoding="ascii") as file:
-                json.dump(kept, file)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-        finally:
-            os.close(lock)
+            file.seek(0)
+            json.dump(kept, file)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+    except UnicodeDecodeError as error:
+        raise PairingError(f"{path} is damaged; remove it and pair the tablets again") from error
     except OSError as error:
         raise PairingError(f"{path} cannot be written: {error.strerror}; pair as the user of the kiosk") from error
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        kept = json.loads(path.read_text(encoding="ascii"))
+        with path.open(encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            return _parse(path, file.read())
+    except (OSError, UnicodeDecodeError) as error:
+        raise PairingError(f"{path} cannot be read; remove it and pair the tablets again") from error
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    if not text:
+        return {"code": None, "tablets": []}
+    try:
+        kept = json.loads(text)
         code = kept["code"]
         if code is not None:
             str(code["sha256"]), int(code["until_us"]), int(code["tries"])
         return {"code": code, "tablets": [{**t, "sha256": str(t["sha256"])} for t in kept["tablets"]]}
-    except FileNotFoundError:
-        return {"code": None, "tablets": []}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise PairingError(f"{path} is damaged; remove it and pair the tablets again") from error
 
 

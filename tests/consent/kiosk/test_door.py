@@ -287,6 +287,7 @@ def test_a_tablet_pairs_once_by_a_code_and_is_let_in_from_then_on(elsewhere: Fro
     assert elsewhere.kinds() == ["granted"]
     assert client.cookies[TABLET] not in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [path.name for path in file.parent.glob("kiosk*")] == [file.name]
     other = Browser(elsewhere.client(TABLET_HOST, "192.168.1.51"), "/pair")
     other.tap("/pair", pairing=code)
     assert EN("pair.wrong") in other.text, "a code works once"
@@ -327,8 +328,8 @@ def test_a_damaged_file_of_tablets_lets_nobody_in(elsewhere: Front, text: str) -
     client.cookies.set(TABLET, "x", domain="kiosk.shop")
     assert client.get("/").status_code == 403
     assert elsewhere.client().get("/").status_code == 200, "the shop's own screen goes on"
-    with pytest.raises(pairing.PairingError, match="damaged"):
-        pairing.new_code(file, now_us=1)
+    with pytest.raises(pairing.PairingError, match="remove it"):
+        pairing.is_paired(file, "x")
 
 
 def test_without_a_file_of_tablets_nobody_is_let_in(front: Front) -> None:
