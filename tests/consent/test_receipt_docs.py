@@ -13,7 +13,8 @@ from consent import receipts
 from consent.events import ConsentError
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "receipt.md").read_text(encoding="utf-8")
-PROOF, KEYS = re.findall(r"```\n(.*?)```", TEXT, re.DOTALL)[:2]
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+PROOF, KEYS = (text for kind, text in BLOCKS if not kind)
 CODE = "40DE-QZPJ-X96W-VNCX-VDTV"
 
 
@@ -31,7 +32,7 @@ def test_the_example_verifies_with_the_two_lines() -> None:
 
 def test_header_and_payload_are_shown_as_they_are() -> None:
     head, body, _ = PROOF.strip().split(".")
-    shown = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)]
+    shown = [json.loads(text) for kind, text in BLOCKS if kind == "json"]
     assert shown == [json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))) for part in (head, body)]
 
 
