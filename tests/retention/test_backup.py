@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+import cli
 from analytics.config import ConfigError
 from analytics.figures import Audience
 from analytics.state import RESTORING, State
@@ -888,7 +889,9 @@ def test_a_damaged_ledger_is_not_backed_up(shop: Shop, place: Path) -> None:
 # --- the commands -----------------------------------------------------------------------------------------------------
 
 
-def test_the_commands_make_and_restore_and_refuse_in_one_line(tmp_path: Path) -> None:
+def test_the_commands_make_and_restore_and_refuse_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shop = Shop.make(tmp_path / "shop")
     shop.ledger.close()
     at = Place(tmp_path / "place")
@@ -917,8 +920,12 @@ def test_the_commands_make_and_restore_and_refuse_in_one_line(tmp_path: Path) ->
         (("restore", tmp_path / "b.tar", *state, "--replace", "--witness", "x"), "openaisle: "),
         (("restore", tmp_path / "b.tar", *state, "--replace", "--journal", tmp_path / "no"), "name it with --journal"),
     ):
-        bad = at.run(*words)
-        assert (bad.returncode, bad.stdout) == (2, ""), words
-        assert says in bad.stderr, (words, bad.stderr)
-        assert bad.stderr.count("\n") == 1, bad.stderr
+        try:
+            status = cli.main([str(word) for word in words])
+        except SystemExit as end:
+            status = int(str(end.code))
+        out, err = capsys.readouterr()
+        assert (status, out) == (2, ""), words
+        assert says in err, (words, err)
+        assert err.count("\n") == 1, err
     assert State.read(shop.state.root).store.store.id == "shop"

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import cli
 from analytics.state import State
 from consent import database
 from consent.audit import audit
@@ -357,16 +358,27 @@ def test_a_backup_made_before_a_rotation_is_restored_while_the_old_key_lives(sho
 # --- the commands -----------------------------------------------------------------------------------------------------
 
 
-def test_the_commands_say_what_they_did_and_what_is_wrong_in_one_line(tmp_path: Path) -> None:
+def test_the_commands_say_what_they_did_and_what_is_wrong_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shop = Shop.make(tmp_path / "shop")
     shop.ledger.close()
-    at = Place(tmp_path / "place")
-    state = ("--state", shop.state.root)
+    state = ("--state", str(shop.state.root))
 
-    def say(*words: str | Path) -> str:
-        done = at.run(*words, *state)
-        assert (done.returncode, done.stderr) == (0, ""), done.stderr
-        return done.stdout
+    def run(*words: str) -> tuple[int, str, str]:
+        try:
+            status = cli.main([*words, *state])
+        except SystemExit as end:
+            status = int(str(end.code))
+        return status, *capsys.readouterr()
+
+    def say(*words: str) -> str:
+        status, out, err = run(*words)
+        assert (status, err) == (0, "")
+        return out
+
+    there = Place(tmp_path / "place").run("requests", "list", *state)
+    assert (there.returncode, there.stdout, there.stderr) == (0, "no requests\n", "")
 
     assert "case 1: access, received 2026-11-02, to be answered by 2026-12-02" in say(
         "requests", "add", "access", "--received", "2026-11-02"
@@ -410,9 +422,9 @@ def test_the_commands_say_what_they_did_and_what_is_wrong_in_one_line(tmp_path: 
             ),
             "it is 0 by now, not 3",
         ),
-        (("keys",), "required: WHAT"),
+        (("keys", "burn"), "invalid choice"),
     ):
-        bad = at.run(*words, *state) if len(words) > 1 else at.run(*words)
-        assert (bad.returncode, bad.stdout) == (2, ""), (words, bad.stdout, bad.stderr)
-        assert says in bad.stderr, (words, bad.stderr)
-        assert bad.stderr.count("\n") == 1, bad.stderr
+        status, out, err = run(*words)
+        assert (status, out) == (2, ""), (words, out, err)
+        assert says in err, (words, err)
+        assert err.count("\n") == 1, err
