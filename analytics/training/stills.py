@@ -13,12 +13,13 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import cv2
 import numpy as np
 
 from analytics.model import AnalyticsError
+from analytics.pose import POINTS
 from analytics.shopfloor import render, sight
 from analytics.shopfloor.cast import BOTTOMS, HAIR, SKIN
 from analytics.shopfloor.crowd import wander
@@ -35,7 +36,7 @@ EVERY = 55  # frames of a tenth of a second from one picture to the next
 FIRST = 160  # frame of the first: by then the shop has filled
 SAMPLES = 16  # paths a pixel
 NEAREST = 0.7  # metres before the camera; who is nearer, or behind it, is taken out of the shop
-LEAST_SEEN = 0.35  # visible share of a body from which it is labelled; below it is nobody's label and nobody's miss
+LEAST_SEEN = 0.25  # visible share of a body from which it is labelled; below it is nobody's label and nobody's miss
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Still:
         path: the picture.
         boxes: (n, 4) x1, y1, x2, y2 in pixels, hidden parts too, cut at the frame's edge.
         visible: (n,) share of each body that can be seen.
-        points: (n, 5, 2) pixels of `analytics.shopfloor.sight.POINTS`.
+        points: (n, 17, 3) x, y in pixels of `analytics.pose.POINTS`, and 1, or 0 where a turned head hides it.
     """
 
     path: Path
@@ -107,45 +108,83 @@ def _shop(seed: int) -> tuple[sight.Stage, Camera, float]:
 
 
 def stills(work: Path, scenes: int = SCENES, *, first_seed: int = 4100) -> list[Still]:
-    """Render the stills into `work`, and return all of them with their truth.
+    """Return all stills with their truth; what is missing in `work` is rendered first.
 
     Raises:
         AnalyticsError: Blender is missing, or gave no picture.
     """
-    program = shutil.which("blender")
     found = []
     for seed in range(first_seed, first_seed + scenes):
-        stage, camera, light = _shop(seed)
         folder = work / f"shop{seed}"
-        folder.mkdir(parents=True, exist_ok=True)
-        paths = [folder / f"{n:05d}.png" for n in range(len(stage.posed))]
-        if not all(path.exists() for path in paths):
-            if program is None:
-                raise AnalyticsError("rendering needs Blender 3.4 or later on the PATH (Debian: apt install blender)")
-            render.write_scene(stage, folder, camera, dressing(seed))
-            spec = json.loads((folder / "scene.json").read_text())
-            for lamp in spec["lights"]:
-                lamp["watts"] *= light
-            (folder / "scene.json").write_text(json.dumps(spec))
-            script = str(Path(render.__file__).with_name("scene.py"))
-            words = [str(folder / "scene.json"), str(folder / "frames.jsonl"), str(folder), "whole", str(SAMPLES)]
-            subprocess.run(
-                [program, "-b", "-P", script, "--", *words, "0", str(len(paths) - 1), "1"],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                check=False,
-            )
-        seen = sight.boxes(stage, camera=camera)
-        for n, path in enumerate(paths):
-            if not path.exists():
-                raise AnalyticsError(f"Blender gave no picture {path}; run `scene.py` by hand to see why")
-            mine = [b for b in seen if b.frame == n]
-            found.append(
-                Still(
-                    path,
-                    np.array([b.box for b in mine], np.float32).reshape(-1, 4),
-                    np.array([b.visible for b in mine], np.float32),
-                    np.array([b.points for b in mine], np.float32).reshape(-1, len(sight.POINTS), 2),
-                )
-            )
+        truth = folder / "truth.npz"
+        if not truth.is_file():
+            _render(seed, folder, truth)
+        with np.load(truth) as kept:
+            count = sum(name.startswith("boxes") for name in kept.files)
+            found += [
+                Still(folder / f"{n:05d}.png", kept[f"boxes{n}"], kept[f"visible{n}"], kept[f"points{n}"])
+                for n in range(count)
+            ]
     return found
+
+
+def _render(seed: int, folder: Path, truth: Path) -> None:
+    """Render the pictures of one shop, and write its truth last: where it lies, all is there."""
+    program = shutil.which("blender")
+    if program is None:
+        raise AnalyticsError("rendering needs Blender 3.4 or later on the PATH (Debian: apt install blender)")
+    stage, camera, light = _shop(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    render.write_scene(stage, folder, camera, dressing(seed))
+    spec = json.loads((folder / "scene.json").read_text())
+    for lamp in spec["lights"]:
+        lamp["watts"] *= light
+    (folder / "scene.json").write_text(json.dumps(spec))
+    script = str(Path(render.__file__).with_name("scene.py"))
+    words = [str(folder / "scene.json"), str(folder / "frames.jsonl"), str(folder), "whole", str(SAMPLES)]
+    subprocess.run(
+        [program, "-b", "-P", script, "--", *words, "0", str(len(stage.posed) - 1), "1"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    rows: dict[str, NDArray[np.float32]] = {}
+    seen = sight.boxes(stage, camera=camera)
+    for n in range(len(stage.posed)):
+        if not (folder / f"{n:05d}.png").exists():
+            raise AnalyticsError(f"Blender gave no picture {folder}/{n:05d}.png; run `scene.py` by hand to see why")
+        mine = [b for b in seen if b.frame == n]
+        rows[f"boxes{n}"] = np.array([b.box for b in mine], np.float32).reshape(-1, 4)
+        rows[f"visible{n}"] = np.array([b.visible for b in mine], np.float32)
+        joints = [_joints(stage, camera, n, b.person) for b in mine]
+        rows[f"points{n}"] = np.array(joints, np.float32).reshape(-1, len(POINTS), 3)
+    np.savez_compressed(truth, **cast("Any", rows))
+
+
+def _joints(stage: sight.Stage, camera: Camera, frame: int, person: str) -> NDArray[np.float64]:
+    """Return (17, 3): where each of `analytics.pose.POINTS` is in pixels, and 1, or 0 for a face turned away."""
+    body, height = stage.posed[frame][person].bones, stage.looks[person].height
+    head = [
+        (0.07, 0.0, -0.008),
+        (0.056, 0.018, 0.008),
+        (0.056, -0.018, 0.008),
+        (-0.002, 0.05, 0.0),
+        (-0.002, -0.05, 0.0),
+    ]
+    world = [body["head"][:3, :3] @ (np.array(at) * height) + body["head"][:3, 3] for at in head]
+    for bone in ("arm", "fore", "hand", "thigh", "shin", "foot"):
+        for side in ("l", "r"):
+            if bone == "hand":
+                world.append(stage.posed[frame][person].points[f"wrist_{side}"])
+            elif bone == "foot":
+                world.append(stage.posed[frame][person].points[f"ankle_{side}"])
+            else:
+                world.append(body[f"{bone}_{side}"][:3, 3])
+    pixels = camera.project(np.array(world))[:, :2]
+    axes = body["head"][:3, :3]
+    to_camera = np.asarray(camera.place) - body["head"][:3, 3]
+    to_camera = to_camera / np.linalg.norm(to_camera)
+    ahead, left = float(axes[:, 0] @ to_camera), float(axes[:, 1] @ to_camera)
+    face = [ahead > 0.1, ahead + 0.4 * left > 0.2, ahead - 0.4 * left > 0.2, left > -0.5, left < 0.5]
+    known = np.array([*face, *[True] * 12], np.float64)
+    return np.concatenate([pixels, known[:, None]], axis=1)

@@ -1,0 +1,181 @@
+"""Train the pose net: ``python -m analytics.training.pose --data DIR --out DIR``.
+
+Rules
+- It learns from crops of single people: of the same licensed pictures as the person detector (never the MOT sequences,
+  ``EnterExitCrossingPaths1cor`` or the demo clip), points from YOLOv8n-pose on the crop enlarged to 640 pixels, and of
+  our own renders, points exact.
+- It starts from YOLOv8n-pose; the backbone stays as it is.
+- The same command goes on where it stopped.
+
+What this does not do: measure the result; for that see ``tests/bench/pose.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import cv2
+import numpy as np
+import torch
+
+from analytics.detect import _letterbox
+from analytics.pose import POINTS, around
+from analytics.training import int8
+from analytics.training.fit import Batch, Schedule, fit
+from analytics.training.pictures import Picture, pictures, vary
+from analytics.training.stills import stills
+from analytics.training.yolo import YOLO, v8PoseLoss
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CHECKPOINT = "models/detection/yolov8n-pose_dequantised.pt"
+SIZE = (192, 256)  # width and height of the net's input, pixels
+BATCH = 24
+STILLS = 0.5  # share of crops that are rendered
+LEAST_TALL = 36.0  # pixels; of a smaller body no joint can be told
+LEAST_SEEN = 0.6  # visible share of a rendered body
+SURE = 0.5  # least confidence of a point of the labelling net
+ENLARGED = 640  # pixels to which the labelling net sees a crop
+SEED = 20261121
+SWAP = [0, *[k + 1 if k % 2 else k - 1 for k in range(1, len(POINTS))]]  # left for right in a mirror
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One person in a picture: the box, and (17, 3) x, y in pixels of the picture and 1, or 0 for a point not known."""
+
+    image: NDArray[np.uint8]
+    box: NDArray[np.float32]
+    points: NDArray[np.float32]
+
+
+def _label(picture: Picture, teacher: Any) -> Iterator[Body]:
+    for box in picture.boxes:
+        if box[3] - box[1] < LEAST_TALL:
+            continue
+        x1, y1, x2, y2 = around(tuple(box.tolist()), picture.image.shape[1], picture.image.shape[0])
+        found = teacher.predict(picture.image[y1:y2, x1:x2], imgsz=ENLARGED, conf=0.4, verbose=False)[0]
+        if not len(found.boxes):
+            continue
+        boxes = found.boxes.xyxy.numpy() + np.array([x1, y1, x1, y1], np.float32)
+        near = int(np.abs(boxes - box).sum(axis=1).argmin())
+        if np.abs(boxes[near] - box).max() > 0.2 * (box[3] - box[1]):
+            continue
+        points = found.keypoints.data[near].numpy().astype(np.float32)
+        points[:, :2] += (x1, y1)
+        points[:, 2] = points[:, 2] >= SURE
+        if points[5:, 2].sum() >= 6:
+            yield Body(picture.image, box, points)
+
+
+def bodies(data: Path, work: Path) -> tuple[list[Body], list[Body]]:
+    """Return the people of video, whose labels are kept in `work`, and those of renders."""
+    real = [p for p in pictures(data, work) if p.origin not in ("still", "shelf")]
+    kept = work / "points.npz"
+    if not kept.is_file():
+        teacher = YOLO(str(data / CHECKPOINT))
+        labels = [(n, body) for n, picture in enumerate(real) for body in _label(picture, teacher)]
+        np.savez_compressed(
+            kept,
+            number=np.array([n for n, _ in labels]),
+            box=np.array([b.box for _, b in labels]),
+            points=np.array([b.points for _, b in labels]),
+        )
+    with np.load(kept) as stored:
+        rows = zip(stored["number"].tolist(), stored["box"], stored["points"], strict=True)
+        seen = [Body(real[n].image, box, points) for n, box, points in rows]
+    drawn = []
+    for still in stills(work / "stills"):
+        image = still.image()
+        for box, visible, points in zip(still.boxes, still.visible, still.points, strict=True):
+            if visible >= LEAST_SEEN and box[3] - box[1] >= LEAST_TALL:
+                drawn.append(Body(image, box, points))
+    return seen, drawn
+
+
+def crop(body: Body, chance: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
+    """Cut a body out as a detector's unsteady box would, change light and sharpness, and fit it to the input.
+
+    Returns:
+        (256, 192, 3) BGR, the box and the (17, 3) points in its pixels.
+    """
+    tall = float(max(body.box[2:] - body.box[:2]))
+    shift = chance.normal(0, 0.03, 4) * tall
+    x1, y1, x2, y2 = around(tuple((body.box + shift).tolist()), body.image.shape[1], body.image.shape[0])
+    image = body.image[y1:y2, x1:x2]
+    fewer = min(1.0, float(np.exp(chance.uniform(np.log(50), np.log(400)))) / max(image.shape[:2]))
+    if fewer < 1:  # somebody far from the camera
+        image = np.asarray(cv2.resize(image, None, fx=fewer, fy=fewer, interpolation=cv2.INTER_AREA), np.uint8)
+    blob, scale, left, top = _letterbox(vary(image, chance), SIZE)
+    scale *= fewer
+    shown = np.ascontiguousarray((blob[0].transpose(1, 2, 0)[:, :, ::-1] * 255).astype(np.uint8))
+    offset = np.array([left - x1 * scale, top - y1 * scale], np.float32)
+    points = body.points.copy()
+    points[:, :2] = points[:, :2] * scale + offset
+    box = body.box * scale + np.tile(offset, 2)
+    if chance.random() < 0.5:
+        shown = np.ascontiguousarray(shown[:, ::-1])
+        points = points[SWAP]
+        points[:, 0] = SIZE[0] - points[:, 0]
+        box[[0, 2]] = SIZE[0] - box[[2, 0]]
+    inside = (points[:, 0] > 0) & (points[:, 0] < SIZE[0]) & (points[:, 1] > 0) & (points[:, 1] < SIZE[1])
+    points[:, 2] *= inside
+    return shown, np.clip(box, 0, np.tile(SIZE, 2)).astype(np.float32), points
+
+
+def batches(seen: list[Body], drawn: list[Body], seed: tuple[int, ...]) -> Iterator[Batch]:
+    """Yield training batches as ultralytics' loss wants them, without end; the same for the same seed."""
+    chance = np.random.default_rng(seed)
+    whole = np.array(SIZE, np.float32)
+    while True:
+        groups = [drawn if chance.random() < STILLS else seen for _ in range(BATCH)]
+        cut = [crop(group[chance.integers(len(group))], chance) for group in groups]
+        boxes = np.stack([box for _, box, _ in cut])
+        points = np.stack([found for _, _, found in cut])
+        points[:, :, :2] /= whole
+        middle, size = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+        images = np.stack([image[:, :, ::-1].transpose(2, 0, 1) for image, _, _ in cut])
+        yield {
+            "img": torch.from_numpy(np.ascontiguousarray(images)).float() / 255,
+            "bboxes": torch.from_numpy(np.concatenate([middle / whole, size / whole], axis=1).astype(np.float32)),
+            "keypoints": torch.from_numpy(points.astype(np.float32)),
+            "cls": torch.zeros(BATCH),
+            "batch_idx": torch.arange(BATCH).float(),
+        }
+
+
+def main(words: list[str] | None = None) -> None:
+    """Gather, label, train, export."""
+    parser = argparse.ArgumentParser(description="Train the pose net and write it as OpenVINO int8.")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds models/, video/ and products/")
+    parser.add_argument("--out", type=Path, required=True, help="folder for pose.xml, pose.bin and metadata.yaml")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "openaisle-person")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda where there is one")
+    parser.add_argument("--threads", type=int, default=1, help="more only when the cores are idle")
+    given = parser.parse_args(words)
+    torch.set_num_threads(given.threads)
+    torch.manual_seed(SEED)
+    seen, drawn = bodies(given.data, given.work)
+    print(f"{len(seen)} people of video, {len(drawn)} of renders", flush=True)
+    model = YOLO(str(given.data / CHECKPOINT))
+    model.model = fit(
+        model.model.float(),
+        v8PoseLoss,
+        lambda number: batches(seen, drawn, (SEED, number)),
+        given.work / "pose.pt",
+        Schedule(rate=2e-4),
+        device=given.device,
+    )
+    chance = np.random.default_rng(SEED)
+    crops = [crop(group[k], chance)[0] for group in (seen, drawn) for k in chance.integers(len(group), size=100)]
+    int8.write(model, SIZE, cast("list[Any]", crops), given.out, "pose")
+
+
+if __name__ == "__main__":
+    main()
