@@ -20,155 +20,23 @@ No subject, pseudonym, key or secret is ever here. What is done with it is decid
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from consent.events import DAY_US, END_EVENTS, EventKind, Leaf, Level, Purpose
 from consent.ledger import Ledger
-from retention.model import RetentionError
+from retention.archive import sync
+from retention.journalled import FIRST, NAME, JournalError, Kind, Line, parse, seal
 
-NAME = "journal.jsonl"
-_CONTEXT = b"openaisle journal v1\x00"  # what is signed cannot be taken for a checkpoint
 _BATCH = 1000  # log entries in one line
 _ENDS = frozenset(END_EVENTS.values())
-_FIRST = bytes(32).hex()
-
-
-class JournalError(RetentionError):
-    """The journal cannot be used."""
-
-
-class Kind(StrEnum):
-    """What a line says."""
-
-    START = "start"  # nothing is known of what was before
-    LOG = "log"
-    ERASURE = "erasure"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the journal.
-
-    Attributes:
-        kind: what it says.
-        at_us: when it was written, UTC microseconds.
-        size: entries in the log up to and with this line.
-        root: hex root hash of the log at that size.
-        leaves: of a `log` line: the newest entries, each as its leaf data and, where it is about no person, what opens
-            it: entry key in hex, and payload.
-        ended: of a `log` line: leaf index, subject number and purposes of each consent that ended.
-        numbers: of an `erasure` line: the subjects that go.
-        request: number of the erasure in the ledger.
-        level: the privacy level the erasure followed.
-        terms: the days per purpose the erasure followed.
-    """
-
-    kind: Kind
-    at_us: int
-    size: int
-    root: str
-    leaves: tuple[tuple[str, tuple[str, str] | None], ...] = ()
-    ended: tuple[tuple[int, int, tuple[str, ...]], ...] = ()
-    numbers: tuple[int, ...] = ()
-    request: int | None = None
-    level: Level | None = None
-    terms: Mapping[str, int] | None = None
-
-    def encode(self, before: str) -> bytes:
-        """Return the line as JSON, without its signature.
-
-        Args:
-            before: hex hash of the line before.
-        """
-        fields = {name: value for name, value in asdict(self).items() if value not in (None, ())}
-        return json.dumps({**fields, "before": before}, sort_keys=True, separators=(",", ":")).encode()
-
-    @classmethod
-    def decode(cls, text: bytes) -> tuple[Line, str]:
-        """Read a line back, with the hash of the line before it.
-
-        Raises:
-            ValueError: it is not one (also `KeyError`, `TypeError`).
-        """
-        told: dict[str, Any] = json.loads(text)
-        before = str(told.pop("before"))
-        level = told.get("level")
-        line = replace(
-            cls(**told),
-            kind=Kind(told["kind"]),
-            leaves=tuple((data, None if o is None else (o[0], o[1])) for data, o in told.get("leaves", ())),
-            ended=tuple((leaf, number, tuple(words)) for leaf, number, words in told.get("ended", ())),
-            numbers=tuple(told.get("numbers", ())),
-            level=None if level is None else Level(level),
-        )
-        return line, before
-
-
-def read(folder: Path, public: Sequence[bytes], origin: str) -> list[Line]:
-    """Return the lines of a journal, oldest first.
-
-    Args:
-        folder: the journal.
-        public: the log's public keys.
-        origin: the log's name.
-
-    Raises:
-        JournalError: there is none, or it was changed.
-    """
-    try:
-        data = (folder / NAME).read_bytes()
-    except OSError as error:
-        raise JournalError(f"the journal {folder} cannot be read: {error.strerror}; name it with --journal") from error
-    return [line for line, _, _ in _parse(data, _FIRST, public, origin, folder)]
-
-
-def _parse(
-    data: bytes, before: str, public: Sequence[bytes], origin: str, folder: Path
-) -> Iterator[tuple[Line, str, int]]:
-    """Yield each whole line, its hash, and where it ends; the signature of the last one answers for all before it."""
-    broken = JournalError(
-        f"the journal {folder} was changed or belongs to another shop; put back its own copy, or move it away: a new "
-        "one begins, and no older backup can be restored any more"
-    )
-    end = 0
-    whole = data[: data.rfind(b"\n") + 1]
-    for raw in whole.splitlines(keepends=True):
-        text, _, signature = raw.rstrip(b"\n").rpartition(b" ")
-        end += len(raw)
-        try:
-            line, told = Line.decode(text)
-            signed = base64.b64decode(signature, validate=True)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise broken from error
-        if base64.b64encode(signed) != signature or told != before:
-            raise broken  # base64 has several spellings; one is written
-        if end == len(whole) and not _signed(text, signed, public, origin):
-            raise broken
-        before = hashlib.sha256(raw).hexdigest()
-        yield line, before, end
-
-
-def _signed(text: bytes, signature: bytes, public: Sequence[bytes], origin: str) -> bool:
-    for key in public:
-        try:
-            Ed25519PublicKey.from_public_bytes(key).verify(signature, _CONTEXT + origin.encode() + b"\x00" + text)
-        except InvalidSignature:
-            continue
-        return True
-    return False
 
 
 class Journal:
@@ -192,7 +60,7 @@ class Journal:
 
     def _forget(self) -> None:
         self._head: Line | None = None
-        self._before, self._end, self._inode = _FIRST, 0, 0
+        self._before, self._end, self._inode = FIRST, 0, 0
         self._requests: set[tuple[int, tuple[int, ...]]] = set()
 
     def check(self) -> None:
@@ -264,7 +132,7 @@ class Journal:
                 return 0
             last = lines[dropped - 1]
             start = Line(Kind.START, last.at_us, last.size, last.root)
-            fresh, hashed = b"", _FIRST
+            fresh, hashed = b"", FIRST
             for line in (start, *lines[dropped:]):
                 raw = self._sealed(line, hashed)
                 fresh, hashed = fresh + raw, hashlib.sha256(raw).hexdigest()
@@ -275,7 +143,7 @@ class Journal:
                 copy.flush()
                 os.fsync(copy.fileno())
             new.replace(self._path)
-            _sync(self.folder)
+            sync(self.folder)
             return dropped
 
     def _catch_up(self, file: Any, now_us: int) -> int:
@@ -338,7 +206,7 @@ class Journal:
                 new = not self._path.exists()
                 file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
                 if new:
-                    _sync(self.folder)
+                    sync(self.folder)
             with file:
                 inode = os.fstat(file.fileno()).st_ino
                 if inode != self._inode or file.seek(0, os.SEEK_END) < self._end:
@@ -358,8 +226,8 @@ class Journal:
         finally:
             os.close(lock)
 
-    def _checked(self, data: bytes, before: str = _FIRST) -> Iterator[tuple[Line, str, int]]:
-        return _parse(data, before, self._ledger.keys.public_keys("log"), self._ledger.origin, self.folder)
+    def _checked(self, data: bytes, before: str = FIRST) -> Iterator[tuple[Line, str, int]]:
+        return parse(data, before, self._ledger.keys.public_keys("log"), self._ledger.origin, self.folder)
 
     def _note(self, line: Line) -> None:
         self._head = line
@@ -367,10 +235,7 @@ class Journal:
             self._requests.add((line.request, line.numbers))
 
     def _sealed(self, line: Line, before: str) -> bytes:
-        text = line.encode(before)
-        key = self._ledger.keys.signing_key("log")
-        signature = key.sign(_CONTEXT + self._ledger.origin.encode() + b"\x00" + text)
-        return text + b" " + base64.b64encode(signature) + b"\n"
+        return seal(line, before, self._ledger.keys.signing_key("log"), self._ledger.origin)
 
     def _write(self, file: Any, line: Line) -> None:
         raw = self._sealed(line, self._before)
@@ -390,11 +255,3 @@ class Journal:
             raise JournalError(
                 f"the journal {self.folder} cannot be written: {error.strerror}; nothing is erased before it can"
             ) from error
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

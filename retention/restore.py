@@ -41,11 +41,13 @@ from consent.ledger import Ledger
 from retention.archive import BackupError, Manifest, opened, sync, unpack
 from retention.erasure import Erased, Erasure
 from retention.figures import FiguresError, Released
-from retention.journal import NAME, Journal, JournalError, Kind, Line, read
+from retention.journal import Journal
+from retention.journalled import NAME, JournalError, Kind, Line, read
 from retention.release import Release
 
 _SHARED = (510, 0x40000002)  # the bytes of a SQLite file that every open connection of a WAL database holds a lock on
-_STAYS = ("access.sqlite", "access.sqlite-wal", "access.sqlite-shm")  # of a state that is replaced: staff accounts
+# of a state that is replaced: staff accounts and paired tablets
+_STAYS = ("access.sqlite", "access.sqlite-wal", "access.sqlite-shm", "kiosk.paired")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,8 @@ from retention.archive import BackupError, Manifest
 from retention.backup import REQUEST, backup
 from retention.erasure import Erasure
 from retention.figures import Released
-from retention.journal import NAME, Journal, JournalError
+from retention.journal import Journal
+from retention.journalled import NAME, JournalError
 from retention.keeper import Keeper, PassReport
 from retention.restore import Restored
 from tests.apart import read_apart

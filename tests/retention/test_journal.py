@@ -20,7 +20,8 @@ from consent.events import Level, Purpose
 from consent.keys import Role
 from consent.ledger import Ledger
 from retention.erasure import Erasure
-from retention.journal import NAME, Journal, JournalError, Kind, Line, read
+from retention.journal import Journal
+from retention.journalled import NAME, JournalError, Kind, Line, read
 from retention.keeper import Keeper, PassReport
 from tests.retention import keeper_child
 from tests.retention.keeping import DAY_US, NOON, SECOND, Shop
