@@ -35,6 +35,8 @@ bench-latency: $(DEV)
 
 bench: $(YOLO)
 	$(BIN)/python -m tests.bench.bench $(ARGS)
+	$(BIN)/python -m tests.bench.person
+	$(BIN)/python -m tests.bench.pose
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
