@@ -8,7 +8,7 @@ CORE := $(VENV)/.core
 DEV := $(VENV)/.dev
 YOLO := $(VENV)/.yolo
 
-.PHONY: test lint test-yolo soak bench bench-latency demo clean
+.PHONY: test lint test-yolo soak bench bench-latency bench-erasure kills demo clean
 
 test: lint
 	$(BIN)/pytest -m "not yolo" $(ARGS)
@@ -33,10 +33,19 @@ soak: $(DEV)
 bench-latency: $(DEV)
 	$(BIN)/python -m tests.bench.stop_latency $(ARGS)
 
+# Ten million rows on this disk, watch and dashboard beside them; some ten minutes.
+bench-erasure: $(DEV)
+	$(BIN)/python -m tests.bench.erasure $(ARGS)
+
+# kill -9 two hundred times in an erasure.
+kills: $(DEV)
+	OPENAISLE_RUNS=200 $(BIN)/pytest tests/retention/test_kills.py -s --timeout=3600 $(ARGS)
+
 bench: $(YOLO)
 	$(BIN)/python -m tests.bench.bench $(ARGS)
 	$(BIN)/python -m tests.bench.person
 	$(BIN)/python -m tests.bench.pose
+	$(BIN)/python -m tests.bench.erasure
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
