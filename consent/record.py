@@ -7,8 +7,8 @@
 
 Rules:
 - One process for each purpose, because each can be taken back alone; its states are replayed from the log entries.
-- Nothing is claimed that does not follow from the opened log entries in `openaisle:statement` or from the facts about
-  the controller in `dpv:hasEntity`: `check_record` makes the document anew from these and compares.
+- Nothing is claimed that does not follow from the opened log entries in `openaisle:statement`, but the facts about the
+  controller in `dpv:hasEntity` and the addresses of its pages: `check_record` makes the document anew and compares.
 - Each event carries the hashes that were fixed when it happened: of the notice as shown, and of the controller.
 
 The prefixes stand in the document, so reading it as linked data needs no network. Sources: W3C DPV 2, its guide for
@@ -82,6 +82,7 @@ _PURPOSES: dict[Purpose, tuple[str, tuple[str, ...], bool, str]] = {
         "A voucher for a smile; nothing but the voucher is kept",
     ),
 }
+KIOSK = "openaisle:kiosk"
 _RIGHTS = ("A7-3", "A15", "A16", "A17", "A18", "A20", "A77")
 _MOVES: dict[EventKind, tuple[Move, ...]] = {
     EventKind.GRANTED: (Move.REQUEST, Move.GIVE),
@@ -123,7 +124,9 @@ def record(ledger: Ledger, secret: str, shop: Shop) -> dict[str, Any]:
     Raises:
         UnknownCodeError: nobody is known under the code.
     """
-    return _compose(statement(ledger, secret), _entities(shop), shop.public_url)
+    pages = [f"{url}/w" for url in (shop.public_url, shop.mailbox_url) if url is not None]
+    rights = [f"{shop.public_url}/w"] if shop.public_url is not None else []
+    return _compose(statement(ledger, secret), _entities(shop), [KIOSK, *rights], [KIOSK, *pages])
 
 
 def check_record(told: Mapping[str, Any], public: bytes | Sequence[bytes]) -> Checked:
@@ -135,10 +138,9 @@ def check_record(told: Mapping[str, Any], public: bytes | Sequence[bytes]) -> Ch
     try:
         inner = told["openaisle:statement"]
         proved = check_statement(inner, public)
-        entities, control = told["dpv:hasEntity"], told["dpv:hasConsentControl"][0]
-        at = control["dpv:isExercisedAt"]
-        url = at[1].removesuffix("/w") if len(at) > 1 else None
-        if _compose(inner, entities, url) != told:
+        entities, where = told["dpv:hasEntity"], "dpv:isExercisedAt"
+        rights, withdrawal = told["dpv:hasRight"][0][where], told["dpv:hasConsentControl"][0][where]
+        if _compose(inner, entities, rights, withdrawal) != told or not rights[0] == withdrawal[0] == KIOSK:
             raise RecordError("this record says something that does not follow from its log entries")
         leaves = {entry["index"]: entry["leaf"] for entry in inner["entries"]}
         fixed = [e.payload["controller"] for e in map(_event, inner["entries"]) if "controller" in e.payload]
@@ -167,15 +169,16 @@ def _event(entry: Mapping[str, Any]) -> _Event:
     return _Event(leaf.kind, leaf.purposes, leaf.digest, loads(entry["payload"]), entry["index"])
 
 
-def _compose(told: dict[str, Any], entities: Mapping[str, Any], public_url: str | None) -> dict[str, Any]:
-    """Return the whole record as it follows from a statement and the facts about the controller."""
+def _compose(
+    told: dict[str, Any], entities: Mapping[str, Any], rights: Sequence[str], withdrawal: Sequence[str]
+) -> dict[str, Any]:
+    """Return the whole record as it follows from a statement, the facts about the controller, and where to go."""
     events = [_event(entry) for entry in told["entries"]]
     asked = [e for e in events if "grant" in e.payload]
     place = next((e.payload["jurisdiction"] for e in reversed(asked) if "jurisdiction" in e.payload), None)
     processes = [_process(p, events, entities, place) for p in Purpose if any(p in e.purposes for e in events)]
     if told["purposes"] != sorted((now for _, now in processes), key=lambda now: str(now["purpose"])):
         raise RecordError("the states in this record do not follow from its log entries")
-    exercised = ["openaisle:kiosk"] if public_url is None else ["openaisle:kiosk", f"{public_url}/w"]
     return {
         "@context": CONTEXT,
         "@id": _identifier(asked),
@@ -188,10 +191,10 @@ def _compose(told: dict[str, Any], entities: Mapping[str, Any], public_url: str 
         "dpv:hasJurisdiction": [] if place is None else [f"loc:{place}"],
         "dpv:hasProcess": [process for process, _ in processes],
         "dpv:hasRight": [
-            {"@type": ["dpv:DataSubjectRight"], "skos:broader": f"eu-gdpr:{right}", "dpv:isExercisedAt": exercised}
+            {"@type": ["dpv:DataSubjectRight"], "skos:broader": f"eu-gdpr:{right}", "dpv:isExercisedAt": rights}
             for right in _RIGHTS
         ],
-        "dpv:hasConsentControl": [{"@type": ["dpv:WithdrawConsent"], "dpv:isExercisedAt": exercised}],
+        "dpv:hasConsentControl": [{"@type": ["dpv:WithdrawConsent"], "dpv:isExercisedAt": withdrawal}],
         "dpv:hasEntity": entities,
         "openaisle:statement": told,
     }

@@ -15,18 +15,16 @@ from playwright.sync_api import BrowserContext, Error, Page, Playwright, Viewpor
 
 from consent import receipts
 from consent.events import State
+from consent.kiosk.letterbox import letterbox
 from consent.kiosk.messages import LANGUAGES, Messages
 from consent.ledger import Grant, Ledger
+from consent.letters import Letters, Setup
 from consent.subjects import show_secret
+from tests.chromium import CHROMIUM, FLAGS
 from tests.consent.kiosk.test_phone import given, phone_ledger, served, shop, tls_directory
-from tests.consent.served import Served
+from tests.consent.served import NAME, Served, certificate, free_port, serve
 
 __all__ = ["given", "phone_ledger", "served", "shop", "tls_directory"]
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
 SIZE = ViewportSize(width=390, height=844)
 
 
@@ -50,7 +48,7 @@ def hold(
     context = play.chromium.launch_persistent_context(
         profile,
         executable_path=CHROMIUM,
-        args=FLAGS,
+        args=list(FLAGS),
         viewport=SIZE,
         has_touch=True,
         locale=language,
@@ -212,7 +210,7 @@ def test_every_target_is_large_and_nothing_runs_over_the_edge(
 
 
 def test_without_the_shops_authority_the_browser_refuses(play: Playwright, served: Served, tmp_path: Path) -> None:
-    context = play.chromium.launch_persistent_context(tmp_path / "profile", executable_path=CHROMIUM, args=FLAGS)
+    context = play.chromium.launch_persistent_context(tmp_path / "profile", executable_path=CHROMIUM, args=list(FLAGS))
     try:
         with pytest.raises(Error, match="ERR_CERT_AUTHORITY_INVALID"):
             context.pages[0].goto(f"{served.url}/w")
@@ -220,3 +218,29 @@ def test_without_the_shops_authority_the_browser_refuses(play: Playwright, serve
             context.pages[0].goto(served.url.replace("https", "http"))
     finally:
         context.close()
+
+
+def test_the_mailboxs_pages_by_scanning_and_by_typing(
+    play: Playwright, ledger: Ledger, given: Grant, tmp_path: Path, tls_directory: Path
+) -> None:
+    say, port = Messages.load("fr"), free_port()
+    letters = Letters(tmp_path / "letters")
+    setup = Setup.of(ledger.origin, ledger.keys)
+    box = letterbox(letters, setup, url=f"https://{NAME}:{port}", shop="Main Street")
+    with serve(box, certificate(tls_directory), port) as outside:
+        for script in (True, False):
+            with hold(play, outside, tmp_path / f"profile-{script}", script=script, language="fr") as (_, page):
+                page.goto(receipts.withdraw_url(outside.url, given.secret) if script else f"{outside.url}/w")
+                if script:
+                    assert page.url == f"{outside.url}/w"
+                    axe(page)
+                else:
+                    page.get_by_label(say("code.label")).fill(given.secret)
+                page.get_by_role("button", name=say("letter.go")).tap()
+                expect(page.get_by_text(say("letter.sure_text"))).to_be_visible()
+                page.get_by_role("button", name=say("phone.yes_stop")).tap()
+                expect(page.get_by_role("heading", level=1)).to_have_text(say("letter.done"))
+                if script:
+                    axe(page)
+    assert len(letters) == 2
+    letters.close()
