@@ -69,8 +69,12 @@ def _bench(root: Path, asked: argparse.Namespace) -> int:
         lone = []
         for number in range(asked.lone):
             time.sleep(QUIET_S if number else 5.0)
+            before = _cpu(keeper.pid)
             lone += _withdraw(state, ledger, people[number : number + 1], 0.0)[0]
-            print(f"a lone withdrawal: {lone[-1]:.1f} s (load {os.getloadavg()[0]:.1f})", flush=True)
+            used = _cpu(keeper.pid) - before
+            print(
+                f"a lone withdrawal: {lone[-1]:.1f} s, {used:.1f} s of CPU (load {os.getloadavg()[0]:.1f})", flush=True
+            )
         time.sleep(QUIET_S)
         many, rewrites = _withdraw(state, ledger, people[asked.lone : asked.lone + MANY], 60.0 / MANY)
         peak = _peak(keeper.pid)
@@ -223,6 +227,12 @@ def _peak(pid: int) -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def _cpu(pid: int) -> float:
+    """Return the CPU seconds of a process and of those it waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def _wait(happens: Callable[[], bool], seconds: float) -> None:
