@@ -142,6 +142,11 @@ def _add_shop(commands: argparse._SubParsersAction[_Parser]) -> None:
     phone.add_argument("--beside", action="store_true", help=argparse.SUPPRESS)  # ends with whoever started it
     phone.set_defaults(run=_phone)
 
+    deal = _command(commands, "deal", "write the keys that one process may hold, for its own Unix user")
+    deal.add_argument("role", choices=["kiosk", "phone", "watch", "keeper", "dashboard"], metavar="ROLE")
+    deal.add_argument("out", type=Path, metavar="OUT", help="new directory; that process then runs with --keys OUT")
+    deal.set_defaults(run=_deal)
+
     tls = _command(commands, "tls", "make or renew a certificate for pages within the shop, and the authority for it")
     tls.add_argument("--host", action="append", required=True, metavar="NAME", help="name or address, as browsers ask")
     tls.add_argument("--out", type=Path, metavar="DIR", help="where the files lie (default: next to the state)")
@@ -334,6 +339,16 @@ def _when_left(stop: threading.Event) -> None:
     """Stop when whoever started this process is gone: then the pipe from it ends."""
     sys.stdin.buffer.read()
     stop.set()
+
+
+def _deal(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.keys import KeyRing, Role
+
+    state = State.read(arguments.state, arguments.keys)
+    KeyRing.open(state.keys, Role.ADMIN, state=state.root).deal(arguments.out, arguments.role)
+    print(f"keys of {arguments.role} in {arguments.out}; give the directory to its user, and run it with --keys")
+    return 0
 
 
 def _tls(arguments: argparse.Namespace) -> int:

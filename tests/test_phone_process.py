@@ -141,9 +141,7 @@ def test_the_kiosk_runs_the_page_for_phones_beside_it_and_takes_it_along(shop: S
 
 
 def test_it_runs_alone_with_keys_that_cannot_say_yes(shop: Shop) -> None:
-    state = State.read(shop.state)
-    with state.open_ledger(Role.ADMIN) as ledger:
-        ledger.keys.deal(shop.place.here / "phone-keys", Role.PHONE)
+    shop.run("deal", "phone", shop.place.here / "phone-keys", "--state", shop.state)
     assert sorted(p.name for p in (shop.place.here / "phone-keys").iterdir()) == ["log-0001.pub", "pepper-0001.key"]
     given = shop.give()
     with shop.started("phone", "--state", shop.state, "--keys", shop.place.here / "phone-keys"):
