@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from analytics.bins import Plan
@@ -39,6 +40,13 @@ STAFF_AFTER_S = 2 * 3600.0  # nobody shops for longer
 CHECK_S = 1.0  # how often terms and bins that may be over are looked at
 PLAN_S = 3600.0  # how often the plan of bins is read
 CELLS = "cells"  # kind of inbox row
+
+
+class LeftOut(StrEnum):
+    """Why a visit is not even counted."""
+
+    STAFF = "staff"
+    OBJECTION = "objection"  # it may be that of somebody who objected
 
 
 class Eyes(Protocol):
@@ -118,7 +126,7 @@ class CameraWatch:
         board: where what is seen this moment is put up; nobody is told where None.
         run: names this watching in the cells it hands over; the same name again releases nothing twice.
         holders: camera by linked subject, shared by the cameras of a shop; one code stands for one body.
-        audit: gets each closed visit, and whether it was counted, to hold it against a truth; it must keep none.
+        audit: gets each closed visit, and why it is not counted, if so, to hold it against a truth; it must keep none.
 
     Attributes:
         watched: what was done so far.
@@ -139,7 +147,7 @@ class CameraWatch:
         board: Board | None = None,
         run: str = "",
         holders: dict[str, str] | None = None,
-        audit: Callable[[Visit, bool], object] | None = None,
+        audit: Callable[[Visit, LeftOut | None], object] | None = None,
     ) -> None:
         zones, ground = camera.zones(), camera.floor()
         rules = PadRules(ring_m=store.pad.ring_m, restart_s=RESTART_S if restart else 0.0, latency_s=latency_s)
@@ -309,16 +317,11 @@ class CameraWatch:
         for visit in visits:
             self.watched.visits += 1
             permit = self._permit(visit.track)
-            result = admit(
-                visit,
-                permit,
-                level=self._level(),
-                now_us=t_us,
-                suppressed=any(linker.suppressed(visit) for linker in self._pads.values()),
-                staff=visit.track in self._staff,
-            )
+            suppressed = any(linker.suppressed(visit) for linker in self._pads.values())
+            staff = visit.track in self._staff
+            result = admit(visit, permit, level=self._level(), now_us=t_us, suppressed=suppressed, staff=staff)
             if self._audit is not None:
-                self._audit(visit, result is not None)
+                self._audit(visit, LeftOut.STAFF if staff else LeftOut.OBJECTION if suppressed else None)
             if result is None:
                 self.watched.left_out += 1
                 continue

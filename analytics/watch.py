@@ -25,7 +25,7 @@ from analytics.figures import Figure
 from analytics.live import Board, Live
 from analytics.model import SECOND, Blind, Visit
 from analytics.pad import PadRules
-from analytics.pipeline import CameraWatch, Watched
+from analytics.pipeline import CameraWatch, LeftOut, Watched
 from analytics.report import Report
 from analytics.state import State
 from analytics.video import Source, frames, utc_us
@@ -80,7 +80,7 @@ def watch(
     stop: threading.Event | None = None,
     plan: Callable[[], Plan] = Plan,
     before: Callable[[str, int], None] | None = None,
-    audit: Callable[[Visit, bool], object] | None = None,
+    audit: Callable[[Visit, LeftOut | None], object] | None = None,
 ) -> dict[str, Watched]:
     """Watch every camera of the shop until its source ends or `stop` is set.
 

@@ -41,11 +41,12 @@ class Attendant:
     """The processes of the demo; leaving the context ends them all.
 
     Args:
+        command: words that start `openaisle`.
         logs: folder for what they say.
     """
 
-    def __init__(self, logs: Path) -> None:
-        self._logs = logs
+    def __init__(self, command: Sequence[str], logs: Path) -> None:
+        self._command, self._logs = command, logs
         self._pages: list[_Page] = []
 
     def __enter__(self) -> Self:
@@ -69,7 +70,7 @@ class Attendant:
         log = self._logs / f"{name}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "cli", *map(str, words)],
+                [*self._command, *map(str, words)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -18,9 +18,9 @@ from statistics import fmean, median
 from typing import Any
 
 from analytics.accuracy import Score, Stay, match, score
-from analytics.decision import Deliberation, deliberations
+from analytics.decision import deliberations
 from analytics.model import SECOND, Visit
-from analytics.pipeline import Watched
+from analytics.pipeline import LeftOut, Watched
 from analytics.shopfloor import opening, record
 from analytics.shopfloor.cast import Choice
 from analytics.state import State
@@ -35,11 +35,11 @@ from consent.subjects import period_of, visitor
 NAME = "Demo shop (simulated)"
 _NOTICE = hashlib.sha256(b"a notice that nobody was shown: the shop is simulated").digest()
 _FOOTNOTES = (
-    "true and found: how many; same: found where and when they were; error: mean difference of those.",
+    "true and found: how many; same: found where and when they were; error: mean difference of those; counted: in"
+    " figures, as far as enough people are in them.",
     "Who is hidden behind the counter or behind another is found late, or taken for two, or for the other.",
-    "After an objection nobody is counted who may be the one who objected, under whatever number they come back: in a"
-    " shop this small that takes in many who did not, and they are missing above.",
-    "Where it is not sure who stands on the pad, nobody is linked; who is not linked has no row.",
+    "After an objection nobody is counted whose box met the objector's, for they may have changed numbers; a link ends"
+    " in the same way. In a shop this small and full that takes in many. In doubt nobody is linked or written down.",
 )
 _SETTLED_S = 0.5  # a STOP sooner after the first picture was under way before it, and its length is not known
 
@@ -91,15 +91,15 @@ class Line:
         zone: its name.
         true: true durations.
         measured: measured ones.
-        open: how many of the measured have no end that was seen.
         pairs: (true, measured) durations of those that are the same.
+        counted: how many of the measured are in figures.
     """
 
     zone: str
     true: tuple[float, ...]
     measured: tuple[float, ...]
-    open: int
     pairs: tuple[tuple[float, float], ...]
+    counted: int
 
     @property
     def error(self) -> float | None:
@@ -111,8 +111,8 @@ class Line:
         return {
             "true": len(self.true),
             "found": len(self.measured),
-            "open": self.open,
             "same": len(self.pairs),
+            "counted": self.counted,
             "median_true_s": median(self.true) if self.true else None,
             "median_measured_s": median(self.measured) if self.measured else None,
             "error_s": self.error,
@@ -123,7 +123,7 @@ class Line:
         middle = [f"{median(v):.1f} s" if v else "-" for v in (self.true, self.measured)]
         error = "-" if self.error is None else f"{self.error:.2f} s"
         counts = f"{len(self.true):>6}{len(self.measured):>7}{len(self.pairs):>6}"
-        return f"  {self.zone:<18}{counts}{middle[0]:>10}{middle[1]:>10}{error:>9}"
+        return f"  {self.zone:<18}{counts}{middle[0]:>10}{middle[1]:>10}{error:>9}{self.counted:>9}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,21 +175,22 @@ class Outcome:
 
     def consenting(self) -> Line:
         """Return the stays of those who agreed, as the keeper's rows have them, against their true ones."""
-        true, measured, lost, pairs = [], [], 0, []
+        true: list[float] = []
+        measured: list[float] = []
+        pairs: list[tuple[float, float]] = []
         for one in self.shoppers:
             mine = one.stays()
-            true += [_length(s) for s in one.true]
-            measured += [_length(s) for s in mine]
-            lost += sum(r.row.censored for r in one.rows)
+            true += map(_length, one.true)
+            measured += map(_length, mine)
             pairs += [(_length(one.true[i]), _length(mine[j])) for i, j in match(one.true, mine)]
-        return Line("those who agreed", tuple(true), tuple(measured), lost, tuple(pairs))
+        return Line("those who agreed", tuple(true), tuple(measured), tuple(pairs), len(measured))
 
     def table(self) -> str:
         """Return everything as text; lengths in seconds."""
-        head = f"{'':<20}{'true':>6}{'found':>7}{'same':>6}{'median':>10}{'measured':>10}{'error':>9}"
-        lines = [f"visits of everybody {head[20:]}", *map(str, self.stays)]
-        lines += [f"decisions           {head[20:]}", *map(str, self.decisions)]
-        lines += [f"rows of consenting  {head[20:]}", str(self.consenting())]
+        head = f"{'true':>6}{'found':>7}{'same':>6}{'median':>10}{'measured':>10}{'error':>9}{'counted':>9}"
+        lines = [f"{'visits of everybody':<20}{head}", *map(str, self.stays)]
+        lines += [f"{'their decisions':<20}{head}", *map(str, self.decisions)]
+        lines += [f"{'rows':<20}{head}", str(self.consenting())]
         lines += ["", f"{'at the pad':<12}{'says':<24}{'should be':<14}{'is':<18}{'rows':>5}"]
         for one in self.shoppers:
             says = " + ".join([one.choice.act, *one.choice.purposes]) + (", withdraws" if one.withdrawn else "")
@@ -200,11 +201,12 @@ class Outcome:
             )
         should = [one for one in self.shoppers if one.choice.act == "grant" and one.choice.binds]
         linked = sum(one.as_expected for one in should)
+        counted = sum(line.counted for line in self.stays)
         lines += [
             "",
-            f"visit F1 {self.score.f1:.3f}; linked {linked} of {len(should)} who should be, and"
-            f" {sum(not o.as_expected for o in self.shoppers if not o.choice.binds)} who should not;"
-            f" {self.watched.left_out} visits of objectors and of staff left out",
+            f"visit F1 {self.score.f1:.3f}, dwell error {self.score.dwell_error_s or 0:.2f} s; {counted} of"
+            f" {self.score.measured} visits found are counted; linked {linked} of {len(should)} who should be, and"
+            f" {sum(not o.as_expected for o in self.shoppers if not o.choice.binds)} who should not",
             *(line for note in _FOOTNOTES for line in textwrap.wrap(note, 110)),
         ]
         return "\n".join(lines)
@@ -276,7 +278,7 @@ def run(
     state = opening.open_shop(
         root, name=NAME, source=str(record.HERE / record.CLIP), now_us=start_us - SECOND, level=Level.EMOTION
     )
-    seen: list[tuple[Visit, bool]] = []
+    seen: list[tuple[Visit, LeftOut | None]] = []
     with state.open_ledger(Role.WATCH) as ledger, state.open_ledger(Role.KIOSK) as kiosk:
         script = Script(kiosk, told.choices, start_us, state.store.terms.days())
 
@@ -286,61 +288,53 @@ def run(
                 progress((t_us - start_us) / SECOND)
 
         (watched,) = watch(
-            state, ledger, model, start_us=start_us, before=before, audit=lambda v, counted: seen.append((v, counted))
+            state, ledger, model, start_us=start_us, before=before, audit=lambda v, why: seen.append((v, why))
         ).values()
         asked = {who: kiosk.read_pad_request(number) for who, number in script.asked.items()}
         answers = {who: None if request is None else request.outcome for who, request in asked.items()}
     rows = keep(state)
-    out = {visit.track for visit, counted in seen if not counted}  # objectors and staff are in no figure
-    visits = [v for v, _ in seen if v.track not in out]
-    objected = {c.person for c in told.choices if c.act == "object" and c.binds}
-    stays, verdict = _stays(told, visits, objected, start_us)
+    staff = {visit.track for visit, why in seen if why is LeftOut.STAFF}
+    visits = [(v, why is None) for v, why in seen if v.track not in staff]
+    stays, verdict = _stays(told, visits, start_us)
     return Outcome(
         state,
         watched,
         stays,
-        _decisions(told, visits, objected, start_us),
+        _decisions(told, visits, start_us),
         verdict,
         tuple(_shoppers(state, told, script, answers, rows, start_us)),
         told.duration_s,
     )
 
 
-def _stays(
-    told: record.Truth, visits: Sequence[Visit], objected: set[str], start_us: int
-) -> tuple[tuple[Line, ...], Score]:
-    true = [Stay(v.zone, v.enter_s, v.leave_s) for v in told.measured() if v.person not in objected]
+def _stays(told: record.Truth, visits: Sequence[tuple[Visit, bool]], start_us: int) -> tuple[tuple[Line, ...], Score]:
+    true = [Stay(v.zone, v.enter_s, v.leave_s) for v in told.measured()]
     zones = {s.zone for s in true}
-    chosen = [v for v in visits if v.zone in zones]
-    measured = [_stay(v.zone, v.enter_us, v.leave_us, start_us) for v in chosen]
-    lines = _lines(true, measured, [v.censored for v in chosen])
-    return lines, score(true, measured)
+    chosen = [(v, counted) for v, counted in visits if v.zone in zones]
+    measured = [_stay(v.zone, v.enter_us, v.leave_us, start_us) for v, _ in chosen]
+    return _lines(true, measured, [counted for _, counted in chosen]), score(true, measured)
 
 
-def _decisions(told: record.Truth, visits: Sequence[Visit], objected: set[str], start_us: int) -> tuple[Line, ...]:
-    true = [
-        Stay(d.zone, d.stop_s, d.leave_s) for d in told.decisions if d.person not in objected and d.stop_s >= _SETTLED_S
-    ]
+def _decisions(told: record.Truth, visits: Sequence[tuple[Visit, bool]], start_us: int) -> tuple[Line, ...]:
+    true = [Stay(d.zone, d.stop_s, d.leave_s) for d in told.decisions if d.stop_s >= _SETTLED_S]
     shelves = {d.zone for d in told.decisions}
-    made: list[tuple[str, Deliberation]] = [(v.zone, d) for v in visits if v.zone in shelves for d in deliberations(v)]
-    measured = [_stay(zone, d.start_us, d.leave_us, start_us) for zone, d in made]
-    return _lines(true, measured, [d.censored for _, d in made])
+    made = [(v.zone, d, counted) for v, counted in visits if v.zone in shelves for d in deliberations(v)]
+    measured = [_stay(zone, d.start_us, d.leave_us, start_us) for zone, d, _ in made]
+    return _lines(true, measured, [counted for _, _, counted in made])
 
 
-def _lines(true: Sequence[Stay], measured: Sequence[Stay], censored: Sequence[bool]) -> tuple[Line, ...]:
+def _lines(true: Sequence[Stay], measured: Sequence[Stay], counted: Sequence[bool]) -> tuple[Line, ...]:
     pairs = match(true, measured)
-    lines = []
-    for zone in sorted({s.zone for s in true}):
-        lines.append(
-            Line(
-                zone,
-                tuple(_length(s) for s in true if s.zone == zone),
-                tuple(_length(s) for s in measured if s.zone == zone),
-                sum(lost for s, lost in zip(measured, censored, strict=True) if s.zone == zone),
-                tuple((_length(true[i]), _length(measured[j])) for i, j in pairs if true[i].zone == zone),
-            )
+    return tuple(
+        Line(
+            zone,
+            tuple(_length(s) for s in true if s.zone == zone),
+            tuple(_length(s) for s in measured if s.zone == zone),
+            tuple((_length(true[i]), _length(measured[j])) for i, j in pairs if true[i].zone == zone),
+            sum(yes for s, yes in zip(measured, counted, strict=True) if s.zone == zone),
         )
-    return tuple(lines)
+        for zone in sorted({s.zone for s in true})
+    )
 
 
 def _shoppers(

@@ -1,0 +1,176 @@
+"""The four simulated weeks: figures that keep the release rules, say what they are, and go nowhere near a real shop."""
+
+from __future__ import annotations
+
+import random
+import zipfile
+from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from analytics.bins import local
+from analytics.dashboard import simulated
+from analytics.figures import FIGURES, TIMES, Audience, Figure
+from analytics.model import AnalyticsError
+from analytics.report import Report
+from analytics.shopfloor import opening, weeks
+from analytics.start import init
+from analytics.state import State
+from consent.keys import Role
+from retention.figures import Released, Row
+from retention.keeper import Keeper
+
+NOW = weeks._instant(weeks.FIRST + timedelta(days=weeks.DAYS), 12)
+LAST = weeks.FIRST + timedelta(days=weeks.DAYS - 1)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> State:
+    root = tmp_path_factory.mktemp("weeks") / "shop"
+    state = opening.open_shop(root, name=weeks.NAME, source="simulated", now_us=NOW, hours=True)
+    assert weeks.unpack(state) > 100
+    return state
+
+
+@pytest.fixture(scope="module")
+def cells(shop: State) -> list[Row]:
+    return Released(shop.released).cells()
+
+
+def test_every_cell_keeps_the_release_rules(cells: list[Row]) -> None:
+    shown = [cell for cell in cells if not cell["suppressed"]]
+    assert len(shown) > 1000
+    for cell in shown:
+        k = (5 if cell["audience"] == Audience.EVERYBODY else 10) * (2 if cell["figure"] in TIMES else 1)
+        assert cell["k"] == k
+        assert cell["people"] % 5 == cell["n"] % 5 == 0
+        assert cell["people"] > k - 5  # rounded to 5 at random
+        assert cell["n"] == sum(cell["counts"])
+    for cell in cells:
+        if cell["suppressed"]:
+            assert cell["n"] is cell["people"] is cell["counts"] is None
+
+
+def test_no_visit_is_in_two_cells(cells: list[Row]) -> None:
+    lines: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+    for cell in cells:
+        line = (cell["audience"], cell["figure"], cell["camera"], cell["zone"])
+        lines.setdefault(line, []).append((cell["start_us"], cell["end_us"]))
+    for spans in lines.values():
+        assert all(a[1] <= b[0] for a, b in pairwise(sorted(spans)))
+
+
+def test_every_cell_says_that_it_is_simulated(shop: State, cells: list[Row]) -> None:
+    assert {cell["camera"] for cell in cells} == {opening.CAMERA} == {"simulated"}
+    assert "simulated" in shop.store.store.name.lower()
+    assert simulated(shop.root)
+
+
+def test_every_section_of_the_page_is_filled(shop: State) -> None:
+    report = Report(shop.released)
+    days = report.days()
+    assert (days[0], days[-1]) == (weeks.FIRST, LAST - timedelta(days=1))  # Sundays are closed
+    newest = days[-1]
+    assert report.total(Figure.VISITS, newest, newest).n > 500
+    assert len(report.footfall_by_day(weeks.FIRST, LAST)) == 24
+    for audience in Audience:
+        for figure in set(FIGURES[audience]) & TIMES:
+            found = {zone for _, zone in report.dwells(weeks.FIRST, LAST, audience=audience, figure=figure)}
+            assert {"tea", "coffee", "sweets", "fruit"} <= found
+    for audience in Audience:  # the last week has figures of those who agreed, too
+        cells = report.cells(Figure.DECISION, weeks.CHANGE, LAST, audience=audience)
+        assert {cell.zone for cell in cells} == {"tea", "coffee", "sweets", "fruit"}
+
+
+def test_people_come_and_stay_as_a_shop_knows_them(shop: State) -> None:
+    report = Report(shop.released)
+    entries = dict(report.footfall_by_day(weeks.FIRST, LAST))
+    by_weekday = [sum(s.n for d, s in entries.items() if d.weekday() == day) for day in range(6)]
+    assert by_weekday[5] == max(by_weekday)
+
+    def median(zone: str, first: date, audience: Audience = Audience.EVERYBODY) -> float:
+        found = report.dwells(first, first + timedelta(days=13), audience=audience, figure=Figure.DECISION)
+        at = found[opening.CAMERA, zone].median.at
+        assert at is not None
+        return at
+
+    assert median("coffee", weeks.CHANGE) < 0.9 * median("coffee", weeks.FIRST)  # since the layout changed
+    assert 0.85 < median("tea", weeks.CHANGE) / median("tea", weeks.FIRST) < 1.15
+    assert median("tea", weeks.FIRST, Audience.CONSENTING) > median("tea", weeks.FIRST)  # who agrees stays longer
+
+
+def test_what_ships_is_small_and_holds_figures_and_nothing_else() -> None:
+    assert weeks.BUNDLE.stat().st_size < 1_000_000
+    with zipfile.ZipFile(weeks.BUNDLE) as bundle:
+        names = bundle.namelist()
+    assert all(name.endswith(".parquet") and "/" not in name for name in names)
+    assert {name.split("-")[0] for name in names} == {"everybody", "consenting", "plan.parquet", "waiting.parquet"}
+
+
+def test_a_real_shop_gets_no_simulated_figure(tmp_path: Path) -> None:
+    state = init(tmp_path / "shop", now_us=NOW, name="Main Street", timezone="Europe/Berlin")
+    with pytest.raises(AnalyticsError, match="is no simulated shop"):
+        weeks.unpack(state)
+    assert not state.released.exists()
+    assert not simulated(state.root)
+
+
+def test_figures_that_are_there_are_not_written_over(shop: State) -> None:
+    with pytest.raises(AnalyticsError, match="holds figures already"):
+        weeks.unpack(shop)
+
+
+def test_a_bundle_writes_nowhere_but_among_the_figures(tmp_path: Path) -> None:
+    state = opening.open_shop(tmp_path / "shop", name=weeks.NAME, source="simulated", now_us=NOW)
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as evil:
+        for name in ("../outside.parquet", "/outside.parquet", "sub/inside.parquet", "store.toml", "plan.parquet"):
+            evil.writestr(name, b"x")
+    assert weeks.unpack(state, tmp_path / "evil.zip") == 1
+    assert [p.name for p in state.released.iterdir()] == ["plan.parquet"]
+    assert list(tmp_path.rglob("*side.parquet")) == []
+
+
+def test_the_command_makes_the_first_day_again(tmp_path: Path, cells: list[Row]) -> None:
+    """The same people by the same seed; a rule of the pad that changed since may move a count or two."""
+
+    def keep(state: State, now_us: int) -> None:
+        with state.open_ledger(Role.KEEPER) as ledger, Keeper(state, ledger, random.Random(1)) as keeper:
+            keeper.run_once(now_us)
+
+    ((day, done),) = list(weeks.make(tmp_path / "again", keep, days=1))
+    assert day == weeks.FIRST
+    assert done.links > 50
+    assert done.rows > done.links
+    again = Released(State.read(tmp_path / "again").released).cells()
+
+    def sums(rows: list[Row]) -> dict[tuple[str, str], int]:
+        found: dict[tuple[str, str], int] = {}
+        for row in rows:
+            here = local(row["start_us"], opening.TIMEZONE).date() == weeks.FIRST
+            if here and row["audience"] == Audience.EVERYBODY and row["figure"] in (Figure.VISITS, Figure.FOOTFALL):
+                key = (row["figure"], row["zone"])
+                found[key] = found.get(key, 0) + (row["n"] or 0)
+        return found
+
+    shipped, made = sums(cells), sums(again)
+    assert shipped.keys() == made.keys()
+    for key, n in shipped.items():
+        assert abs(made[key] - n) <= 0.1 * n + 15, key
+
+
+def test_people_leave_before_the_day_ends() -> None:
+    day = weeks.Day(random.Random(3), weeks._TASTE, (40.0,))
+    seconds = list(day.instants())
+    assert all(b > a for a, b in pairwise(seconds))
+    assert seconds[-1] < 3600 + 1800
+    assert day.states == ()
+    assert len(day.choices) > 20
+    assert set(day.choices.values()) <= {"grant", "refuse", "object", ""}
+
+
+def test_pads_and_staff_have_no_figures(shop: State, cells: list[Row]) -> None:
+    assert {cell["zone"] for cell in cells} <= {zone for _, zone in shop.store.kinds()}
+    assert all(cell["end_us"] > cell["start_us"] >= weeks._instant(weeks.FIRST, 0) for cell in cells)
+    assert max(cell["end_us"] for cell in cells) <= NOW
