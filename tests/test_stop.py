@@ -21,4 +21,5 @@ def test_a_linked_shopper_in_a_real_picture_is_let_go_and_no_row_follows(data: P
     if reason := rtsp_server.missing():
         pytest.skip(f"RTSP server packages: {reason}")
     found = stop_latency.real(tmp_path, 4, 1, seconds=600, busy=False)
-    assert (len(found.shut_s), found.after, found.offered) == (4, 0, 0)
+    assert (len(found.commit_s), found.after, found.offered) == (4, 0, 0)
+    assert len(found.shut_s) + found.blind == 4

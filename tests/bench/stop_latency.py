@@ -66,12 +66,14 @@ class Figures:
         shut_s: from the tap to the link gone from memory.
         after: rows written after the withdrawal, of all taps.
         offered: rows offered after the commit and accepted.
+        blind: taps at which the camera was not seeing, so that there was no link to go; not in `shut_s`.
     """
 
     commit_s: list[float] = field(default_factory=list)
     shut_s: list[float] = field(default_factory=list)
     after: int = 0
     offered: int = 0
+    blind: int = 0
 
     def lines(self, name: str) -> list[str]:
         """Return the figures as text."""
@@ -191,12 +193,15 @@ def real(folder: Path, taps: int, pad_count: int, *, seconds: float = 3600.0, bu
                     committed = time.monotonic()
                     newest = kiosk.newest
                     taken = offer(watch_role, subject)
-                    while is_linked(state.live, f"pad{number}", committed):
+                    while (seen := is_linked(state.live, f"pad{number}", committed)) is True:
                         time.sleep(0.002)
                     shut = time.monotonic()
                     with lock:
                         figures.commit_s.append(committed - begun)
-                        figures.shut_s.append(shut - begun)
+                        if seen is None:
+                            figures.blind += 1
+                        else:
+                            figures.shut_s.append(shut - begun)
                         figures.offered += taken
                         stopped[subject] = newest
                         tell(len(stopped), taps)
@@ -242,12 +247,14 @@ def link(kiosk: Ledger, pad: str, live: Path, watching: subprocess.Popen[bytes])
     raise RuntimeError(f"nobody could be linked on {pad}; see watch.log")
 
 
-def is_linked(live: Path, pad: str, since_s: float) -> bool:
-    """Say whether the pad shows a link; what cannot be asked at present is no proof that it is gone."""
+def is_linked(live: Path, pad: str, since_s: float) -> bool | None:
+    """Say whether the pad shows a link; None where the camera sees nothing at present."""
     seen = padview.read(live, pad)
-    if seen is None and time.monotonic() - since_s > PATIENCE_S:
+    if seen is not None:
+        return seen.mark is PadMark.LINKED
+    if time.monotonic() - since_s > PATIENCE_S:
         raise RuntimeError("watch tells nothing any more")
-    return seen is None or seen.mark is PadMark.LINKED
+    return None if padview.ask(live, "zones") else True  # too busy to answer is no proof of anything
 
 
 def offer(watch_role: Ledger, subject: bytes) -> bool:
