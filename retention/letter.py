@@ -71,6 +71,8 @@ def write(state: State, kind: str, language: str, today: date, case: Case | None
     values = {
         "shop": state.store.store.name,
         **{name: getattr(controller, name).strip() for name in (*_NEEDED, "officer", "authority")},
+        "object_label": say("no.object"),  # as they stand on the kiosk's buttons
+        "stop_label": say("welcome.stop"),
         "today": _day(say, today),
         "dwell_days": str(terms.days()[Purpose.DWELL]),
         "repeat_days": str(terms.days()[Purpose.REPEAT]),
