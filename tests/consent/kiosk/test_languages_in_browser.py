@@ -23,8 +23,9 @@ EVERY_PAGE = {
     *("returning", "mine", "stopped", "no", "object", "slip", "notice", "pair", "problem"),
 }
 
-# What sticks out of the page, or of its own box; tables may scroll within a box of their own, and a field as one types.
-STICKS_OUT = """() => {
+# What sticks out of the page or of its own box, or is too small to hit; tables may scroll within a box of their own,
+# and a field as one types.
+FAULTS = """() => {
   const width = document.documentElement.clientWidth;
   const found = [];
   if (document.documentElement.scrollWidth > width) found.push("the page scrolls sideways");
@@ -34,6 +35,8 @@ STICKS_OUT = """() => {
     const name = `${e.tagName}.${e.className}: ${e.textContent.trim().slice(0, 40)}`;
     if (box.width && (box.right > width + 1 || box.left < -1)) found.push(`out of the page: ${name}`);
     if (e.clientWidth && e.scrollWidth > e.clientWidth + 1) found.push(`out of its box: ${name}`);
+    const tapped = e.matches("button, a, label:has(input)") && box.width;
+    if (tapped && Math.min(box.width, box.height) < 48) found.push(`too small: ${name}`);
   }
   return found;
 }"""
@@ -107,7 +110,7 @@ def test_every_page_in_every_language(screen: Page, url: str, language: str) -> 
         html = screen.locator("html")
         if (html.get_attribute("lang"), html.get_attribute("dir")) != (language, direction):
             faults.append(f"{name}: language or direction is not said")
-        faults += [f"{name}: {fault}" for fault in screen.evaluate(STICKS_OUT)]
+        faults += [f"{name}: {fault}" for fault in screen.evaluate(FAULTS)]
         told: dict[str, Any] = Axe().run(screen).response
         faults += [f"{name}: {fault['id']} {fault['nodes'][0]['html']}" for fault in told["violations"]]
         if name == "done":
