@@ -11,6 +11,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from consent.audit import audit
@@ -73,10 +74,10 @@ def test_killed_anywhere_in_an_erasure_none_is_logged_that_is_not_done(fast_path
         keeper = processes.Process(target=keeper_child.keep, args=(str(shop.state.root), now_us), daemon=True)
         shop.ledger.withdraw(people[run].secret, now_us=now_us)
         keeper.start()
-        began = wait(lambda n=before: bool(shop.ledger.pending_requests()) or logged(shop.ledger) > n)
+        began = wait(partial(begun, shop, before))
         if run < 3:  # how long it takes, undisturbed
-            done = wait(lambda n=before: logged(shop.ledger) > n)
-            took = max(0.05, done - began)
+            ended = wait(partial(done_since, shop, before))
+            took = max(0.05, ended - began)
         else:
             time.sleep(rng.uniform(0.0, 1.1 * took))
         keeper.kill()
@@ -102,6 +103,14 @@ def test_killed_anywhere_in_an_erasure_none_is_logged_that_is_not_done(fast_path
     audit(shop.ledger)
     shop.ledger.close()
     print(f"{RUNS} kills: {amid} amid an erasure, 0 logged and not done")
+
+
+def done_since(shop: Shop, before: int) -> bool:
+    return logged(shop.ledger) > before
+
+
+def begun(shop: Shop, before: int) -> bool:
+    return bool(shop.ledger.pending_requests()) or done_since(shop, before)
 
 
 def wait(happens: Callable[[], bool]) -> float:
