@@ -2,7 +2,8 @@
 
 A shop with ten million rows on this disk, its keeper as a process of its own, and beside it the dashboard and `watch`
 on an RTSP camera of 25 pictures a second in which something always moves (``--alone`` leaves both out).
-Printed: seconds from a withdrawal to its certificate, alone and for a hundred within a minute; how often the file was rewritten for those; the keeper's memory.
+Printed: seconds from a withdrawal to its certificate, alone and for a hundred within a minute; how often the file was
+rewritten for those; the keeper's memory.
 
 Promised: 15 s for a lone one, 45 s for each of the hundred in three rewritings at most, 1 GB. The exit status is 1
 where one is broken.
