@@ -6,31 +6,25 @@ says on the console, fails the test.
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from analytics.state import State
 from consent.events import Leaf, Level
 from consent.keys import Role
 from consent.kiosk.messages import Messages
+from tests.chromium import chromium
 from tests.command import Place
 from tests.consent.kiosk.front import BESIDE, ON_PAD, Floor, make_shop, served, watching
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
 PORTRAIT, LANDSCAPE, PHONE = (
     ViewportSize(width=1080, height=1920),
     ViewportSize(width=1280, height=800),
@@ -85,17 +79,10 @@ class Entrance:
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Entrance]:
-    if not CHROMIUM.exists():
-        reason = f"no browser at {CHROMIUM}; install Debian's chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
     root = tmp_path_factory.mktemp("entrance")
     state, floor = make_shop(root / "shop", level=Level.EMOTION), Floor()
-    with watching(state, floor), served(state, Place(root / "place")) as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with watching(state, floor), served(state, Place(root / "place")) as url, chromium() as browser:
         yield Entrance(url, browser, floor, state)
-        browser.close()
 
 
 @pytest.fixture

@@ -198,6 +198,7 @@ def test_the_code_is_gone_once_the_receipt_is_left(front: Front, person: Browser
     assert EN("done.again_text") in person.text
     assert code not in page.text.replace("-", "")
     person.tap("/finish")
+    assert person.page.history[0].headers["clear-site-data"] == '"cache"', "for the back button"
     assert all(code not in str(s.attempt.secret) for s in front.app.state.kiosk.sessions.all())
 
 
