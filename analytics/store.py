@@ -212,6 +212,14 @@ class Visits(DuckFile):
             row = VisitRow(camera, zone, enter, leave, _STARTS[start], _ENDS[end], stopped, tuple(made), open_)
             yield NewVisit(purpose, visitor, day, row)
 
+    def first_ends(self, purpose: Purpose) -> dict[tuple[str, str], int]:
+        """Return when the oldest row of each zone (camera, name) ended, UTC microseconds."""
+        sql = (
+            f'SELECT camera, name, epoch_us(min("leave")) FROM visits.{purpose.value} JOIN visits.zones ON zone = id'
+            " GROUP BY camera, name"
+        )
+        return {(camera, name): int(end) for camera, name, end in self._all(sql)}
+
     def of(self, pseudonyms: Mapping[Purpose, Collection[int]]) -> list[tuple[NewVisit, bool]]:
         """Return every row under the pseudonyms, each with whether it is held; inside this process only."""
         found = []

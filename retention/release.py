@@ -59,6 +59,14 @@ class VisitRows(Protocol):
         ...
 
 
+class FirstEnds(Protocol):
+    """What `close` asks of `analytics.store.Visits`."""
+
+    def first_ends(self, purpose: Purpose) -> dict[tuple[str, str], int]:
+        """Return when the oldest row of each zone (camera, name) ended, UTC microseconds."""
+        ...
+
+
 class Release:
     """The only writer of `released/`.
 
@@ -125,7 +133,7 @@ class Release:
         ]
         return self._write(cells)
 
-    def close(self, visits: VisitRows, zones: Mapping[_ZONE, ZoneKind], since_us: int, now_us: int) -> int:
+    def close(self, visits: FirstEnds, zones: Mapping[_ZONE, ZoneKind], since_us: int, now_us: int) -> int:
         """Suppress what is over and not released, after a restore; return how many cells that were.
 
         It may have been released before the older state came back, and a second draw of it, or one without somebody who
@@ -137,17 +145,14 @@ class Release:
             since_us: when the older state was of, UTC microseconds.
             now_us: UTC microseconds.
         """
-        oldest: dict[_ZONE, int] = {}
-        for visit in visits.read(Purpose.DWELL):
-            place = visit.row.camera, visit.row.zone
-            oldest[place] = min(oldest.get(place, since_us), visit.row.leave_us)
+        oldest = visits.first_ends(Purpose.DWELL)
         cells = []
         for (camera, zone), kind in zones.items():
             for figure in FIGURES[Audience.CONSENTING]:
                 if not measured(figure, kind):
                     continue
                 line = (Audience.CONSENTING, figure, camera, zone)
-                first = self._grid(line, oldest.get((camera, zone), since_us))[0]
+                first = self._grid(line, min(since_us, oldest.get((camera, zone), since_us)))[0]
                 start = self._newest.get(line) or self._first_day(camera, zone, first)
                 end = self._grid(line, now_us - GRACE_US)[0]
                 if start < end:
