@@ -191,13 +191,13 @@ class Outcome:
         lines = [f"{'visits of everybody':<20}{head}", *map(str, self.stays)]
         lines += [f"{'their decisions':<20}{head}", *map(str, self.decisions)]
         lines += [f"{'rows':<20}{head}", str(self.consenting())]
-        lines += ["", f"{'at the pad':<12}{'says':<24}{'should be':<14}{'is':<18}{'rows':>5}"]
+        lines += ["", f"{'at the pad':<12}{'says':<26}{'should be':<14}{'is':<18}{'rows':>5}"]
         for one in self.shoppers:
             says = " + ".join([one.choice.act, *one.choice.purposes]) + (", withdraws" if one.withdrawn else "")
             got = "-" if one.outcome is None else one.outcome.value
             mark = "" if one.as_expected else "  (!)"
             lines.append(
-                f"{one.choice.person:<12}{says:<24}{one.expected:<14}{got:<18}{len(one.rows):>2}/{len(one.true)}{mark}"
+                f"{one.choice.person:<12}{says:<26}{one.expected:<14}{got:<18}{len(one.rows):>2}/{len(one.true)}{mark}"
             )
         should = [one for one in self.shoppers if one.choice.act == "grant" and one.choice.binds]
         linked = sum(one.as_expected for one in should)
