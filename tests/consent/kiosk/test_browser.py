@@ -191,7 +191,8 @@ def test_ten_seconds_are_enough_for_a_person_who_knows_what_they_want(entrance: 
         expect(page.locator("p.code")).to_be_visible()
         took_s = time.monotonic() - began
         assert page.locator(".outcome [role=status]").inner_text() == Messages.load("en")("pad.linked")
-    assert took_s < 10.0, took_s
+    print(f"{took_s:.1f} s from the first screen to the receipt")
+    assert took_s < 10.0
     assert took_s > 4 * TAP_S, "the pauses were made"
 
 
@@ -420,10 +421,8 @@ def test_a_screen_reader_hears_what_changes(entrance: Entrance) -> None:
         time.sleep(0.3)
         press(page, "Yes to what I ticked")
         expect(page.get_by_role("status").filter(has_text="You are linked")).to_be_visible(timeout=10_000)
-        assert (
-            " ".join(code_on(page)) in page.locator("main").inner_text().replace("\n", " ")
-            or page.get_by_text(" ".join(code_on(page))).count() == 1
-        ), "the code is there to be read out character by character"
+        aloud = page.get_by_text(" ".join(code_on(page)))
+        expect(aloud).to_have_count(1)  # the code, to be read out character by character
 
 
 def test_nobody_elses_state_is_drawn(entrance: Entrance) -> None:
@@ -446,5 +445,5 @@ def test_paper_has_the_code_and_nothing_to_tap(entrance: Entrance) -> None:
         page.emulate_media(media="print")
         expect(page.locator("p.code")).to_be_visible()
         expect(page.locator(".qr svg")).to_have_count(2)
-        assert page.locator("button:visible").count() == 0
-        assert page.locator("a:visible").count() == 0
+        expect(page.locator("button:visible")).to_have_count(0)
+        expect(page.locator("a:visible")).to_have_count(0)
