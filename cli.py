@@ -23,7 +23,10 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from dataclasses import asdict
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from consent.ledger import Ledger
 
 PAD_ANSWER_S = 20.0  # a second after the tap, as much later as its picture may be late, and patience
 ANSWER_S = 60.0  # for an answer to an access request
@@ -539,6 +542,15 @@ def _code() -> str:
     return sys.stdin.readline().strip()
 
 
+def _known_code(ledger: Ledger) -> str:
+    """Read a code that somebody is known under; those that fail are noted, and too many of them wait."""
+    from consent import answers
+
+    code = _code()
+    answers.look_up(ledger, code, now_us=_now_us())
+    return code
+
+
 def _grant(arguments: argparse.Namespace) -> int:
     from analytics import desk
     from analytics.state import State
@@ -583,7 +595,7 @@ def _withdraw(arguments: argparse.Namespace) -> int:
     state = State.read(arguments.state, arguments.keys)
     purposes = None if arguments.purpose is None else [Purpose(purpose) for purpose in arguments.purpose]
     with state.open_ledger(Role.KIOSK) as ledger:
-        done = desk.withdraw(ledger, _code(), now_us=_now_us(), purposes=purposes)
+        done = desk.withdraw(ledger, _known_code(ledger), now_us=_now_us(), purposes=purposes)
     ended = ", ".join(sorted(done.purposes))
     print(f"withdrawn: {ended} (log entry {done.leaf_index})" if ended else "nothing was in force any more")
     return 0
@@ -596,7 +608,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
     state = State.read(arguments.state, arguments.keys)
     with state.open_ledger(Role.KIOSK) as ledger:
-        print(json.dumps(desk.show(ledger, _code()), indent=2))
+        print(json.dumps(desk.show(ledger, _known_code(ledger)), indent=2))
     return 0
 
 
@@ -647,7 +659,7 @@ def _record(arguments: argparse.Namespace) -> int:
 
     state = State.read(arguments.state, arguments.keys)
     with state.open_ledger(Role.KIOSK) as ledger:
-        print(json.dumps(desk.record(state, ledger, _code()), indent=2, ensure_ascii=False))
+        print(json.dumps(desk.record(state, ledger, _known_code(ledger)), indent=2, ensure_ascii=False))
     return 0
 
 

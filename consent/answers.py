@@ -92,7 +92,7 @@ def look_up(ledger: Ledger, code: str, *, now_us: int) -> bytes:
     except UnknownCodeError:
         sql = "SELECT count(*) FROM requests WHERE kind = ? AND opened_us > ?"
         ((misses,),) = ledger.select(sql, _MISS, now_us - _MINUTE_US)
-        _log.warning("a code that nobody is known under was tried (%d before it within a minute)", misses)
+        _log.info("a code that nobody is known under was tried (%d before it within a minute)", misses)
         if misses >= _MOST_MISSES:
             raise LedgerError("too many codes that nobody is known under; wait a minute") from None
         miss = ledger.open_request(_MISS, now_us=now_us)

@@ -12,6 +12,7 @@ What a page looks like is in `templates`, how a tap is checked in `tap`.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import unicodedata
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ _ENDED = {
     State.INVALIDATED: "state.invalidated",
     State.OBJECTED: "state.objected",
 }
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +280,7 @@ def _code(tap: Tap, template: str, title: str) -> str | Response:
     try:
         tap.kiosk.ledger.find(code)
     except UnknownCodeError:
+        _log.info("a code that nobody is known under was tried at the kiosk")
         now_s = tap.kiosk.clock()
         if not tap.kiosk.wrong.take(now_s):
             wait_s = math.ceil(tap.kiosk.wrong.wait_s(now_s))

@@ -201,6 +201,7 @@ def _code(visit: Visit) -> tuple[str, bytes]:
     try:
         return code, visit.ledger.find(code)
     except UnknownCodeError as error:
+        _log.info("a code that nobody is known under was tried on the page for phones")
         wait_s = visit.misses.wait_s(visit.address, visit.now_s)
         if wait_s == 0:
             raise _NoCodeError(visit.start(422, visit.say("code.unknown"))) from error
