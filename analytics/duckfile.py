@@ -25,6 +25,7 @@ import duckdb
 from analytics.model import AnalyticsError
 
 STORAGE_VERSION = "v1.5.0"
+_PAGE = 10_000  # rows read at a time
 
 
 class StoreError(AnalyticsError):
@@ -267,6 +268,19 @@ class DuckFile:
             # DuckDB's own words may repeat a value, and so a pseudonym
             what = type(error).__name__
             raise StoreError(f"{self.path} could not be read or written ({what}); see its disk and memory") from error
+
+    def _stream(self, sql: str, *args: object) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a SELECT, some at a time; whoever stops early closes the iterator."""
+        cursor = self._db.cursor()
+        try:
+            cursor.execute(sql, args)
+            while rows := cursor.fetchmany(_PAGE):
+                yield from rows
+        except duckdb.Error as error:
+            what = type(error).__name__
+            raise StoreError(f"{self.path} could not be read or written ({what}); see its disk and memory") from error
+        finally:
+            cursor.close()
 
     def _all(self, sql: str, *args: object) -> list[Any]:
         return self._run(sql, *args).fetchall()

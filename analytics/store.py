@@ -199,17 +199,33 @@ class Visits(DuckFile):
         """Return the store-local days on which there are rows for a purpose."""
         return [day for (day,) in self._all(f"SELECT DISTINCT day FROM visits.{purpose.value} ORDER BY day")]
 
-    def read(self, purpose: Purpose, *, since_us: int = 0, until_us: int = 2**53 - 1) -> Iterator[NewVisit]:
-        """Yield the rows of a purpose that were entered in a stretch, oldest first; inside this process only."""
+    def read(
+        self,
+        purpose: Purpose,
+        *,
+        since_us: int = 0,
+        until_us: int = 2**53 - 1,
+        zone: tuple[str, str] | None = None,
+    ) -> Iterator[NewVisit]:
+        """Yield the rows of a purpose that were entered in a stretch; inside this process only.
+
+        Args:
+            purpose: whose table.
+            since_us: first instant of the stretch.
+            until_us: first instant after it.
+            zone: of this camera and name, in any order; of every zone and oldest first by default.
+        """
+        narrowed = " AND camera = ? AND name = ?" if zone else " ORDER BY enter, visitor"  # many are not sorted
+        more: tuple[str, ...] = zone or ()
         sql = (
             'SELECT visitor, camera, name, epoch_us(enter), epoch_us("leave"), start_reason, end_reason, stopped_us,'
             f" decisions, undecided, day FROM visits.{purpose.value} JOIN visits.zones ON zone = id"
-            " WHERE enter >= make_timestamp(?) AND enter < make_timestamp(?) ORDER BY enter, visitor"
+            f" WHERE enter >= make_timestamp(?) AND enter < make_timestamp(?){narrowed}"
         )
-        for visitor, camera, zone, enter, leave, start, end, stopped, made, open_, day in self._all(
-            sql, since_us, until_us
+        for visitor, camera, name, enter, leave, start, end, stopped, made, open_, day in self._stream(
+            sql, since_us, until_us, *more
         ):
-            row = VisitRow(camera, zone, enter, leave, _STARTS[start], _ENDS[end], stopped, tuple(made), open_)
+            row = VisitRow(camera, name, enter, leave, _STARTS[start], _ENDS[end], stopped, tuple(made), open_)
             yield NewVisit(purpose, visitor, day, row)
 
     def first_ends(self, purpose: Purpose) -> dict[tuple[str, str], int]:

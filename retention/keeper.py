@@ -177,7 +177,7 @@ class Keeper:
         if sweep or (self._waiting_s is not None and not gather):
             erased, deferred = self._erase(now_us, everybody=sweep)
             self._forget(now_us)
-            if deferred is None and unnamed is None:
+            if sweep and deferred is None and unnamed is None:
                 released, broken = self._release_figures(now_us)
                 cells, figures = cells + released, broken or figures
             self._prune_journal(now_us)
@@ -400,7 +400,7 @@ class Keeper:
             released = release.release_consenting(self._visits, kinds, now_us)
             spoken_of = [a for a in Audience if a is Audience.EVERYBODY or level.allows(Purpose.DWELL)]
             release.announce(kinds, now_us, spoken_of)
-        except RetentionError as error:
+        except (RetentionError, StoreError) as error:
             self._release = None
             return 0, str(error)
         return released, None

@@ -54,8 +54,8 @@ class Rng(Protocol):
 class VisitRows(Protocol):
     """What the release reads of `analytics.store.Visits`."""
 
-    def read(self, purpose: Purpose, *, since_us: int = 0) -> Iterator[NewVisit]:
-        """Yield the rows of a purpose that were entered from an instant on."""
+    def read(self, purpose: Purpose, *, since_us: int = 0, zone: tuple[str, str] | None = None) -> Iterator[NewVisit]:
+        """Yield the rows of a purpose that were entered from an instant on, of one zone in any order."""
         ...
 
 
@@ -115,22 +115,23 @@ class Release:
             zones: kind of each measured zone of `store.toml`; rows of others wait.
             now_us: UTC microseconds.
         """
-        lines = [
-            (Audience.CONSENTING, figure, camera, zone)
-            for (camera, zone), kind in zones.items()
-            for figure in FIGURES[Audience.CONSENTING]
-            if measured(figure, kind)
-        ]
-        # by its end a visit belongs to a bin, and none is longer than a day
-        since = min((self._newest.get(line, 0) for line in lines), default=0) - DAY
-        rows: dict[_ZONE, list[NewVisit]] = defaultdict(list)
-        for visit in visits.read(Purpose.DWELL, since_us=max(0, since)):
-            rows[visit.row.camera, visit.row.zone].append(visit)
-        cells = [
-            cell
-            for line in lines
-            for cell in self._fill(line, zones[line[2:]], rows.get(line[2:], []), now_us - GRACE_US)
-        ]
+        cells: list[CellPayload] = []
+        for place, kind in zones.items():
+            lines: list[_Line] = [
+                (Audience.CONSENTING, figure, *place)
+                for figure in FIGURES[Audience.CONSENTING]
+                if measured(figure, kind)
+            ]
+            # by its end a visit belongs to a bin, and none is longer than a day
+            since = min((self._newest.get(line, 0) for line in lines), default=0) - DAY
+            bins: dict[_Line, dict[int, OpenBin]] = {line: {} for line in lines}
+            for visit in visits.read(
+                Purpose.DWELL, since_us=max(0, since), zone=place
+            ):  # one by one: there may be many
+                for line in lines:
+                    self._put(line, bins[line], visit)
+            for line in lines:
+                cells += self._fill(line, kind, bins[line], now_us - GRACE_US)
         return self._write(cells)
 
     def close(self, visits: FirstEnds, zones: Mapping[_ZONE, ZoneKind], since_us: int, now_us: int) -> int:
@@ -221,24 +222,25 @@ class Release:
                     )
         self._files.write_waiting(rows)
 
-    def _fill(self, line: _Line, kind: ZoneKind, rows: Sequence[NewVisit], until_us: int) -> Iterator[CellPayload]:
+    def _put(self, line: _Line, bins: dict[int, OpenBin], visit: NewVisit) -> None:
+        """Put a visit into its bin, where none of its line that holds it was released."""
+        row, newest = visit.row, self._newest.get(line)
+        if newest is not None and row.leave_us < newest:
+            return
+        for at in slots(
+            line[1],
+            row.leave_us - row.enter_us,
+            stopped=row.stopped_us > 0,
+            censored=row.censored,
+            decisions=row.decided,
+        ):
+            start, end, length = self._grid(line, row.leave_us)
+            bins.setdefault(start, OpenBin(start, end, length)).add(visit.visitor, at)
+
+    def _fill(self, line: _Line, kind: ZoneKind, bins: Mapping[int, OpenBin], until_us: int) -> Iterator[CellPayload]:
         """Yield the cells of one line that are full, oldest first; what is not full waits in the visits."""
         audience, figure, camera, zone = line
         newest = self._newest.get(line)
-        bins: dict[int, OpenBin] = {}
-        for visit in rows:
-            row = visit.row
-            if newest is not None and row.leave_us < newest:
-                continue
-            for at in slots(
-                figure,
-                row.leave_us - row.enter_us,
-                stopped=row.stopped_us > 0,
-                censored=row.censored,
-                decisions=row.decided,
-            ):
-                start, end, length = self._grid(line, row.leave_us)
-                bins.setdefault(start, OpenBin(start, end, length)).add(visit.visitor, at)
         if not bins:
             return
         next_us = self._first_day(camera, zone, min(bins)) if newest is None else newest

@@ -119,7 +119,7 @@ def _shop(root: Path, rows: int, subjects: int, url: str | None) -> tuple[State,
 def _fill(state: State, keys: Sequence[bytes], rows: int, now_us: int) -> None:
     """Write rows straight into the file: each subject is there on every day, several times."""
     with Visits(state.visits) as visits:
-        visits._run("INSERT INTO visits.zones VALUES (1, 'ceiling', 'floor', 'product')")
+        visits._run("INSERT INTO visits.zones VALUES (1, 'ceiling', 'aisle', 'product')")
         each = rows // (DAYS * len(keys)) + 1
         for back in range(DAYS - 1, 0, -1):
             noon = (now_us - back * DAY_US) // DAY_US * DAY_US + DAY_US // 2

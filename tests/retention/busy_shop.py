@@ -88,9 +88,15 @@ class Rows:
 
     rows: list[NewVisit] = field(default_factory=list)
 
-    def read(self, purpose: Purpose, *, since_us: int = 0) -> Iterator[NewVisit]:
+    def read(self, purpose: Purpose, *, since_us: int = 0, zone: tuple[str, str] | None = None) -> Iterator[NewVisit]:
         """Yield rows as `analytics.store.Visits` does."""
-        yield from (r for r in self.rows if r.purpose is purpose and r.row.enter_us >= since_us)
+        for one in self.rows:
+            if (
+                one.purpose is purpose
+                and one.row.enter_us >= since_us
+                and zone in (None, (one.row.camera, one.row.zone))
+            ):
+                yield one
 
     def add(self, visitor: int, one: Visit) -> None:
         """Add a consented visit."""
