@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pytest
 
 import cli
 from analytics.config import read_store
-from analytics.store import Visits
+from analytics.store import StoreError, Visits
 from consent.events import DAY_US, Level, Purpose
 from consent.keys import Role
 from retention import figures, policy, record
@@ -163,7 +163,8 @@ def test_the_sweep_is_made_from_the_declaration() -> None:
     terms = dict.fromkeys(Purpose, 5)
     sweep = policy.sweep(terms)
     assert sweep.rows == {Purpose.DWELL: 5, Purpose.REPEAT: 5}
-    assert sweep.forget == dict.fromkeys(("records", "operations", "pad_requests", "requests"), DAY_US)
+    a_day = dict.fromkeys(("records", "operations", "pad_requests", "requests"), DAY_US)
+    assert sweep.forget == {**a_day, "cases": 3 * 365 * DAY_US}
     assert sweep.files == {"exports": DAY_US, "certificates": 90 * DAY_US}
     shorter = [
         replace(one, term=policy.Term("1 hour", us=3600 * SECOND)) if one.name == "exports" else one
@@ -286,3 +287,47 @@ def loop_until(shop: Shop, now_us: int, enough: Callable[[list[PassReport]], boo
             stop.set()
             loop.join()
     return reports
+
+
+def test_rows_that_cannot_be_read_for_a_figure_stop_no_erasure(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    her = shop.yes()
+    shop.stay(her.subject, NOON + SECOND)
+    run_once(shop)
+    shop.ledger.withdraw(her.secret, now_us=NOON + MINUTE)
+
+    def fails(*_: object, **__: object) -> Iterator[object]:
+        raise StoreError("no room to sort")
+
+    monkeypatch.setattr(Visits, "read", fails)
+    report = run_once(shop, NOON + 2 * MINUTE)
+    assert (report.figures, report.deferred) == ("no room to sort", None)
+    assert [(e.subjects, e.rows) for e in report.erased] == [(1, 1)]
+
+
+def test_a_long_rewriting_is_shared_by_the_withdrawals_of_a_busy_minute(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("retention.keeper._elapsed", lambda: clock[0])
+    people = [shop.yes() for _ in range(4)]
+    for one in people:
+        shop.stay(one.subject, NOON + SECOND)
+    with shop.state.open_ledger(Role.KEEPER) as ledger, Keeper(shop.state, ledger) as keeper:
+        keeper.run_once(NOON + MINUTE)
+
+        def come_and_look(at_s: float, *, leaves: int | None = None) -> int:
+            clock[0] = 1000.0 + at_s
+            if leaves is not None:
+                shop.ledger.withdraw(people[leaves].secret, now_us=NOON + 2 * MINUTE)
+                keeper.run_once(NOON + 2 * MINUTE, sweep=False, gather=True)
+            report = keeper.run_once(NOON + 2 * MINUTE, sweep=False, gather=keeper._gathers())
+            return sum(e.subjects for e in report.erased)
+
+        assert come_and_look(1.0, leaves=0) == 1  # alone: at once
+        keeper._last = clock[0], 8.0  # and it took long
+        assert come_and_look(3.0, leaves=1) == 0
+        assert come_and_look(20.0, leaves=2) == 0
+        assert come_and_look(33.9) == 0
+        assert come_and_look(34.1) == 2  # together, 31 seconds after the first of them
+        keeper._last = clock[0], 8.0
+        assert come_and_look(100.0, leaves=3) == 1  # a quiet minute has passed
