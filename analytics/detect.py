@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -155,6 +156,9 @@ def _reshape(model: Any, height: int, width: int) -> None:
     model.validate_nodes_and_infer_types()
 
 
+_FIRST = threading.Lock()
+
+
 class OpenVinoDetector:
     """An exported YOLO v8 or v11 on the CPU, one thread, no torch.
 
@@ -188,7 +192,11 @@ class OpenVinoDetector:
         self.input_size = self._native
 
     def _compile(self, width: int, height: int) -> None:
-        """Compile for pictures of this shape: the long side stays, the short side shrinks to whole cells."""
+        """Compile for pictures of this shape, and run once: the long side stays, the short shrinks to whole cells.
+
+        One camera's thread at a time: OpenVINO's bindings set themselves up at their first call with an array, and two
+        threads that come to it together wait for each other for ever (one holds the interpreter, one the set-up).
+        """
         if self._fit_aspect:
             scale = min(self._native[0] / width, self._native[1] / height)
             cell = _STRIDES[-1]
@@ -202,13 +210,15 @@ class OpenVinoDetector:
         self._compiled = self._core.compile_model(
             self._model, "CPU", {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY"}
         )
+        self._compiled(np.zeros((1, 3, self.input_size[1], self.input_size[0]), np.float32))
         self._picture = (width, height)
 
     def detect(self, image: NDArray[np.uint8]) -> sv.Detections:
         """See `Detector.detect`."""
         height, width = image.shape[:2]
         if self._compiled is None:
-            self._compile(width, height)
+            with _FIRST:
+                self._compile(width, height)
         elif self._picture != (width, height):
             raise ModelError(f"the picture changed from {self._picture} to {(width, height)}; open a detector for each")
         blob, scale, left, top = _letterbox(image, self.input_size)

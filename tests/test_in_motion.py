@@ -172,7 +172,7 @@ def test_nothing_of_anybody_is_written_anywhere(data: Path, tmp_path: Path) -> N
             view = padview.read(root / "live.sock", "pad0")
             return view is not None and view.mark is padview.PadMark.LINKED
 
-        watch_words = ["watch", "--state", root, "--model", data / INT8]
+        watch_words: list[str | Path] = ["watch", "--state", root, "--model", data / INT8]
         port = free_port()
         with (
             at_work(place, "watch", *watch_words) as watching,

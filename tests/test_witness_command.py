@@ -127,7 +127,7 @@ def test_bad_input_is_one_line_and_changes_nothing(place: Place) -> None:
     with (place.here / "odd").open("wb") as file:
         file.write(b"\xff\xfe")
     with (place.here / "odd").open("rb") as file:
-        done = subprocess.run(
+        odd = subprocess.run(
             place.command("witness", "cosign", "officer"),
             stdin=file,
             env=place.environment(),
@@ -135,5 +135,5 @@ def test_bad_input_is_one_line_and_changes_nothing(place: Place) -> None:
             capture_output=True,
             check=False,
         )
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert b"this is not text" in done.stderr
+    assert (odd.returncode, odd.stdout) == (2, b"")
+    assert b"this is not text" in odd.stderr

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -23,6 +25,7 @@ from analytics.detect import (
 )
 from analytics.model import Frame
 from analytics.video import Source, frames, probe
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.data
 
@@ -230,3 +233,38 @@ def test_a_mirrored_picture_gives_mirrored_people(eyes: Detector, data: Path) ->
     sure = [overlap for confidence, overlap in partners(plain, mirrored) if confidence >= 0.6]
     assert len(sure) >= 3
     assert min(sure) >= 0.75
+
+
+FOUR_AT_ONCE = """
+import sys, threading
+import numpy as np
+from pathlib import Path
+from analytics.detect import detector
+gate, done = threading.Barrier(4), []
+
+def camera():
+    net = detector(Path(sys.argv[1]))
+    gate.wait()
+    net.detect(np.zeros((288, 384, 3), np.uint8))
+    done.append(1)
+
+cameras = [threading.Thread(target=camera, daemon=True) for _ in range(4)]
+for one in cameras:
+    one.start()
+for one in cameras:
+    one.join(100)
+print(len(done))
+"""
+
+
+def test_cameras_that_start_together_do_not_wait_for_each_other_for_ever(data: Path) -> None:
+    for _ in range(3):  # one run in six hung, before
+        done = subprocess.run(
+            [sys.executable, "-c", FOUR_AT_ONCE, str(data / INT8)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        assert done.stdout == "4\n"
