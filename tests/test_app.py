@@ -19,6 +19,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright
 
 from analytics.dashboard import ADDRESS, STATE, command, environment
+from analytics.shopfloor import opening, weeks
 from tests.retention.busy_shop import fill
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -166,6 +167,21 @@ def test_an_empty_shop_is_told_what_to_do(chromium: Browser, tmp_path: Path) -> 
         expect(watched.page.get_by_role("heading", name="No figures yet")).to_be_visible(timeout=30_000)
         expect(watched.page.get_by_text("openaisle watch")).to_be_visible()
         expect(watched.page.get_by_text("openaisle keeper")).to_be_visible()
+        assert watched.outward == []
+        assert watched.errors == []
+
+
+def test_a_simulated_shop_says_so_and_has_every_section_filled(chromium: Browser, tmp_path: Path) -> None:
+    state = opening.open_shop(tmp_path / "shop", name=weeks.NAME, source="simulated", now_us=time.time_ns() // 1000)
+    weeks.unpack(state)
+    with served(state.root, tmp_path / "log") as url, visit(chromium, url) as watched:
+        page = watched.page
+        expect(page.get_by_text("This shop does not exist")).to_be_visible(timeout=30_000)
+        for heading in ("Zone by hour", "Footfall", "Length of stay", "Decision duration"):
+            expect(page.get_by_role("heading", name=heading)).to_be_visible(timeout=30_000)
+        expect(page.locator(".vega-embed svg, .vega-embed canvas")).to_have_count(4)
+        settle(page)
+        expect(page.get_by_test_id("stAlert")).to_have_count(1)  # no section says that it has too little to show
         assert watched.outward == []
         assert watched.errors == []
 
