@@ -28,6 +28,7 @@ from consent.events import (
 )
 
 HASH = bytes(range(32))
+from tests.conftest import ROOT
 
 
 def test_only_given_and_renewed_permit() -> None:
@@ -70,6 +71,13 @@ def test_the_diagram_shows_every_move_and_no_other() -> None:
     moves = {(State[a], Move(step)): State[b.rstrip(":")] for a, _, b, step in drawn}
     assert moves == TRANSITIONS
     assert len(drawn) == len(TRANSITIONS)
+
+
+def test_the_docs_show_the_diagram_as_the_table_draws_it() -> None:
+    page = (ROOT / "docs" / "governance.md").read_text()
+    _, _, rest = page.partition("```mermaid\n")
+    assert rest.partition("```")[0] == diagram()
+    assert page.count("```mermaid") == 1
 
 
 def test_levels_are_ordered_and_cap_purposes() -> None:
