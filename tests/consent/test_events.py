@@ -26,9 +26,9 @@ from consent.events import (
     encode_payload,
     move,
 )
+from tests.conftest import ROOT
 
 HASH = bytes(range(32))
-from tests.conftest import ROOT
 
 
 def test_only_given_and_renewed_permit() -> None:
