@@ -96,9 +96,12 @@ class Floor:
         self.people = {next(self._tracks): where for where in self.people.values()}
 
     def come(self, where: tuple[float, float], height: float = HEIGHT) -> int:
-        """Somebody walks in from the picture's lower edge, and stands there; return their track."""
+        """Somebody walks in from the picture's right edge, and stands there; return their track.
+
+        Nobody comes from where others leave: who appears there is taken for the one who has just gone.
+        """
         track = next(self._tracks)
-        self.people[track] = (where[0], EDGE, height)
+        self.people[track] = (SIZE[0] - 6.0, where[1], height)
         self.walk(track, where)
         return track
 
