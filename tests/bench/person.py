@@ -109,7 +109,7 @@ def main(words: Sequence[str] | None = None) -> int:
     given = parser.parse_args(words)
     models = {"yolov8n int8": MODEL, "own": given.model}
     held = []
-    for name in (*VISITS, OCCUPANCY.stem):
+    for name in (OCCUPANCY.stem, *VISITS):
         rows: dict[str, list[Row]] = {key: [] for key in models}
         for _ in range(given.rounds):
             for key, model in models.items():
