@@ -132,7 +132,7 @@ def _restore(
             if live and not replace_state:
                 raise BackupError(f"{root} is a shop already; add --replace to delete it, and all that is only in it")
             if live:
-                _follow(root, keys, journal, manifest.store, now_us)
+                _follow(root, ring, journal, manifest.store, now_us)
                 stack.enter_context(alone(root))
             elif root.exists() and any(root.iterdir()) and not (root / RESTORING).exists():
                 raise BackupError(f"{root} is not empty and no shop; name another place")
@@ -206,15 +206,18 @@ def alone(root: Path) -> Iterator[None]:
         yield
 
 
-def _follow(root: Path, keys: Path, journal: Path, store: str, now_us: int) -> None:
-    """Write down what the state that goes away knows and its keeper had not seen yet, as far as it can be read."""
-    if not (journal / NAME).exists():
+def _follow(root: Path, ring: KeyRing, journal: Path, store: str, now_us: int) -> None:
+    """Write down what the state that goes away knows and its keeper had not seen yet, as far as it can be read.
+
+    It asks no `store.toml`: a slip of the pen in it may be why the state goes away, and the ledger is whole.
+    """
+    ledger_file = root / "ledger.sqlite"
+    if not (journal / NAME).exists() or not ledger_file.is_file():
         return
     try:
-        with State.read(root, keys).open_ledger(Role.KEEPER) as ledger:
-            if ledger.store == store:
-                Journal(journal, ledger).follow(now_us)
-    except (AnalyticsError, ConsentError, JournalError, sqlite3.Error):
+        with Ledger(ledger_file, ring, store=store) as ledger:
+            Journal(journal, ledger).follow(now_us)
+    except (ConsentError, JournalError, sqlite3.Error):
         return  # it is being replaced because it is broken, or was put back by hand; the journal is read next
 
 

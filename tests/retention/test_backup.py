@@ -371,6 +371,17 @@ def test_a_state_that_is_replaced_tells_the_journal_first_what_no_keeper_had_see
 # --- the log goes on --------------------------------------------------------------------------------------------------
 
 
+def test_what_no_keeper_had_seen_is_told_though_store_toml_has_a_slip_in_it(shop: Shop, place: Path) -> None:
+    people = busy(shop)
+    made = backup(shop.state, shop.ledger, place, NOON + 2 * MINUTE)
+    shop.ledger.withdraw(people[0][0], now_us=NOON + 3 * MINUTE)
+    shop.ledger.close()
+    path = shop.state.root / "store.toml"
+    path.write_text(path.read_text().replace("[store]", "[stroe]"))
+    done = restore.restore(made, shop.state.root, NOON + 4 * MINUTE, keys=shop.state.keys, replace_state=True)
+    assert (done.adopted, done.ended, len(done.erased)) == (1, 1, 1)
+
+
 def test_the_log_goes_on_where_the_lost_one_ended_and_fits_every_receipt_and_the_witness(
     shop: Shop, place: Path
 ) -> None:
