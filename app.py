@@ -1,8 +1,8 @@
-"""The dashboard: Streamlit's entry. It wires the page; it holds no SQL and no rule.
+"""The dashboard: Streamlit's entry. It wires the pages; it holds no SQL and no rule.
 
 `streamlit run` finds the literal `st.App(...)` and serves it; for each visit Streamlit then runs this same file once
-more as a script, which draws the page. Started by `openaisle dashboard`; there is no login yet, so anything but this
-machine's own address is refused, and so is whatever another site's page in a browser here asks for.
+more as a script, which draws the page that was asked for. Started by `openaisle dashboard`; there is no login yet, so
+anything but this machine's own address is refused, and so is whatever another site's page in a browser here asks for.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from analytics.dashboard import ADDRESS, STATE, simulated
 from analytics.model import AnalyticsError
 from analytics.pages import manager
+from retention.pages import retention
 
 
 class OnlyThisMachine:
@@ -56,12 +58,18 @@ def _own(scope: Scope) -> bool:
 
 if __name__ == "__main__":
     try:
-        if simulated(Path(os.environ[STATE])):
+        state = Path(os.environ[STATE])
+        pages = [
+            st.Page(partial(manager, state), title="Shop floor", url_path="floor", default=True),
+            st.Page(partial(retention, state), title="Retention", url_path="retention"),
+        ]
+        page = st.navigation(pages, position="top")
+        if simulated(state):
             st.warning(
                 "**Simulated.** This shop does not exist: a program made up its people, and with them every figure.",
                 icon=":material/science:",
             )
-        manager(Path(os.environ[STATE]))
+        page.run()
     except AnalyticsError as error:
         st.error(str(error))
 else:

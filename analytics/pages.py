@@ -28,7 +28,7 @@ _NAMES = {
     Figure.DWELL: "Length of stay",
     Figure.DECISION: "Decision duration",
 }
-_STYLE = """
+STYLE = """
 <style>
 .block-container {padding-top: 2.2rem; max-width: 1180px;}
 [data-testid="stMetric"] {background: #f5f5f4; border-radius: .6rem; padding: .8rem 1rem;}
@@ -43,7 +43,7 @@ def manager(state_dir: Path) -> None:
         state_dir: of the store; only its folder of released cells is read.
     """
     st.set_page_config(page_title="openaisle", layout="wide")
-    st.html(_STYLE)
+    st.html(STYLE)
     with closing(Report(state_dir / "released")) as report:
         days = report.days()
         if not days:

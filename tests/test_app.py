@@ -20,6 +20,9 @@ from playwright.sync_api import Browser, Page, Request, Route, expect, sync_play
 
 from analytics.dashboard import ADDRESS, STATE, command, environment
 from analytics.shopfloor import opening, weeks
+from consent.events import Purpose
+from retention import policy
+from retention.status import note_sweep
 from tests.retention.busy_shop import fill
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -182,6 +185,28 @@ def test_a_simulated_shop_says_so_and_has_every_section_filled(chromium: Browser
         expect(page.locator(".vega-embed svg, .vega-embed canvas")).to_have_count(4)
         settle(page)
         expect(page.get_by_test_id("stAlert")).to_have_count(1)  # no section says that it has too little to show
+        assert watched.outward == []
+        assert watched.errors == []
+
+
+def test_the_retention_page_is_the_declaration_with_the_shops_own_terms(chromium: Browser, tmp_path: Path) -> None:
+    state = opening.open_shop(tmp_path / "shop", name="A simulated shop", source="none", now_us=time.time_ns() // 1000)
+    toml = state.root / "store.toml"
+    toml.write_text(toml.read_text() + "\n[terms]\ndwell = 17\n")
+    note_sweep(
+        state.root, {**dict.fromkeys(("blocked", "config", "journal", "figures", "unnamed")), "deferred": "x"}, 1
+    )
+    with served(state.root, tmp_path / "log") as url, visit(chromium, url) as watched:
+        page = watched.page
+        page.get_by_role("link", name="Retention").click(timeout=30_000)
+        expect(page.get_by_role("heading", name="Retention")).to_be_visible(timeout=30_000)
+        for place in {row["place"] for row in policy.rows(dict.fromkeys(Purpose, 1), 1)}:
+            expect(page.get_by_role("heading", name=place, exact=True)).to_be_attached()
+        expect(page.get_by_role("cell", name="17 days").first).to_be_visible()
+        expect(page.get_by_text("Last sweep: 1970-01-01 00:00:00 UTC")).to_be_visible()
+        expect(page.get_by_text("deferred: x")).to_be_visible()
+        settle(page)
+        page.screenshot(path=os.environ.get("OPENAISLE_SCREENSHOT") or None, full_page=True)
         assert watched.outward == []
         assert watched.errors == []
 
