@@ -30,7 +30,7 @@ _NAMES = {
 }
 STYLE = """
 <style>
-.block-container {padding-top: 2.2rem; max-width: 1180px;}
+.block-container {padding-top: 4.2rem; max-width: 1180px;}
 [data-testid="stMetric"] {background: #f5f5f4; border-radius: .6rem; padding: .8rem 1rem;}
 </style>
 """
