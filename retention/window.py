@@ -55,7 +55,9 @@ def instant(text: str, zone: tzinfo, *, last: bool = False) -> int:
     if not 1971 <= said.year <= 2100:
         raise WindowError(f"{text!r} is no year of this shop; give an instant from 1971 to 2100")
     whole_minute = last and not said.second and not said.microsecond
-    return round(said.timestamp()) * 1_000_000 + (59_999_999 if whole_minute else said.microsecond)
+    return round(said.replace(microsecond=0).timestamp()) * 1_000_000 + (
+        59_999_999 if whole_minute else said.microsecond
+    )
 
 
 def count(ledger: Ledger, window: Window) -> int:

@@ -255,6 +255,7 @@ def test_a_window_is_read_on_the_shops_clock_and_reaches_to_the_end_of_its_last_
     assert window.instant("2026-11-21 15:10", berlin) == window.instant("2026-11-21T14:10Z", berlin)
     assert window.instant("2026-11-21T15:10+01:00", berlin, last=True) % MINUTE == MINUTE - 1
     assert window.instant("2026-11-21T15:10:30", berlin, last=True) % MINUTE == 30 * SECOND
+    assert window.instant("2026-11-21T15:10:30.700", berlin) % MINUTE == 30 * SECOND + 700_000
     twice = [window.instant("2026-10-25 02:30", berlin, last=last) for last in (False, True)]
     assert twice[1] - twice[0] == 61 * MINUTE - 1  # the hour that comes twice, both of it
     for text in ("", "yesterday", "2026-13-01 10:00", "25:00", "1900-01-01 00:00"):
