@@ -75,6 +75,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         print(f"openaisle: {where}{error.strerror or error}; check the path and who may use it", file=sys.stderr)
         return 2
+    except UnicodeError:
+        print("openaisle: what was given is not text in UTF-8; check its letters", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        if not str(error).startswith("Symlink loop"):  # pathlib's, up to Python 3.12
+            raise
+        print(f"openaisle: {error}; check the path", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("openaisle: stopped", file=sys.stderr)
         return 130
@@ -463,12 +471,13 @@ def _level(arguments: argparse.Namespace) -> int:
     from analytics.state import State
     from consent.events import Level
     from consent.keys import Role
+    from retention.holds import person
 
     state = State.read(arguments.state, arguments.keys)
     with state.open_ledger(Role.ADMIN) as ledger:
         if arguments.level is not None:
-            names = {name.strip().casefold() for name in arguments.approved_by} - {""}
-            approvals = [hashlib.sha256(name.encode()).digest() for name in sorted(names)]
+            people = {person(name) for name in arguments.approved_by if name.strip()}
+            approvals = [bytes.fromhex(one) for one in sorted(people)]
             reference = (arguments.dpia or "").strip()
             dpia = hashlib.sha256(reference.encode()).digest() if reference else None
             ledger.set_level(Level(arguments.level), now_us=_now_us(), approvals=approvals, dpia_sha256=dpia)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -137,11 +138,12 @@ def is_held(held: Sequence[Hold], name: str, day: date) -> bool:
 
 
 def person(name: str) -> str:
-    """Return under what the log names an officer: the SHA-256 of their name, hex.
+    """Return under what the log names somebody: the SHA-256 of their name, hex; one name typed in two ways is one.
 
     Raises:
         HoldError: nobody is named.
     """
     if not name.strip():
         raise HoldError("say who: an officer's name (the log keeps its SHA-256)")
-    return hashlib.sha256(name.strip().casefold().encode()).hexdigest()
+    plain = unicodedata.normalize("NFKC", " ".join(name.split()).casefold())
+    return hashlib.sha256(unicodedata.normalize("NFKC", plain.casefold()).encode()).hexdigest()

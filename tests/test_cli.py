@@ -147,6 +147,36 @@ def test_an_instant_outside_any_shops_life_is_one_line(instant: str, capsys: pyt
     assert re.fullmatch(r"openaisle watch: [^\n]*give an instant from 1971 to 2100[^\n]*\n", capsys.readouterr().err)
 
 
+def test_a_path_without_an_end_and_letters_that_are_none_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop, loop = str(tmp_path / "shop"), tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert cli.main(["init", shop]) == 0
+    capsys.readouterr()
+    for words in (
+        ["init", str(loop)],
+        ["tls", "--state", shop, "--host", "x.example", "--out", str(loop)],
+        ["backup", "--state", shop, str(loop)],
+        ["level", "--state", shop, "dwell", "--approved-by", "\udcff", "--approved-by", "bo", "--dpia", "7"],
+    ):
+        assert cli.main(words) == 2
+        assert re.fullmatch(r"openaisle: [^\n]+\n", capsys.readouterr().err)
+
+
+def test_one_name_typed_in_two_ways_is_not_two_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shop = str(tmp_path / "shop")
+    assert cli.main(["init", shop]) == 0
+    for other in ("Zoe\u0308  Ann", "zo\u00eb ann ", "\uff3ao\u00eb\u00a0Ann"):
+        words = ["level", "--state", shop, "dwell", "--approved-by", "Zo\u00eb Ann", "--approved-by", other]
+        assert cli.main([*words, "--dpia", "7"]) == 2
+    assert (
+        cli.main(["level", "--state", shop, "dwell", "--approved-by", "Zo\u00eb", "--approved-by", "Bo", "--dpia", "7"])
+        == 0
+    )
+    capsys.readouterr()
+
+
 def test_help_is_help(place: Place) -> None:
     done = place.run("measure", "--help")
     assert (done.returncode, done.stderr) == (0, "")
