@@ -170,7 +170,7 @@ def search(
             if looked is None:
                 continue
             (hits, rightly), size, sha256 = looked
-            below = str(path.relative_to(root))
+            below = os.fsencode(path.relative_to(root)).decode("utf-8", "backslashreplace")  # a name may be no text
             files.append((below, size, sha256))
             seen += rightly
             if hits:

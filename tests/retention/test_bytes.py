@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 import shutil
 import sqlite3
 import time
@@ -183,3 +184,15 @@ def test_the_command_proves_what_it_erased(shop: Shop, capsys: pytest.CaptureFix
     assert cli.main(["retention", "run", "--prove", "--json", *state]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["certificates"][0]["certificate"]["search"]["found"] == 0
+
+
+def test_a_file_whose_name_is_no_text_is_searched_and_stops_no_erasure(shop: Shop) -> None:
+    (shop.state.root / os.fsdecode(b"b\xffd")).write_bytes(b"hello")
+    one = shop.yes()
+    assert shop.stay(one.subject, NOON)
+    run_once(shop, NOON + SECOND)
+    shop.ledger.withdraw(one.secret, now_us=NOON + 2 * SECOND)
+    report = run_once(shop, NOON + 3 * SECOND)
+    assert [done.subjects for done in report.erased] == [1]
+    told = (shop.state.certificates / report.erased[0].certificate).read_text()
+    assert "b\\\\xffd" in told
