@@ -104,6 +104,11 @@ class Manifest:
             raise BackupError("the manifest of this backup is not one that openaisle writes") from error
 
 
+def has_place(name: str) -> bool:
+    """Say whether a backup may hold a file of this name; no other comes back."""
+    return _NAME.fullmatch(name) is not None
+
+
 def digest(path: Path) -> tuple[int, str]:
     """Return size and hex SHA-256 of a file."""
     hashed, size = hashlib.sha256(), 0

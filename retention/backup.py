@@ -17,6 +17,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 import sqlite3
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from analytics.duckfile import StoreBusyError
 from analytics.state import STORE_TOML, State
 from analytics.store import Visits
 from consent.ledger import Ledger, LedgerError, RequestStatus
-from retention.archive import FOLDERS, BackupError, Manifest, digest, write
+from retention.archive import FOLDERS, BackupError, Manifest, digest, has_place, write
 from retention.journal import Journal
 
 REQUEST = "backup"  # kind of request: a copy of the visits
@@ -69,6 +70,8 @@ def _backup(state: State, ledger: Ledger, target: Path, part: Path, now_us: int,
         (part / folder).mkdir()
         for path in sorted((state.root / folder).glob("[!.]*")):
             with suppress(FileNotFoundError):  # past its term meanwhile
+                if not (stat.S_ISREG(path.lstat().st_mode) and has_place(f"{folder}/{path.name}")):
+                    raise BackupError(f"{str(path)!r} is no file of a shop and would not come back; move it elsewhere")
                 shutil.copyfile(path, part / folder / path.name)  # small, and replaced as a whole
                 sources[f"{folder}/{path.name}"] = part / folder / path.name
     files = {name: digest(source) for name, source in sources.items()}

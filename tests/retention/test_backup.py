@@ -884,6 +884,23 @@ def full(limit: int, do: Callable[[], object]) -> str:
     return said
 
 
+@pytest.mark.parametrize("name", ["a b.json", "link", "pipe", "folder"])
+def test_what_would_not_come_back_is_not_backed_up(name: str, shop: Shop, place: Path) -> None:
+    busy(shop)
+    odd = shop.state.certificates / name
+    odd.parent.mkdir(exist_ok=True)
+    key = next(shop.state.keys.glob("log-*.key"))
+    make: dict[str, Callable[[], object]] = {
+        "link": lambda: odd.symlink_to(key),
+        "pipe": lambda: os.mkfifo(odd),
+        "folder": odd.mkdir,
+    }
+    make.get(name, odd.touch)()
+    with pytest.raises(BackupError, match="would not come back; move it elsewhere"):
+        backup(shop.state, shop.ledger, place / "odd.tar", NOON + 3 * MINUTE)
+    assert not (place / "odd.tar").exists()
+
+
 def test_a_damaged_ledger_is_not_backed_up(shop: Shop, place: Path) -> None:
     busy(shop, 40)
     ((page,),) = shop.ledger.select("SELECT rootpage FROM sqlite_schema WHERE name = 'grants'")
