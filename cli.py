@@ -370,7 +370,8 @@ def _tls(arguments: argparse.Namespace) -> int:
     out = arguments.out or state.root.resolve().with_name(state.root.resolve().name + "-tls")
     made = tls.make(out, arguments.host, now=datetime.now(UTC), state=state.root, renew=arguments.renew)
     print(f"{'made' if made.renewed else 'still good:'} a certificate until {made.until:%Y-%m-%d}; in store.toml:")
-    print(f'certificate = "{made.certificate}"\ncertificate_key = "{made.key}"')
+    # store.toml reads a path from its own directory, not from here
+    print(f'certificate = "{made.certificate.resolve()}"\ncertificate_key = "{made.key.resolve()}"')
     print(f"each device trusts {made.authority}, once, after comparing its SHA-256:\n{made.fingerprint}")
     return 0
 

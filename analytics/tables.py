@@ -43,10 +43,10 @@ def read_toml(path: Path, shape: type[Table]) -> Table:
         raise ConfigError(f"no file {path}; check the path") from error
     except (IsADirectoryError, PermissionError) as error:
         raise ConfigError(f"{path} cannot be read as a file: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
         raise ConfigError(f"{path}: {explain(error, shape)}") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is one, too
+        raise ConfigError(f"{path} is not TOML: {error}") from error
 
 
 def refuse_pipe(path: Path) -> None:

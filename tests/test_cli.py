@@ -164,6 +164,21 @@ def test_a_path_without_an_end_and_letters_that_are_none_are_one_line(
         assert re.fullmatch(r"openaisle: [^\n]+\n", capsys.readouterr().err)
 
 
+def test_a_number_without_an_end_in_store_toml_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "store.toml").write_text(f"store = {'9' * 5000}\n")
+    assert cli.main(["level", "--state", str(tmp_path)]) == 2
+    assert re.fullmatch(r"openaisle: [^\n]+ is not TOML: [^\n]+\n", capsys.readouterr().err)
+
+
+def test_the_lines_of_a_certificate_hold_wherever_the_command_was_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["init", "shop"]) == 0
+    assert cli.main(["tls", "--state", "shop", "--host", "x.example", "--out", "certs"]) == 0
+    assert f'certificate = "{tmp_path.resolve()}/certs/server.pem"' in capsys.readouterr().out
+
+
 def test_one_name_typed_in_two_ways_is_not_two_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shop = str(tmp_path / "shop")
     assert cli.main(["init", shop]) == 0
