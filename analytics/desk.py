@@ -120,7 +120,7 @@ def grant(
     said = ledger.grant(
         purposes,
         now_us=now_us,
-        notice_sha256=_sha256(notice),
+        notice_sha256=_notice(notice),
         language=language,
         version=version,
         terms=state.store.terms.days(),
@@ -287,12 +287,12 @@ def read_notes(paths: Collection[Path]) -> list[str]:
     return [_text(path) for path in paths]
 
 
-def _sha256(path: Path) -> bytes:
-    try:
-        refuse_pipe(path)
-        return hashlib.sha256(path.read_bytes()).digest()
-    except OSError as error:
-        raise ConfigError(f"the notice {path} cannot be read: {error.strerror}") from error
+def _notice(path: Path) -> bytes:
+    """Return the SHA-256 of a notice; nobody can have read one that is no text."""
+    text = _text(path)
+    if not text.strip() or "\0" in text:
+        raise ConfigError(f"the notice {path} has no text; `openaisle notice --out FILE.txt` writes one")
+    return hashlib.sha256(path.read_bytes()).digest()
 
 
 def _text(path: Path) -> str:

@@ -75,7 +75,10 @@ def check_statement(told: dict[str, Any], public: bytes | Sequence[bytes]) -> in
             data = entry["leaf"].encode("ascii")
             leaf = Leaf.decode(data)
             json.loads(entry["payload"])
-            if commit(bytes.fromhex(entry["entry_key"]), entry["payload"].encode("ascii")) != leaf.commitment:
+            key = bytes.fromhex(entry["entry_key"])
+            if key.hex() != entry["entry_key"]:  # one spelling, or a changed statement would pass for the same
+                raise log.LogError("this statement is damaged")
+            if commit(key, entry["payload"].encode("ascii")) != leaf.commitment:
                 raise log.LogError(f"entry {entry['index']} does not say what the statement says")
             if entry["inclusion"] is None:
                 continue

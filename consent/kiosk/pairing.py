@@ -112,7 +112,7 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
         if code is not None:
             str(code["sha256"]), int(code["until_us"]), int(code["tries"])
         return {"code": code, "tablets": [{**t, "sha256": str(t["sha256"])} for t in kept["tablets"]]}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise PairingError(f"{path} is damaged; remove it and pair the tablets again") from error
 
 

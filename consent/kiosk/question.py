@@ -115,9 +115,11 @@ def _yes(tap: Tap) -> Response:
 
 
 def _no(tap: Tap) -> Response:
-    if not tap.kiosk.written.take(tap.kiosk.clock()):
-        return tap.problem("too_fast", 429, again=tap.form)
     session, shop = tap.session, tap.kiosk.shop
+    if not tap.kiosk.written.take(tap.kiosk.clock()):
+        # a no is the default and needs no entry: somebody who plays with the page fills no log, and stops nobody's no
+        session.slip, session.attempt.answer, session.attempt.ticked = None, "no", frozenset()
+        return tap.go("/no")
     shown = notice(shop, tap.say)
     session.slip = tap.kiosk.ledger.refuse(
         now_us=tap.now_us,

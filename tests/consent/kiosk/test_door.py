@@ -319,7 +319,9 @@ def test_pairing_cannot_be_guessed_fast(elsewhere: Front) -> None:
     assert 429 in answers
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"code": 1, "tablets": []}', '{"code": null, "tablets": 3}', "\xff"])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"code": 1, "tablets": []}', '{"code": null, "tablets": 3}', "\xff", "[" * 90_000]
+)
 def test_a_damaged_file_of_tablets_lets_nobody_in(elsewhere: Front, text: str) -> None:
     file = elsewhere.shop.paired
     assert file is not None

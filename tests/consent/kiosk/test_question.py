@@ -302,12 +302,15 @@ def test_a_slip_is_printed_without_any_code(front: Front) -> None:
 # --- limits -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_prankster_cannot_fill_the_log_but_can_always_stop(front: Front, person: Browser) -> None:
+def test_a_prankster_cannot_fill_the_log_and_stops_nobodys_no(front: Front, person: Browser) -> None:
     for _ in range(30):
         person.get("/")
-        person.tap("/answer", answer="no")
-    assert person.page.status_code == 429
+        assert person.tap("/answer", answer="no").status_code == 200
+        assert EN("no.text") in person.text
+    assert EN("no.slip") not in person.text  # nothing was written, so there is nothing to take away
     assert len(front.kinds()) == 20
+    person.get("/")
+    assert person.tap("/answer", answer="yes", ticking="1", purpose="dwell", age="older").status_code == 429
     person.get("/stop")
     assert person.tap("/stop/here").status_code == 200
     person.get("/no")
