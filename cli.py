@@ -469,7 +469,7 @@ def _dashboard(arguments: argparse.Namespace) -> int:
 
 
 def _level(arguments: argparse.Namespace) -> int:
-    from analytics.state import State
+    from analytics.state import STORE_TOML, State
     from consent.events import Level
     from consent.keys import Role
     from retention.holds import person
@@ -486,6 +486,8 @@ def _level(arguments: argparse.Namespace) -> int:
             f"approved: {ledger.approved_level()}; store.toml asks for: {state.store.store.level}; "
             f"in force: {state.level(ledger)}"
         )
+        if ledger.approved_level() > state.store.store.level:
+            print(f'to use it, write level = "{ledger.approved_level()}" under [store] in {state.root / STORE_TOML}')
     return 0
 
 

@@ -106,7 +106,7 @@ polygon = [[0, 0], [7680, 0], [7680, 4320], [0, 4320]]
 
 # [phone]                       # a page on which shoppers' phones withdraw and look; see docs/phone.md
 # public_url = "https://shop.example:8643"
-# certificate = "/etc/openaisle/phone.pem"               # `openaisle tls --host shop.example` makes both
+# certificate = "/etc/openaisle/phone.pem"               # from a public authority: see docs/phone.md
 # certificate_key = "/etc/openaisle/phone.key"
 # address = "0.0.0.0"
 # port = 8643
