@@ -158,7 +158,7 @@ class Keeper:
             now_us: UTC microseconds.
             sweep: look for everything that is due, and release; otherwise only sign, load and hand on sums, and erase
                 where a consent ended, the level fell or a hold was released.
-            gather: leave what ended to a later pass; more may come.
+            gather: what ended may wait for more, where a large file was rewritten a moment ago.
 
         Raises:
             ConsentError: the keys do not fit the ledger, or the log was changed.
@@ -174,7 +174,7 @@ class Keeper:
         blocked = unread if blocked is None else blocked
         erased: list[Erased] = []
         deferred = None
-        if sweep or (self._waiting_s is not None and not gather):
+        if sweep or (self._waiting_s is not None and not (gather and self._gathers())):
             erased, deferred = self._erase(now_us, everybody=sweep)
             self._forget(now_us)
             if sweep and deferred is None and unnamed is None:
@@ -446,10 +446,10 @@ class Keeper:
         try:
             while not stop.is_set() and not trouble:
                 version, elapsed = self._ledger.data_version(), _elapsed()
-                sweep, gather = elapsed >= due, self._gathers()
-                if sweep or version != seen or (self._waiting_s is not None and not gather):
+                sweep = elapsed >= due
+                if sweep or version != seen or (self._waiting_s is not None and not self._gathers()):
                     seen = version
-                    report = self.run_once(clock(), sweep=sweep, gather=gather)
+                    report = self.run_once(clock(), sweep=sweep, gather=True)
                     if report.deferred is not None:
                         due, patience = elapsed + patience, min(2 * patience, SWEEP_S)
                     elif sweep:
