@@ -4,7 +4,7 @@ Rules:
 - Whatever goes wrong becomes a page in the shopper's language that says what holds and what to do; nothing is shown of
   the error itself, and nothing of the shopper goes into a log line.
 - A change needs the session's own token, and a form of an earlier question changes nothing.
-- A body has at most `LONGEST` bytes, and is a form.
+- A body is a form, of `form.LONGEST` bytes at most.
 
 What the pages say is in `pages`; this module decides nothing about a consent.
 """
@@ -18,16 +18,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from urllib.parse import parse_qsl
 
 import jinja2
 from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from consent.events import ConsentError
+from consent.kiosk.form import read_fields
 from consent.kiosk.messages import OWN_NAMES, RIGHT_TO_LEFT, Messages
 from consent.kiosk.session import Bucket, Session, Sessions
 from consent.kiosk.settings import Shop
@@ -35,7 +34,7 @@ from consent.ledger import Ledger
 from consent.padview import PadView
 from consent.receipts import Receipt
 
-LONGEST = 4096  # bytes of a form; ours, the largest has under 500
+FIELDS = 64  # of a form, at most
 COOKIE = "kiosk"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _log = logging.getLogger(__name__)
@@ -189,30 +188,11 @@ def endpoint(
     """
 
     async def answer(request: Request) -> Response:
-        form = await _form(request) if request.method == "POST" else {}
+        form = await read_fields(request, FIELDS) if request.method == "POST" else {}
         serve = partial(_serve, kiosk, request, handler, form, keeps=keeps, asks=asks, starts=starts)
         return await run_in_threadpool(serve)
 
     return answer
-
-
-async def _form(request: Request) -> dict[str, tuple[str, ...]]:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        raise HTTPException(415)
-    body = b""
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > LONGEST:
-                raise HTTPException(413)
-        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=64)
-    except (UnicodeDecodeError, ValueError, ClientDisconnect) as error:
-        raise HTTPException(400) from error
-    form: dict[str, tuple[str, ...]] = {}
-    for name, value in pairs:
-        form[name] = (*form.get(name, ()), value)
-    return form
 
 
 def _serve(

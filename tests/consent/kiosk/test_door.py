@@ -16,8 +16,8 @@ from starlette.websockets import WebSocketDisconnect
 from consent.kiosk import pairing
 from consent.kiosk.app import TABLET, kiosk
 from consent.kiosk.door import HEADERS, bare
+from consent.kiosk.form import LONGEST
 from consent.kiosk.messages import Messages
-from consent.kiosk.tap import LONGEST
 from consent.subjects import new_secret
 from tests.consent.kiosk.conftest import HOST, Front
 from tests.consent.kiosk.front import Browser
