@@ -33,6 +33,7 @@ from consent.ledger import Ledger, UnknownCodeError
 from consent.padwords import PadOutcome
 
 if TYPE_CHECKING:
+    from analytics.look import SecondLook
     from analytics.vision import Seen
 
 RESTART_S = 2.0  # whoever comes into sight this soon after a start may have been there, and may have objected
@@ -72,6 +73,8 @@ class Watched:
         links: grants and codes bound at the pad.
         cells: everybody's cells handed to the keeper.
         blind_s: seconds in which nothing was seen.
+        looks: second looks at linked shoppers.
+        looks_cpu_s: CPU time of those, seconds.
     """
 
     frames: int = 0
@@ -82,6 +85,8 @@ class Watched:
     links: int = 0
     cells: int = 0
     blind_s: float = 0.0
+    looks: int = 0
+    looks_cpu_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -127,6 +132,7 @@ class CameraWatch:
         run: names this watching in the cells it hands over; the same name again releases nothing twice.
         holders: camera by linked subject, shared by the cameras of a shop; one code stands for one body.
         audit: gets each closed visit, and why it is not counted, if so, to hold it against a truth; it must keep none.
+        look: takes the second looks at linked shoppers; nobody is looked at twice where None.
 
     Attributes:
         watched: what was done so far.
@@ -148,6 +154,7 @@ class CameraWatch:
         run: str = "",
         holders: dict[str, str] | None = None,
         audit: Callable[[Visit, LeftOut | None], object] | None = None,
+        look: SecondLook | None = None,
     ) -> None:
         zones, ground = camera.zones(), camera.floor()
         rules = PadRules(ring_m=store.pad.ring_m, restart_s=RESTART_S if restart else 0.0, latency_s=latency_s)
@@ -165,7 +172,7 @@ class CameraWatch:
         self._zones = tuple(zone for zone in zones if zone.kind not in (ZoneKind.PAD, ZoneKind.STAFF))
         self._holders = {} if holders is None else holders
         self._tally = Tally(camera.name, zones, run=run or secrets.token_hex(8), tz=store.store.timezone)
-        self._plan, self._audit = plan, audit
+        self._plan, self._audit, self._look = plan, audit, look
         self._planned_us: int | None = None
         self._version: int | None = None
         self._checked_us: int | None = None
@@ -201,6 +208,8 @@ class CameraWatch:
             for answer in answers:
                 self._carry_out(t_us, answer)
         self._close(t_us, visits)
+        if self._look is not None:
+            self._look_again(self._look, item, seen, people)
         self._show(seen.sightings, people)
         if self._last_us is not None:
             self._tally.add_observed(self._last_us, t_us)
@@ -310,6 +319,23 @@ class CameraWatch:
                 with suppress(UnknownCodeError):  # they withdrew otherwise a moment ago, and are erased
                     self._ledger.withdraw_subject(bytes.fromhex(subject), now_us=t_us)
         self._ledger.answer_pad_request(answer.id, answer.outcome, now_us=t_us)
+
+    # --- the second look --------------------------------------------------------------------------------------------
+
+    def _look_again(self, look: SecondLook, frame: Frame, seen: Seen, people: Mapping[int, int]) -> None:
+        """Look at the pixels of linked shoppers, as far as a grant lives that allows it at this very picture."""
+        level = self._level()
+        permitted: dict[int, frozenset[Purpose]] = {}
+        for track in look.wanted(frame.t_us, seen.sightings, people):
+            if people[track] in self._staff or any(linker.uncounted(track) for linker in self._pads.values()):
+                continue
+            permit = next((p for linker in self._pads.values() if (p := linker.links.look(track)) is not None), None)
+            if permit is not None:
+                alive = self._ledger.permits(bytes.fromhex(permit.subject), frame.t_us, level=level)
+                permitted[track] = permit.purposes & alive
+        look.step(frame.t_us, frame.image, seen.sightings, people, permitted, seen.untracked)
+        look.forget({person for person in self._engine.alive() if (p := self._permit(person)) and p.purposes})
+        self.watched.looks, self.watched.looks_cpu_s = look.looks, look.cpu_s
 
     # --- closed visits ----------------------------------------------------------------------------------------------
 
