@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (
@@ -20,6 +21,26 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+PATIENCE_MS = 20_000  # how long a page may take to show what is expected of it, on a busy machine
+expect.set_options(timeout=PATIENCE_MS)
+
+
+def violations(page: Page) -> list[str]:
+    """Return what axe finds wrong with a page, a line each.
+
+    A page that gives way to the next one while axe reads it is read again, so that a test never meets half of it.
+    """
+    for attempt in range(5):
+        page.wait_for_load_state("load")
+        try:
+            told = Axe().run(page).response
+        except Error as error:
+            if attempt == 4 or not any(word in error.message for word in ("documentElement", "context was destroyed")):
+                raise
+            continue
+        return [f"{fault['id']}: {fault['nodes'][0]['html']}" for fault in told["violations"]]
+    raise AssertionError("never reached")
 
 
 @contextmanager

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from analytics.state import State
 from consent.events import Leaf, Level
 from consent.keys import Role
 from consent.kiosk.messages import Messages
-from tests.chromium import chromium
+from tests.chromium import chromium, violations
 from tests.command import Place
 from tests.consent.kiosk.front import BESIDE, ON_PAD, Floor, make_shop, served, watching
 
@@ -94,8 +93,7 @@ def entrance(everything: Entrance) -> Iterator[Entrance]:
 
 def clean(page: Page) -> None:
     """Check a page with axe, and its one heading and its language."""
-    told = Axe().run(page)
-    assert told.response["violations"] == [], told.generate_report()
+    assert violations(page) == []
     assert page.locator("h1").count() == 1
 
 
@@ -104,7 +102,15 @@ def code_on(page: Page) -> str:
 
 
 def press(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).click()
+    """Press a button of a form, and wait for the page that it leads to."""
+    with page.expect_navigation():
+        page.get_by_role("button", name=name, exact=True).click()
+
+
+def follow(page: Page, name: str) -> None:
+    """Follow a link, and wait for the page that it leads to."""
+    with page.expect_navigation():
+        page.get_by_role("link", name=name).click()
 
 
 def outcome(page: Page) -> str:
@@ -130,7 +136,7 @@ def test_the_whole_way(entrance: Entrance, language: str, script: bool) -> None:
         expect(page.locator("html")).to_have_attribute("dir", say.direction)
         check(page)
 
-        page.get_by_role("link", name=say("welcome.choose")).click()
+        follow(page, say("welcome.choose"))
         expect(page.get_by_role("checkbox")).to_have_count(4)
         assert page.locator("input:checked").count() == 0
         check(page)
@@ -147,7 +153,7 @@ def test_the_whole_way(entrance: Entrance, language: str, script: bool) -> None:
         page.locator(".leave button").click()
 
         page.locator(f'.languages button[lang="{language}"]').click()
-        page.get_by_role("link", name=say("welcome.know")).click()
+        follow(page, say("welcome.know"))
         page.get_by_label(say("code.label")).fill(code)
         press(page, say("know.go"))
         expect(page.get_by_role("table").nth(1)).to_contain_text(say("event.granted"))
@@ -155,7 +161,7 @@ def test_the_whole_way(entrance: Entrance, language: str, script: bool) -> None:
         press(page, say("frame.finish"))
 
         page.locator(f'.languages button[lang="{language}"]').click()
-        page.get_by_role("link", name=say("welcome.stop")).click()  # the first tap
+        follow(page, say("welcome.stop"))  # the first tap
         check(page)
         press(page, say("stop.here"))  # the second
         assert outcome(page) == say("pad.unlinked")
@@ -170,7 +176,7 @@ def test_the_whole_way(entrance: Entrance, language: str, script: bool) -> None:
         assert outcome(page) == say("pad.suppressed")
         expect(page.locator("#camera-text")).to_have_text(say("box.suppressed"), timeout=3_000)
         check(page)
-        page.get_by_role("link", name=say("no.slip")).click()
+        follow(page, say("no.slip"))
         expect(page.get_by_role("heading", level=1)).to_have_text(say("slip.title"))
         check(page)
     assert entrance.kinds()[len(before) :] == ["granted", "withdrawn", "refused", "objected"]
@@ -313,7 +319,7 @@ def test_a_double_tap_reload_and_the_back_button_make_one_grant(entrance: Entran
     before = entrance.kinds()
     for script in (True, False):
         with entrance.visit(script=script) as page:
-            page.get_by_role("link", name="Choose what I allow").click()
+            follow(page, "Choose what I allow")
             page.get_by_role("checkbox", name="Smile for a discount").check()
             page.get_by_role("radio", name="16 or older").check()
             page.get_by_role("button", name="Yes to what I ticked").dblclick(no_wait_after=True)
@@ -335,7 +341,7 @@ def test_a_double_tap_reload_and_the_back_button_make_one_grant(entrance: Entran
 def test_still_there(entrance: Entrance) -> None:
     """The prompt comes twenty seconds before the end, can be answered, and the screen forgets by itself."""
     with entrance.visit(turned=True) as page:
-        page.get_by_role("link", name="Choose what I allow").click()
+        follow(page, "Choose what I allow")
         page.get_by_role("checkbox", name="My expression").check()
         page.wait_for_load_state()
         page.clock.run_for(60_000)
@@ -345,20 +351,20 @@ def test_still_there(entrance: Entrance) -> None:
         expect(dialog).to_be_visible()
         expect(page.get_by_role("button", name="Yes, give me more time")).to_be_focused()
         clean(page)
-        press(page, "Yes, give me more time")
+        page.get_by_role("button", name="Yes, give me more time").click()
         expect(dialog).to_have_count(0)
         expect(page.get_by_role("checkbox", name="My expression")).to_be_checked()
         page.clock.run_for(75_000)
         expect(dialog).to_be_visible()
         page.clock.run_for(20_000)
         expect(page.get_by_role("heading", level=1)).to_have_text("Your visit, your choice")
-        page.get_by_role("link", name="Choose what I allow").click()
+        follow(page, "Choose what I allow")
         assert page.locator("input:checked").count() == 0
 
 
 def test_the_receipt_goes_when_nobody_is_there(entrance: Entrance) -> None:
     with entrance.visit(turned=True) as page:
-        page.get_by_role("link", name="Choose what I allow").click()
+        follow(page, "Choose what I allow")
         page.get_by_role("checkbox", name="Smile for a discount").check()
         page.get_by_role("radio", name="16 or older").check()
         press(page, "Yes to what I ticked")
@@ -387,7 +393,7 @@ def test_the_keys_on_the_screen_write_a_code_without_a_page_load(entrance: Entra
 
 def test_a_code_typed_wrong_is_told_to_everybody(entrance: Entrance) -> None:
     with entrance.visit() as page:
-        page.get_by_role("link", name="I have a code").click()
+        follow(page, "I have a code")
         page.get_by_label("Your code").fill("0123 4567 89AB CDEF GHJK")
         page.keyboard.press("Enter")
         alert = page.get_by_role("alert")
@@ -410,7 +416,7 @@ def test_a_screen_reader_hears_what_changes(entrance: Entrance) -> None:
         expect(live).to_have_text(Messages.load("en")("box.near"), timeout=4_000)
         entrance.floor.walk(near, (40.0, 170.0))
         expect(live).to_have_text(Messages.load("en")("box.counted"), timeout=6_000)
-        page.get_by_role("link", name="Choose what I allow").click()
+        follow(page, "Choose what I allow")
         press(page, "Yes to what I ticked")
         alert = page.get_by_role("alert")
         expect(alert).to_be_focused()
@@ -439,7 +445,7 @@ def test_nobody_elses_state_is_drawn(entrance: Entrance) -> None:
 
 def test_paper_has_the_code_and_nothing_to_tap(entrance: Entrance) -> None:
     with entrance.visit() as page:
-        page.get_by_role("link", name="Choose what I allow").click()
+        follow(page, "Choose what I allow")
         page.get_by_role("checkbox", name="Smile for a discount").check()
         page.get_by_role("radio", name="16 or older").check()
         press(page, "Yes to what I ticked")
