@@ -228,8 +228,9 @@ SERVE = f"""
 import sys, threading; sys.path.insert(0, {str(ROOT)!r})
 import cli
 from pathlib import Path
+from retention.commands import demo
 root = Path(sys.argv[1])
-cli._attend(root, root / "clip", root / "weeks", threading.Event())
+demo.attend(cli.PROGRAM, root, root / "clip", root / "weeks", threading.Event())
 """
 
 

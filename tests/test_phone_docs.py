@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from analytics.config import StoreFile
-from cli import _parser
+from cli import parser
 from consent import tls
 from consent.kiosk import letterbox, phone
 from consent.letters import MOST_LETTERS
@@ -32,7 +32,7 @@ def test_every_table_fits_store_toml(text: str) -> None:
 @pytest.mark.parametrize("line", [line for text in fenced("console") for line in text.splitlines()])
 def test_every_command_is_understood(line: str) -> None:
     assert line.startswith("$ openaisle ")
-    _parser().parse_args(shlex.split(line.removeprefix("$ openaisle ")))
+    parser().parse_args(shlex.split(line.removeprefix("$ openaisle ")))
 
 
 def test_every_figure_is_the_programs_own() -> None:

@@ -1,0 +1,1 @@
+"""The commands that keep, erase, prove and restore: each module adds a noun of `openaisle`."""
