@@ -1,0 +1,107 @@
+"""What somebody wants to see: days, hours and zones, kept in the page's address: a link shows the same to others.
+
+A cell is never cut: one that reaches beyond the hours chosen is left out, and the source line says how many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import streamlit as st
+
+from analytics.bins import local
+from analytics.released import Cell
+
+ALL_DAY = (0, 24)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Days, hours and zones.
+
+    Attributes:
+        first: local day.
+        last: local day.
+        hours: from and until, on the store's clock.
+        zones: names; empty for all.
+    """
+
+    first: date
+    last: date
+    hours: tuple[int, int] = ALL_DAY
+    zones: tuple[str, ...] = ()
+
+    def keep(self, cells: Iterable[Cell], tz: str) -> tuple[list[Cell], int]:
+        """Return the cells of the zones and hours chosen, and how many were left out because they are longer.
+
+        Args:
+            cells: of the days chosen.
+            tz: IANA name of the store's time zone.
+        """
+        kept, left_out = [], 0
+        for cell in cells:
+            if self.zones and cell.zone not in self.zones:
+                continue
+            if self.hours == ALL_DAY or self._within(cell, tz):
+                kept.append(cell)
+            elif self._touches(cell, tz):
+                left_out += 1
+        return kept, left_out
+
+    def _hours_of(self, cell: Cell, tz: str) -> tuple[float, float]:
+        start, end = local(cell.start_us, tz), local(cell.end_us, tz)
+        begins = start.hour + start.minute / 60
+        ends = end.hour + end.minute / 60 + 24 * (end.date() - start.date()).days
+        return begins, ends
+
+    def _within(self, cell: Cell, tz: str) -> bool:
+        begins, ends = self._hours_of(cell, tz)
+        return self.hours[0] <= begins and ends <= self.hours[1]
+
+    def _touches(self, cell: Cell, tz: str) -> bool:
+        begins, ends = self._hours_of(cell, tz)
+        return ends - begins >= 24 or (begins < self.hours[1] and self.hours[0] < ends)
+
+
+def choose(days: Sequence[date], zones: Sequence[str], *, length: int = 7, hours: bool = True) -> Choice | None:
+    """Draw the filters and return what was chosen; None while a period is half chosen.
+
+    Args:
+        days: on which there are figures, oldest first; not empty.
+        zones: names there are.
+        length: days shown at first, up to the newest.
+        hours: whether figures of this page can be told by hour.
+    """
+    when, *clock, where = st.columns([2, 2, 3] if hours else [2, 3])
+    chosen = period(when, "Days", "days", days, max(days[0], days[-1] - timedelta(days=length - 1)), days[-1])
+    within = ALL_DAY
+    for place in clock:
+        within = place.slider("Hours", 0, 24, ALL_DAY, format="%d:00", key="hours", bind="query-params")
+    named = where.multiselect("Zones", list(zones), key="zones", bind="query-params", placeholder="All zones")
+    return None if chosen is None else Choice(*chosen, within, tuple(named))
+
+
+def period(
+    place: st.delta_generator.DeltaGenerator, label: str, key: str, days: Sequence[date], first: date, last: date
+) -> tuple[date, date] | None:
+    """Draw a choice of a period, which always stands in the address, and return it; None while it is half chosen.
+
+    Args:
+        place: where it is drawn.
+        label: what is written over it.
+        key: its name in the address.
+        days: on which there are figures, oldest first; not empty.
+        first: local day shown at first.
+        last: local day shown at first.
+    """
+    if key not in st.session_state and key not in st.query_params:
+        st.session_state[key] = (first, last)
+    picked = place.date_input(
+        label, [], min_value=days[0], max_value=days[-1], format="YYYY-MM-DD", key=key, bind="query-params"
+    )
+    if isinstance(picked, tuple) and len(picked) == 2:
+        return picked[0], picked[1]
+    place.caption("Choose the last day, too.")
+    return None
