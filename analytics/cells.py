@@ -1,10 +1,13 @@
 """Everybody's figures: visits become sums in RAM, and leave it only as cells of enough people.
 
 Rules:
-- A visit counts in the bin in which it ended, and in exactly one cell of each figure.
+- A visit counts in the bin in which it ended, and in exactly one cell of each figure; what follows from several visits
+  (`analytics.walks`, `analytics.waits`) in the bin in which it became known.
 - A bin with too few people in it waits and merges with the next. At the end of the day the last of them merges back
   into the cell before it, which waits for that; where there is none, nothing is said but that it was suppressed. An
   empty bin is treated as one of four people is, so that nobody can tell the two apart.
+- The steps out of a zone are told by where they lead, and all of them: those to zones of too few are put together with
+  others until they are enough, so that no difference is fewer.
 - How many people are enough is written in `analytics.figures` and, once more, in `retention.release`.
 - Opted-out tracks are left out; pads and staff zones are not measured.
 
@@ -15,15 +18,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from analytics.bins import HOUR, Plan, bin_of, day_of
 from analytics.decision import deliberations
-from analytics.figures import FIGURES, Audience, Figure, measured, slots
+from analytics.figures import FIGURES, LOOK_US, OTHERS, STEP, Audience, Figure, crowd, least, measured, slots
 from analytics.model import SECOND, EndReason, StartReason, Visit
 from analytics.payload import CellError, CellPayload, OpenBin
-from analytics.zones import Zone
+from analytics.waits import Waits
+from analytics.walks import Told, Walks
+from analytics.zones import Zone, ZoneKind
 
 __all__ = ["GRACE_US", "CellError", "CellPayload", "Tally"]
 
@@ -63,6 +68,10 @@ class Tally:
         self, camera: str, zones: Iterable[Zone], *, run: str, plan: Plan | None = None, tz: str = "UTC"
     ) -> None:
         self._camera, self._run, self.plan, self._tz = camera, run, plan or Plan(), tz
+        zones = tuple(zones)
+        seen = [zone for zone in zones if zone.kind not in (ZoneKind.PAD, ZoneKind.STAFF)]
+        self._walks, self._waits = Walks(seen), Waits(seen)
+        self._measured = frozenset(zone.name for zone in seen)
         self._lines = {
             (zone.name, figure): _Line(zone, figure)
             for zone in zones
@@ -73,6 +82,7 @@ class Tally:
         self._seen: list[tuple[int, int]] = []
         self._open: list[tuple[int, int]] = []
         self._looked = -1  # minute in which bins were last looked at
+        self._counted = -1  # look at which people were last counted
 
     def add_visit(self, visit: Visit) -> None:
         """Count a closed visit; one that was opted out, or of a zone that is not measured, only places its track.
@@ -88,18 +98,54 @@ class Tally:
             return
         came = visit.start_reason in (StartReason.CROSSED, StartReason.APPEARED)
         walked_on = visit.end_reason is EndReason.CROSSED
+        footfall = came and walked_on and not earlier and (visit.zone, Figure.FOOTFALL) in self._lines
         decisions = [(d.box_us, d.censored) for d in deliberations(visit)]
         for figure in FIGURES[Audience.EVERYBODY]:
             line = self._lines.get((visit.zone, figure))
-            if line is None or (figure is Figure.FOOTFALL and (earlier or not came or not walked_on)):
+            if line is None or (figure is Figure.FOOTFALL and not footfall):
                 continue
             for at in slots(
                 figure, visit.dwell_us, stopped=bool(visit.stops), censored=visit.censored, decisions=decisions
             ):
                 self._bin(line, visit.leave_us).add(visit.track, at)
+        if visit.zone in self._measured:
+            self._tell(visit.leave_us, visit.track, self._walks.add(visit, entry=footfall))
+            self._tell(visit.leave_us, visit.track, self._waits.add(visit))
+
+    def counts_at(self, now_us: int) -> bool:
+        """Say whether the people in the zones are to be counted now, by `count`."""
+        return now_us // LOOK_US != self._counted
+
+    def count(self, now_us: int, people: Mapping[str, Collection[int]]) -> None:
+        """Count who is in which zone at an instant, for its occupancy.
+
+        Args:
+            now_us: media time, UTC microseconds.
+            people: track numbers by zone, of those who count.
+        """
+        self._counted = now_us // LOOK_US
+        for zone, there in people.items():
+            line = self._lines.get((zone, Figure.OCCUPANCY))
+            if line is not None:
+                for track in there:
+                    self._bin(line, now_us).add(track, crowd(len(there)))
+
+    def _gone(self, now_us: int, alive: Collection[int]) -> None:
+        """Tell of everybody who will not come back what is known by that."""
+        for track in sorted(self._walks.people() - set(alive)):
+            # the instant before: a bin that begins now is not there yet, and must not be because of them
+            self._tell(now_us - 1, track, [*self._walks.gone(track), *self._waits.gone(track)])
+
+    def _tell(self, t_us: int, track: int, told: Iterable[Told]) -> None:
+        for one in told:
+            line = self._lines.get((one.zone, one.figure))
+            if line is not None:
+                self._bin(line, t_us).add(track, one.at)
 
     def forget(self, track: int) -> None:
         """Take a track out of every bin that has not left: it objected."""
+        self._walks.forget(track)
+        self._waits.forget(track)
         for line in self._lines.values():
             for each in line.bins():
                 each.people.pop(track, None)
@@ -113,7 +159,7 @@ class Tally:
         """Say that it was meant to see from one instant to the other, and did not."""
         _extend(self._open, start_us, end_us)
 
-    def close(self, now_us: int) -> list[CellPayload]:
+    def close(self, now_us: int, alive: Collection[int] | None = None) -> list[CellPayload]:
         """Hand out the cells that are over and have enough people; each is handed out once.
 
         The newest of them waits until the next one passes or the local day ends. May be called with each frame: it
@@ -121,10 +167,13 @@ class Tally:
 
         Args:
             now_us: media time, UTC microseconds.
+            alive: track numbers of those who are seen or may come back; everybody where None.
         """
         if now_us // _LOOK_US == self._looked:
             return []
         self._looked = now_us // _LOOK_US
+        if alive is not None:
+            self._gone(now_us, alive)
         out = [cell for line in self._lines.values() for cell in self._advance(line, now_us - GRACE_US)]
         self._first = {t: seen for t, seen in self._first.items() if seen[1] > now_us - 24 * HOUR}
         pending = [b.start_us for line in self._lines.values() for b in line.bins()]
@@ -140,6 +189,7 @@ class Tally:
             now_us: media time, UTC microseconds.
         """
         out = []
+        self._gone(now_us, ())
         for line in self._lines.values():
             ends = [b.end_us for b in line.filling.values()]
             ends.append(self._grid(line, now_us - 1)[1])
@@ -185,7 +235,7 @@ class Tally:
         line.waiting = line.waiting.merge(done) if line.waiting else done
         if line.waiting.passes(Audience.EVERYBODY, line.figure):
             if line.held:
-                out.append(self._cell(line, line.held))
+                out += self._cells(line, line.held)
             line.held, line.waiting = line.waiting, None
         return out
 
@@ -199,17 +249,25 @@ class Tally:
         held, waiting = line.held, line.waiting
         line.held = line.waiting = None
         last = held.merge(waiting) if held and waiting else held or waiting
-        return [self._cell(line, last)] if last else []
+        return self._cells(line, last) if last else []
 
-    def _cell(self, line: _Line, done: OpenBin) -> CellPayload:
+    def _cells(self, line: _Line, done: OpenBin) -> list[CellPayload]:
+        if line.figure is not Figure.TRANSITIONS or not done.passes(Audience.EVERYBODY, line.figure):
+            return [self._cell(line, line.zone.name, done)]
+        return [
+            self._cell(line, f"{line.zone.name}{STEP}{self._walks.places[to[0]] if len(to) == 1 else OTHERS}", part)
+            for to, part in done.apart(least(Audience.EVERYBODY, line.figure))
+        ]
+
+    def _cell(self, line: _Line, zone: str, done: OpenBin) -> CellPayload:
         enough = done.passes(Audience.EVERYBODY, line.figure)
-        name = json.dumps([self._run, self._camera, line.zone.name, line.figure.value, done.start_us])
+        name = json.dumps([self._run, self._camera, zone, line.figure.value, done.start_us])
         return CellPayload(
             id=hashlib.sha256(name.encode()).hexdigest()[:32],
             audience=Audience.EVERYBODY,
             figure=line.figure,
             camera=self._camera,
-            zone=line.zone.name,
+            zone=zone,
             kind=line.zone.kind,
             tz=self._tz,
             start_us=done.start_us,

@@ -7,7 +7,7 @@ figure that changes its meaning gets a new `RULE`, and cells of two rules are ne
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 from analytics.lifetable import BINS, bin_index
@@ -29,10 +29,28 @@ class Figure(StrEnum):
     VISITS = "zone_visits"
     DWELL = "dwell"
     DECISION = "decision_box"
+    TRANSITIONS = "transitions"
+    WAIT = "queue_wait"
+    OCCUPANCY = "occupancy"
+    EXITS = "exits"
+    STAY = "store_stay"
+    SALES = "sales"  # of receipts, not of tracks
+    FUNNEL = "kiosk_funnel"  # of questions at the kiosk
+
+
+class Served(IntEnum):
+    """How a wait in a queue ended."""
+
+    YES = 0
+    GAVE_UP = 1
+    LOST = 2  # sight was lost: it took at least that long
 
 
 FIGURES = {
-    Audience.EVERYBODY: (Figure.FOOTFALL, Figure.VISITS, Figure.DWELL, Figure.DECISION),
+    Audience.EVERYBODY: (
+        *(Figure.FOOTFALL, Figure.VISITS, Figure.DWELL, Figure.DECISION, Figure.TRANSITIONS, Figure.WAIT),
+        *(Figure.OCCUPANCY, Figure.EXITS, Figure.STAY, Figure.SALES, Figure.FUNNEL),
+    ),
     Audience.CONSENTING: (Figure.VISITS, Figure.DWELL, Figure.DECISION),
 }
 
@@ -40,21 +58,70 @@ K_EVERYBODY: Final = 5  # tracks
 K_CONSENTING: Final = 10  # visitors
 RULE = "1"  # version of the rules that make the counts below
 TIERS = ("pass_by", "glance", "engaged", "deliberating")
-SLOTS = {Figure.FOOTFALL: 1, Figure.VISITS: len(TIERS), Figure.DWELL: 2 * BINS, Figure.DECISION: 2 * BINS}
-TIMES = frozenset({Figure.DWELL, Figure.DECISION})  # histograms, from which a median can be read
+CROWDS = (1, 2, 3, 5, 10)  # people in a zone at once: from the first of these to below the next
+LOOK_US = 15 * SECOND  # how often the people in a zone are counted for its occupancy
+RECEIPTS = ("receipts", "items", "amount")  # the counts of a cell of sales; the amount in whole units of money
+# what one question at the kiosk can come to; what stands after a "link_" is why the pad linked nobody
+FUNNEL = (
+    *("opened", "yes", "refused", "too_young", "abandoned", "objected", "linked", "link_nobody_on_pad"),
+    *("link_several_people", "link_somebody_near", "link_moved_away", "link_lost_sight", "link_possible_switch"),
+    *("link_blind", "link_too_old", "link_conflict", "link_no_grant", "link_no_answer", "link_no_pad"),
+)
+SLOTS = {
+    Figure.FOOTFALL: 1,
+    Figure.VISITS: len(TIERS),
+    Figure.DWELL: 2 * BINS,
+    Figure.DECISION: 2 * BINS,
+    Figure.TRANSITIONS: 1,
+    Figure.WAIT: len(Served) * BINS,
+    Figure.OCCUPANCY: len(CROWDS),
+    Figure.EXITS: 1,
+    Figure.STAY: 2 * BINS,
+    Figure.SALES: len(RECEIPTS),
+    Figure.FUNNEL: len(FUNNEL),
+}
+# histograms, from which a median can be read
+TIMES = frozenset({Figure.DWELL, Figure.DECISION, Figure.WAIT, Figure.STAY})
+# a sum of time is swayed by one who stays long, so it needs as many as a median
+_DOUBLED = TIMES | {Figure.OCCUPANCY}
 
-_KIND = {Figure.FOOTFALL: ZoneKind.ENTRANCE, Figure.DECISION: ZoneKind.PRODUCT}
+# the zone of a cell of steps is `FROM > TO`; no zone's own name can hold these signs
+STEP = " > "
+LOST = "/lost"  # no other zone followed
+OTHERS = "/others"  # several zones, too few people to each
+
+_DOORS = frozenset({ZoneKind.ENTRANCE, ZoneKind.EXIT})
+_KINDS: dict[Figure, frozenset[ZoneKind]] = {
+    Figure.FOOTFALL: frozenset({ZoneKind.ENTRANCE}),
+    Figure.DECISION: frozenset({ZoneKind.PRODUCT}),
+    Figure.TRANSITIONS: frozenset(ZoneKind) - {ZoneKind.EXIT},
+    Figure.WAIT: frozenset({ZoneKind.QUEUE}),
+    Figure.EXITS: _DOORS,
+    Figure.STAY: frozenset({ZoneKind.ENTRANCE}),
+    Figure.SALES: frozenset(),
+    Figure.FUNNEL: frozenset(),
+}
 
 
 def least(audience: Audience, figure: Figure) -> int:
     """Return how many people a cell needs; twice as many where a median can be read from it."""
     k = K_EVERYBODY if audience is Audience.EVERYBODY else K_CONSENTING
-    return 2 * k if figure in TIMES else k
+    return 2 * k if figure in _DOUBLED else k
 
 
 def measured(figure: Figure, kind: ZoneKind) -> bool:
     """Say whether there is such a figure of zones of this kind; pads and staff zones have none."""
-    return kind not in (ZoneKind.PAD, ZoneKind.STAFF) and _KIND.get(figure, kind) is kind
+    return kind not in (ZoneKind.PAD, ZoneKind.STAFF) and kind in _KINDS.get(figure, {kind})
+
+
+def origin(zone: str) -> str:
+    """Return the zone whose people a cell is about; that of a step is where it begins."""
+    return zone.split(STEP, 1)[0]
+
+
+def crowd(people: int) -> int:
+    """Return where one of so many people at once counts among the counts of `occupancy`."""
+    return sum(edge <= people for edge in CROWDS) - 1
 
 
 def tier(dwell_us: int, stopped: bool) -> int:
@@ -69,6 +136,9 @@ def slots(
 ) -> tuple[int, ...]:
     """Return where a visit counts among the counts of a figure; nowhere, once, or once for each deliberation.
 
+    What does not follow from one visit alone (steps, waits, ways out, stays in the shop) comes from `analytics.walks`
+    and `analytics.waits`, occupancy from looks, sales from receipts.
+
     The counts of `zone_visits` are one a tier; those of `dwell` and `decision_box` are, bin after bin, the times seen
     to end and those lost from sight, of visits that are not a pass-by and of deliberations.
 
@@ -82,11 +152,17 @@ def slots(
     if figure is Figure.VISITS:
         return (tier(dwell_us, stopped),)
     if figure is Figure.DWELL:
-        return (_time(dwell_us, censored),) if tier(dwell_us, stopped) else ()
+        return (time_slot(dwell_us, censored),) if tier(dwell_us, stopped) else ()
     if figure is Figure.DECISION:
-        return tuple(_time(length_us, lost) for length_us, lost in decisions)
-    return (0,)
+        return tuple(time_slot(length_us, lost) for length_us, lost in decisions)
+    return (0,) if figure is Figure.FOOTFALL else ()
 
 
-def _time(length_us: int, censored: bool) -> int:
+def time_slot(length_us: int, censored: bool) -> int:
+    """Return where a length of time counts: bins of two counts, seen to end and lost from sight."""
     return 2 * bin_index(length_us) + censored
+
+
+def wait_slot(length_us: int, served: Served) -> int:
+    """Return where a wait counts: bins of three counts, as `Served` numbers them."""
+    return len(Served) * bin_index(length_us) + served

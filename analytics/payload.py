@@ -124,6 +124,31 @@ class OpenBin:
                 both.add(person, at)
         return both
 
+    def apart(self, k: int) -> list[tuple[tuple[int, ...], OpenBin]]:
+        """Return the people by where they count, all of them, with `k` people or more in each part.
+
+        Those of too few are put together; and with them the next smallest, until they are enough. So nobody is left
+        over whom the difference between all and the parts could tell of.
+
+        Returns:
+            What was put together (one number, or several) and its people, each counting in 0; one part with everybody
+            where nothing else is possible.
+        """
+        parts: dict[int, OpenBin] = {}
+        for person, slots in self.people.items():
+            for at in slots:
+                parts.setdefault(at, OpenBin(self.start_us, self.end_us, self.bin_us)).add(person, 0)
+        smallest_first = sorted(parts, key=lambda at: (len(parts[at].people), at))
+        pooled: list[int] = []
+        pool = OpenBin(self.start_us, self.end_us, self.bin_us)
+        for at in smallest_first:
+            if len(parts[at].people) >= k and (not pooled or len(pool.people) >= k):
+                break
+            pooled.append(at)
+            pool = pool.merge(parts[at])
+        together: list[tuple[tuple[int, ...], OpenBin]] = [(tuple(pooled), pool)] if pooled else []
+        return [*(((at,), parts[at]) for at in smallest_first[len(pooled) :]), *together]
+
     def counts(self, figure: Figure) -> tuple[int, ...]:
         """Return the sums, as `slot` numbers them."""
         sums = [0] * SLOTS[figure]

@@ -210,7 +210,9 @@ class CameraWatch:
         self._close(t_us, visits)
         if self._look is not None:
             self._look_again(self._look, item, seen, people)
-        self._show(seen.sightings, people)
+        counts = self._tally.counts_at(t_us)
+        if counts or self._board is not None:
+            self._count(t_us, seen.sightings, people, tally=counts)
         if self._last_us is not None:
             self._tally.add_observed(self._last_us, t_us)
         self._last_us = t_us
@@ -218,8 +220,9 @@ class CameraWatch:
         if self._checked_us is None or t_us - self._checked_us >= CHECK_S * SECOND:
             self._checked_us = t_us
             self._follow_plan(t_us)
-            self._hand_over(t_us, self._tally.close(t_us))
-            self._staff.forget(self._engine.alive())
+            alive = self._engine.alive()
+            self._hand_over(t_us, self._tally.close(t_us, alive))
+            self._staff.forget(alive)
 
     def missed(self, start_us: int, end_us: int) -> None:
         """Say that the shop was open and this camera not watched, before its first frame: it is time not observed."""
@@ -244,19 +247,22 @@ class CameraWatch:
         self._last_us = blind.end_us
         self.watched.blind_s += (blind.end_us - blind.start_us) / SECOND
 
-    def _show(self, sightings: Sequence[Sighting], people: Mapping[int, int]) -> None:
-        """Put up what is seen this moment: bands of zones, without whoever is in no figure, and the pads."""
-        if self._board is None:
-            return
+    def _count(self, t_us: int, sightings: Sequence[Sighting], people: Mapping[int, int], *, tally: bool) -> None:
+        """Count who is in which zone this moment, without whoever is in no figure: for sums, and for the board.
+
+        The board gets bands of zones, and the pads.
+        """
         counted = [
             s
             for s in sightings
             if people[s.track] not in self._staff and not any(k.uncounted(s.track) for k in self._pads.values())
         ]
-        self._board.show_zones(
-            self._camera.name,
-            {z.name: band(sum(z.contains(s.x, s.y) for s in counted), z.kind) for z in self._zones},
-        )
+        inside = {z.name: [people[s.track] for s in counted if z.contains(s.x, s.y)] for z in self._zones}
+        if tally:
+            self._tally.count(t_us, inside)
+        if self._board is None:
+            return
+        self._board.show_zones(self._camera.name, {z.name: band(len(inside[z.name]), z.kind) for z in self._zones})
         for name, linker in self._pads.items():
             self._board.show_pad(name, linker.view())
 

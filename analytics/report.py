@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import duckdb
 
 from analytics.bins import DAY, LENGTHS, WEEK, Choice, Plan, bin_of, local
-from analytics.figures import SLOTS, Audience, Figure
+from analytics.figures import SLOTS, STEP, Audience, Figure, Served
 from analytics.lifetable import LifeTable, Quantile
 from analytics.model import SECOND, AnalyticsError
 from analytics.released import Cell, Sum
@@ -102,6 +102,54 @@ class Dwell:
     censored: float
     ended: tuple[int, ...]
     lost: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """How many went from one zone to the next.
+
+    Attributes:
+        camera: name of the camera.
+        start: zone.
+        end: the zone after it, or `figures.LOST`, or `figures.OTHERS`.
+        n: steps, rounded in each cell.
+    """
+
+    camera: str
+    start: str
+    end: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How long people wait in a queue until they are served, were nobody to give up; and how many do.
+
+    Attributes:
+        total: what it is made of.
+        median: seconds, with 95 % interval; whoever gave up or was lost waited at least that long (life table).
+        p90: the same.
+        served: waits that ended at a till.
+        gave_up: waits that ended elsewhere.
+        lost: waits whose end was not seen.
+        gone_after: waits given up, one number a bin of `EDGES_US`.
+        served_after: waits that ended at a till, one number a bin.
+    """
+
+    total: Sum
+    median: Quantile
+    p90: Quantile
+    served: int
+    gave_up: int
+    lost: int
+    gone_after: tuple[int, ...]
+    served_after: tuple[int, ...]
+
+    @property
+    def abandoned(self) -> float | None:
+        """Share that gave up, of the waits whose end was seen."""
+        seen = self.served + self.gave_up
+        return self.gave_up / seen if seen else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +273,28 @@ class Report:
         metric = f"{audience}.{figure}"
         return {zone: _dwell(metric, by_zone[zone]) for zone in sorted(by_zone) if _shown(by_zone[zone])}
 
+    def flows(self, first: date, last: date) -> list[Flow]:
+        """Return the steps from zone to zone, most travelled first."""
+        sums: dict[tuple[str, str, str], int] = {}
+        for cell in self.cells(Figure.TRANSITIONS, first, last):
+            start, step, end = cell.zone.partition(STEP)
+            if step and not cell.suppressed:
+                key = (cell.camera, start, end)
+                sums[key] = sums.get(key, 0) + (cell.n or 0)
+        return [Flow(*key, n) for key, n in sorted(sums.items(), key=lambda one: (-one[1], one[0])) if n]
+
+    def waits(self, first: date, last: date) -> dict[tuple[str, str], Wait]:
+        """Return how long people waited, for each queue (camera, zone) of which a cell is released."""
+        by_zone: dict[tuple[str, str], list[Cell]] = {}
+        for cell in self.cells(Figure.WAIT, first, last):
+            by_zone.setdefault((cell.camera, cell.zone), []).append(cell)
+        return {zone: wait(by_zone[zone]) for zone in sorted(by_zone) if _shown(by_zone[zone])}
+
     def waiting(self) -> list[Waiting]:
         """Return the figures that are not there yet, and when each can be expected."""
         sql = (
-            "SELECT audience, figure, camera, zone, sum(coalesce(people, 0)), sum(end_us - start_us) FROM cells"
-            " WHERE end_us > ? GROUP BY ALL"
+            f"SELECT audience, figure, camera, split_part(zone, '{STEP}', 1), sum(coalesce(people, 0)),"  # noqa: S608
+            " sum(end_us - start_us) FROM cells WHERE end_us > ? GROUP BY ALL"
         )
         out = []
         columns = "audience, figure, camera, zone, k, since_us, bin_us, now_us"
@@ -344,6 +409,25 @@ def _dwell(metric: str, cells: Sequence[Cell]) -> Dwell:
         sum(lost) / sum(sums),
         tuple(ended),
         tuple(lost),
+    )
+
+
+def wait(cells: Sequence[Cell]) -> Wait:
+    """Return what cells of `queue_wait` say together; one of them or more is released."""
+    shown = _shown(cells)
+    sums = [sum(column) for column in zip(*(cell.counts for cell in shown), strict=True)]
+    served, gave_up, lost = (tuple(sums[how :: len(Served)]) for how in Served)
+    open_ended = [a + b for a, b in zip(gave_up, lost, strict=True)]
+    table = LifeTable.of(served, open_ended, noise=_ROUNDING * len(shown))
+    return Wait(
+        Sum.of(f"{Audience.EVERYBODY}.{Figure.WAIT}", cells),
+        table.quantile(0.5),
+        table.quantile(0.9),
+        sum(served),
+        sum(gave_up),
+        sum(lost),
+        gave_up,
+        served,
     )
 
 

@@ -24,7 +24,7 @@ from typing import Protocol
 
 from analytics.bins import DAY, WEEK, Choice, Plan, bin_of, day_of, local
 from analytics.cells import GRACE_US
-from analytics.figures import FIGURES, RULE, Audience, Figure, least, measured, slots
+from analytics.figures import FIGURES, RULE, Audience, Figure, least, measured, origin, slots
 from analytics.payload import CellPayload, OpenBin
 from analytics.store import NewVisit
 from analytics.zones import ZoneKind
@@ -315,7 +315,7 @@ class Release:
 
     def _row(self, cell: CellPayload) -> Row:
         needed = 5 if cell.audience is Audience.EVERYBODY else 10
-        if cell.figure in (Figure.DWELL, Figure.DECISION):
+        if cell.figure in (Figure.DWELL, Figure.DECISION, Figure.WAIT, Figure.STAY, Figure.OCCUPANCY):
             needed *= 2
         if not cell.suppressed and cell.people < needed:
             raise ReleaseError(f"a cell of {cell.people} people is not released; {needed} are needed")
@@ -336,7 +336,7 @@ class Release:
             "end_us": cell.end_us,
             "bin_us": cell.bin_us,
             "k": needed,
-            "unit": "tracks" if cell.audience is Audience.EVERYBODY else "visitor_days" if long else "visitors",
+            "unit": _unit(cell, long=long),
             "suppressed": cell.suppressed,
             "n": None if counts is None else sum(counts),
             "people": None if cell.suppressed else round_counts((cell.people,), draw)[0],
@@ -350,5 +350,11 @@ class Release:
         self._newest[line] = max(self._newest.get(line, 0), row["end_us"])
 
 
+def _unit(cell: CellPayload, *, long: bool) -> str:
+    if cell.audience is Audience.CONSENTING:
+        return "visitor_days" if long else "visitors"
+    return {Figure.SALES: "receipts", Figure.FUNNEL: "questions"}.get(cell.figure, "tracks")
+
+
 def _line(row: Row) -> _Line:
-    return Audience(row["audience"]), Figure(row["figure"]), row["camera"], row["zone"]
+    return Audience(row["audience"]), Figure(row["figure"]), row["camera"], origin(row["zone"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -12,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from analytics.bins import HOUR
 from analytics.cells import CellPayload, Tally
-from analytics.figures import Audience
+from analytics.figures import LOOK_US, Audience
 from analytics.model import SECOND, EndReason, StartReason, Visit
 from analytics.row import VisitRow
 from analytics.store import NewVisit
@@ -75,8 +76,16 @@ def payloads(
     tally.add_observed(start, gap[0])
     tally.add_blind(*gap)
     tally.add_observed(gap[1], end)
+    inside: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))  # whom each look finds where
+    for one in visits:
+        for at in range(-(-one.enter_us // LOOK_US) * LOOK_US, one.leave_us, LOOK_US):
+            if one.zone != "pad" and not gap[0] <= at < gap[1]:
+                inside[at][one.zone].append(one.track)
+    looks = sorted(inside)
     out = []
     for one in (v for v in visits if not gap[0] <= v.leave_us < gap[1]):
+        while looks and looks[0] < one.leave_us:
+            tally.count(looks[0], inside[looks.pop(0)])
         out += tally.close(one.leave_us)
         tally.add_visit(one)
     return out + tally.finish(end)

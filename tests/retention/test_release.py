@@ -388,6 +388,8 @@ def test_what_is_waited_for_does_not_depend_on_who_was_there(tmp_path: Path) -> 
         ("everybody", "zone_visits", 5),
         ("everybody", "dwell", 10),
         ("everybody", "decision_box", 10),
+        ("everybody", "transitions", 5),
+        ("everybody", "occupancy", 10),
         ("consenting", "zone_visits", 10),
         ("consenting", "dwell", 20),
         ("consenting", "decision_box", 20),
