@@ -17,9 +17,10 @@ from analytics import figures
 from analytics.bins import DAY, HOUR, Choice, Plan, local
 from analytics.cells import GRACE_US, CellError, CellPayload, Tally
 from analytics.decision import deliberations
-from analytics.figures import SLOTS, Audience, Figure, least, measured, slots, tier
+from analytics.figures import LOOK_US, SLOTS, Audience, Figure, least, measured, slots, tier
 from analytics.lifetable import bin_index
 from analytics.model import SECOND, StartReason, Visit
+from analytics.payload import OpenBin
 from analytics.zones import ZoneKind
 from tests.retention.busy_shop import CAMERA, TZ, ZONES, day_of_visits, instant, payloads, visit
 
@@ -124,7 +125,8 @@ def test_nobody_and_four_people_cannot_be_told_apart() -> None:
         one = tally()
         for track in range(n):
             one.add_visit(visit(track, "coffee", at(9.5), 3))
-        seen.append([c.to_bytes() for c in one.finish(SHUT) if c.zone == "coffee"])
+        one.count(at(9.5), {"coffee": range(n)})
+        seen.append([c.to_bytes() for c in one.finish(SHUT) if figures.origin(c.zone) == "coffee"])
     assert seen[0] == seen[1] == seen[2]
     assert seen[0]
 
@@ -282,6 +284,100 @@ def test_how_many_are_enough_is_what_was_promised() -> None:
     assert least(Audience.EVERYBODY, Figure.DWELL) == least(Audience.CONSENTING, Figure.VISITS) == 10
     assert least(Audience.EVERYBODY, Figure.DECISION) == 10
     assert least(Audience.CONSENTING, Figure.DWELL) == least(Audience.CONSENTING, Figure.DECISION) == 20
+
+
+# --- what follows from several visits ---------------------------------------------------------------------------------
+
+
+def test_steps_out_of_a_zone_are_told_by_where_they_lead_and_small_ones_together() -> None:
+    one, ways = tally(), {"wine": range(9), "bread": range(9, 14), "magazines": range(14, 16)}
+    for zone, tracks in ways.items():
+        for track in tracks:
+            one.add_visit(visit(track, "coffee", at(9.1), 12))
+            one.add_visit(visit(track, zone, at(9.2), 12))
+    found = [c for c in one.finish(at(10)) if c.figure is Figure.TRANSITIONS and c.zone.startswith("coffee")]
+    # two tracks are too few; with the five who are the next fewest they are enough, and nobody is left over
+    assert {c.zone: (c.people, c.counts) for c in found} == {
+        "coffee > wine": (9, (9,)),
+        "coffee > /others": (7, (7,)),
+    }
+    assert {(c.start_us, c.end_us) for c in found} == {(at(8), at(10))}
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 5)), min_size=1))
+def test_taken_apart_every_part_has_enough_people_and_nobody_is_left_over(added: list[tuple[int, int]]) -> None:
+    one = OpenBin(0, HOUR, HOUR)
+    for person, slot in added:
+        one.add(person, slot)
+    parts = one.apart(5)
+    assert sum(len(slots) for _, part in parts for slots in part.people.values()) == len(added)
+    assert sorted(to for tos, _ in parts for to in tos) == sorted({slot for _, slot in added})
+    if len(one.people) >= 5:
+        assert all(len(part.people) >= 5 for _, part in parts)
+        assert all(len(part.people) >= 5 for tos, part in parts if len(tos) > 1)
+
+
+def test_occupancy_is_who_is_there_at_each_look_by_how_many_they_are() -> None:
+    one = tally()
+    assert one.counts_at(at(9))
+    for look in range(4):
+        one.count(at(9) + look * LOOK_US, {"coffee": range(10), "wine": range(3)})
+        assert not one.counts_at(at(9) + look * LOOK_US)
+    cells = one.finish(at(10))
+    (cell,) = of(cells, Figure.OCCUPANCY, "coffee")
+    assert (cell.people, cell.counts) == (10, (0, 0, 0, 0, 40))
+    assert [c.suppressed for c in of(cells, Figure.OCCUPANCY, "wine")] == [True]
+    assert [figures.crowd(n) for n in (1, 2, 3, 4, 5, 9, 10, 99)] == [0, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_whoever_objects_is_in_no_step_no_look_and_no_stay() -> None:
+    one = tally()
+    for track in range(10):
+        one.add_visit(visit(track, "door", at(9.1), 3))
+        one.add_visit(visit(track, "coffee", at(9.2), 12))
+    one.count(at(9.2), {"coffee": range(10)})
+    for track in range(6):
+        one.forget(track)
+    cells = one.finish(at(10))
+    told = {c.figure for c in cells if not c.suppressed}
+    assert told == set()
+
+
+def test_what_is_known_only_when_somebody_has_gone_is_told_while_the_camera_runs() -> None:
+    one = tally()
+    for track in range(10):
+        one.add_visit(visit(track, "door", at(9.1), 3))
+        one.add_visit(visit(track, "coffee", at(9.2), 60))
+    assert of(one.close(at(9.5), alive=range(10)), Figure.STAY, "door") == []
+    one.close(at(9.6), alive=())
+    (stay,) = of(one.close(instant(date(2026, 11, 18), 0.1), alive=()), Figure.STAY, "door")
+    assert (stay.people, stay.start_us, stay.end_us) == (
+        10,
+        at(8),
+        at(20),
+    )  # with the rest of the day, where nobody was
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 25), st.sampled_from(("door", "coffee", "wine", "bread"))), max_size=120))
+def test_every_step_is_in_a_cell_of_enough_tracks_or_suppressed(plan: list[tuple[int, str]]) -> None:
+    one, steps, seen = tally(), Counter[str](), {}
+    for number, (track, zone) in enumerate(plan):
+        one.add_visit(visit(track, zone, at(8.2) + number * 300 * SECOND, 20))
+        entry = zone == "door" and track not in seen
+        if seen.get(track):
+            steps[seen[track]] += 1
+        seen[track] = zone if entry or zone != "door" else ""
+    for zone in seen.values():
+        steps[zone] += 1
+    cells = [c for c in one.finish(SHUT) if c.figure is Figure.TRANSITIONS]
+    assert all(c.people >= 5 for c in cells if not c.suppressed)
+    for zone in ("door", "coffee", "wine", "bread"):
+        mine = [c for c in cells if figures.origin(c.zone) == zone]
+        told = sum(sum(c.counts) for c in mine)
+        assert told <= steps[zone]
+        if not any(c.suppressed for c in mine):
+            assert told == steps[zone]
 
 
 @settings(max_examples=40, deadline=None)

@@ -80,6 +80,20 @@ def test_rounding_is_right_on_average_for_each_count(counts: list[int]) -> None:
     assert [sum(column) / 5 for column in zip(*drawn, strict=True)] == counts
 
 
+def test_a_difference_of_released_counts_never_tells_of_a_group_of_one_to_four() -> None:
+    """Where the difference could be such a group, it could as well be nobody at all, or five people or more."""
+    may_be: dict[tuple[int, int], set[int]] = {}
+    for whole in range(60):
+        for part in range(whole + 1):
+            for a, b in itertools.product(range(5), repeat=2):
+                (one,), (other,) = round_counts([whole], a / 5), round_counts([part], b / 5)
+                may_be.setdefault((one, other), set()).add(whole - part)
+    inner = {seen: could for seen, could in may_be.items() if seen[0] < 50}
+    assert len(inner) > 50
+    assert all(0 in could or max(could) >= 5 for could in inner.values())
+    assert all(len(could) > 1 for seen, could in inner.items() if seen[0] > 0)
+
+
 def test_released_numbers_are_unbiased_over_many_cells(tmp_path: Path) -> None:
     given_cells = [replace(c, id=f"{c.id}{i}") for i in range(20) for c in someday() if not c.suppressed]
     opened(tmp_path, 3).release_everybody(given_cells)
