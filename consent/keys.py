@@ -7,6 +7,8 @@ Rules:
   from the mailbox outside the shop is sealed to the mailbox key in the same way, under another label.
 - The page that phones reach holds the pepper alone, and not even the public half of the sealing key: without that no
   consent can be written, whatever the page is made to do.
+- Vouchers are signed by a key that only the page at the entrance holds; a store that was made before there were any
+  has none until it is made.
 - Keys are numbered by generation: the newest is in use, older ones still open and verify until they are retired.
 
 Nothing here decides what is signed, and no key is ever written to the ledger except sealed.
@@ -51,10 +53,12 @@ class Role(StrEnum):
     ADMIN = "admin"  # `init` and rotation; no long-running process
 
 
-_NAMES = ("pepper", "sealing", "log", "receipt", "certificate", "mailbox")
+_NAMES = ("pepper", "sealing", "log", "receipt", "certificate", "mailbox", "voucher")
+_SECRETS = ("pepper", "voucher")  # 32 random bytes, without a public half
+_LATER = frozenset({"voucher"})  # a store made before has none, and opens without it
 _X25519 = ("sealing", "mailbox")
 _HOLDS: dict[Role, frozenset[str]] = {  # private halves; every role may read the public ones, see `_may_read`
-    Role.KIOSK: frozenset({"pepper", "receipt"}),
+    Role.KIOSK: frozenset({"pepper", "receipt", "voucher"}),
     Role.PHONE: frozenset({"pepper"}),
     Role.WATCH: frozenset({"sealing"}),
     Role.KEEPER: frozenset({"pepper", "sealing", "log", "certificate", "mailbox"}),
@@ -131,8 +135,9 @@ class KeyRing:
                     public[match[1], int(match[2])] = _read(path)
             elif match[1] in _HOLDS[role]:
                 private[match[1], int(match[2])] = _read(path)
-        missing = sorted(n for n in _HOLDS[role] if not any(name == n for name, _ in private))
-        missing += sorted(n for n in _NAMES[1:] if _may_read(role, n) and not any(name == n for name, _ in public))
+        missing = sorted(n for n in _HOLDS[role] - _LATER if not any(name == n for name, _ in private))
+        halves = (n for n in _NAMES if n not in _SECRETS and _may_read(role, n))
+        missing += sorted(n for n in halves if not any(name == n for name, _ in public))
         if missing:
             raise ConsentError(f"{directory} lacks the keys {', '.join(missing)} that {role} needs; deal them again")
         return cls(directory, role, private, public)
@@ -266,6 +271,20 @@ class KeyRing:
             raise ConsentError(f"{self.role} does not hold the {name} key; only the process that signs with it may")
         return Ed25519PrivateKey.from_private_bytes(private)
 
+    def voucher_key(self, generation: int | None = None) -> tuple[int, bytes]:
+        """Return the generation and the 32 bytes of the key that signs vouchers, the one in use by default.
+
+        Raises:
+            ConsentError: this role may not hold it, it was never made, or that generation is retired.
+        """
+        wanted = self._newest("voucher") if generation is None else generation
+        key = self._private.get(("voucher", wanted))
+        if key is None:
+            raise ConsentError(
+                f"{self.role} holds no key for vouchers; make one with `openaisle keys voucher`, deal it to the kiosk"
+            )
+        return wanted, key
+
     def generations(self, name: str) -> list[int]:
         """Return the generations of a key whose private half this ring has, oldest first."""
         return sorted(generation for held, generation in self._private if held == name)
@@ -321,7 +340,7 @@ def _may_read(role: Role, name: str) -> bool:
 
 def _make(directory: Path, name: str, generation: int) -> None:
     stem = f"{name}-{generation:04d}"
-    if name == "pepper":
+    if name in _SECRETS:
         _write(directory / f"{stem}.key", secrets.token_bytes(32))
         return
     key = X25519PrivateKey.generate() if name in _X25519 else Ed25519PrivateKey.generate()

@@ -130,9 +130,9 @@ def test_two_sealings_of_one_key_share_nothing(keys: KeyRing) -> None:
     assert first[5:] != second[5:]
 
 
-NAMES = ("pepper", "sealing", "log", "receipt", "certificate", "mailbox")
+NAMES = ("pepper", "sealing", "log", "receipt", "certificate", "mailbox", "voucher")
 HOLDS = {
-    Role.KIOSK: {"pepper", "receipt"},
+    Role.KIOSK: {"pepper", "receipt", "voucher"},
     Role.PHONE: {"pepper"},
     Role.WATCH: {"sealing"},
     Role.KEEPER: {"pepper", "sealing", "log", "certificate", "mailbox"},
