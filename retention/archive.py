@@ -40,7 +40,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 _MARK = b"openaisle backup v1 "
 _TRAILER = len(_MARK) + 88 + 1  # the mark, the signature in base64, a line break
-FOLDERS = ("released", "certificates")
+FOLDERS = ("released", "certificates", "notes")
 _NAME = re.compile(
     rf"(store\.toml|ledger\.sqlite|visits\.duckdb|({'|'.join(FOLDERS)})/[A-Za-z0-9_][A-Za-z0-9._-]{{0,200}})"
 )

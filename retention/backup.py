@@ -1,6 +1,6 @@
 """`openaisle backup`: everything a shop needs to go on, as it stands at one moment, while it goes on.
 
-What is in it: the ledger, the visits, the released figures, the certificates, `store.toml`. What never is: keys, the
+What is in it: the ledger, the visits, the released figures, the certificates, the notes, `store.toml`. What never is: keys, the
 journal, sealed answers, staff accounts, temporary files. Keys and backup together read everything; apart, neither does.
 
 Rules:

@@ -1,4 +1,4 @@
-"""`openaisle measure`: an audit of a clip; it stores nothing."""
+"""`openaisle measure`: an audit of a clip; it stores nothing, but its few figures where somebody asks for it."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ def add(commands: Commands) -> None:
     measure.add_argument("--no-gate", action="store_true", help="run the network on still pictures too")
     measure.add_argument("--square-input", action="store_true", help="pad pictures to the network's own shape")
     measure.add_argument("--video-out", type=Path, metavar="FILE", help="draw boxes, tracks, zones on an empty canvas")
+    measure.add_argument("--keep", type=Path, metavar="DIR", help="write the score into the notes of this shop's state")
+    measure.add_argument("--camera", default="", metavar="NAME", help="with --keep: whose clip it is")
     measure.set_defaults(run=_measure)
 
 
@@ -58,6 +60,7 @@ def _measure(arguments: argparse.Namespace) -> int:
 
     zones = read_zones(arguments.zones)
     # read first: a typing slip must not cost a whole run
+    shop = None if arguments.keep is None else _shop(arguments)
     true = None if arguments.truth is None else measure.read_truth(arguments.truth, zones)
     info = probe(Source(str(arguments.video)))
     audit = None if arguments.boxes is None else measure.TrackAudit(arguments.boxes, info.fps or 25.0)
@@ -84,5 +87,24 @@ def _measure(arguments: argparse.Namespace) -> int:
         result.score = accuracy.score(true, result.stays())
     if audit is not None:
         result.tracking = audit.figures()
+    if shop is not None:
+        from analytics.audits import audit_of, keep
+        from consent.command import now_us
+
+        keep(shop, audit_of(result, arguments.camera, now_us()))
     print(json.dumps(result.as_dict()) if arguments.json else result.table())
     return 0
+
+
+def _shop(arguments: argparse.Namespace) -> Path:
+    """Return the state directory whose notes take the score."""
+    from analytics.config import ConfigError
+    from analytics.state import State
+
+    state = State.read(arguments.keep)
+    cameras = [camera.name for camera in state.store.camera]
+    if arguments.truth is None:
+        raise ConfigError("--keep needs --truth: without a truth there is no score")
+    if arguments.camera not in cameras:
+        raise ConfigError(f"say whose clip it is: --camera, one of {', '.join(cameras) or 'none in store.toml'}")
+    return state.root
