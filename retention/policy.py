@@ -38,6 +38,7 @@ class Place(StrEnum):
     ACCESS = "access.sqlite"
     SETTINGS = "store.toml"
     TABLETS = "kiosk.paired"
+    NOTES = "notes"
     STATUS = "keeper.json"
     SOCKET = "live.sock"
     SCRATCH = "tmp"
@@ -352,6 +353,17 @@ CATEGORIES: tuple[Category, ...] = (
         term=Term("as long as the shop says so"),
         action=Action.LEAVE,
         backed_up=False,
+        personal=False,
+    ),
+    Category(
+        name="notes",
+        place=Place.NOTES,
+        about="what happened in the shop, as its managers wrote it, and how far off audits of its cameras found them",
+        purpose="to read figures right",
+        basis="no personal data; a note that names somebody is taken out for good, in every version",
+        trigger="taken out by a manager",
+        term=Term("as long as the shop says so"),
+        action=Action.LEAVE,
         personal=False,
     ),
     Category(
