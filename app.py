@@ -1,88 +1,87 @@
-"""The dashboard: Streamlit's entry. It wires the pages; it holds no SQL and no rule.
+"""The dashboard: Streamlit's entry. It wires the door and the pages; it holds no SQL and no rule.
 
 `streamlit run` finds the literal `st.App(...)` and serves it; for each visit Streamlit then runs this same file once
-more as a script, which draws the page that was asked for. Started by `openaisle dashboard`; there is no login yet, so
-anything but this machine's own address is refused, and so is whatever another site's page in a browser here asks for.
+more as a script, which draws the page that was asked for, if whoever asks may see it. Started by `openaisle dashboard`.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import sys
 from functools import partial
-from pathlib import Path
+from html import escape
 
 import streamlit as st
-from starlette.datastructures import Headers
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from analytics.dashboard import ADDRESS, STATE, simulated
+import analytics.pages
+import retention.pages
+from analytics.dashboard import SECTIONS, STATE, desk, is_sealed, manner, refuse_page, sign_in, who
 from analytics.model import AnalyticsError
-from analytics.pages import manager
-from retention.pages import retention
+from consent.events import ConsentError
+from consent.signin.gate import Gate
+from consent.signin.pages import OWN_PATHS
+from consent.signin.pages import pages as signing_in
+from retention.model import RetentionError
+
+PAGES = (*analytics.pages.PAGES, *retention.pages.PAGES)
 
 
-class OnlyThisMachine:
-    """Answers this page's own requests on the loopback address and closes the door to others.
+def draw() -> None:
+    """Draw the page that was asked for, if whoever asks may see it."""
+    seen_by = who()
+    if seen_by is None:
+        st.error("You are not signed in any more. Reload this page to sign in.")
+        return
+    state = desk().state
+    allowed = [page for page in PAGES if seen_by.may(SECTIONS[page.section])]
+    if not allowed:
+        st.title("No page for your desk yet")
+        _account(seen_by.name, seen_by.desk)
+        return
+    refuse_page(seen_by, [(page.path, page.section) for page in PAGES])
+    shown = st.navigation(
+        [
+            # without its icon: Streamlit would have the browser fetch that as a favicon from a host elsewhere
+            st.Page(partial(page.draw, state.root), title=page.title, url_path=page.path, default=not i)
+            for i, page in enumerate(allowed)
+        ],
+        position="top",
+    )
+    if state.store.store.simulated:
+        st.warning(
+            "**Simulated.** This shop does not exist: a program made up its people, and with them every figure.",
+            icon=":material/science:",
+        )
+    shown.run()
+    _account(seen_by.name, seen_by.desk)
 
-    Streamlit must not see a foreign `Origin`: to judge it, it asks the network for this machine's addresses.
-    """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
-        client = scope.get("client")
-        here = client and ipaddress.ip_address(client[0]).is_loopback
-        if scope["type"] == "lifespan" or (here and _own(scope)):
-            await self._app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
-        else:
-            await send({"type": "http.response.start", "status": 403, "headers": []})
-            await send({"type": "http.response.body", "body": b"the dashboard answers this machine only"})
-
-
-def _own(scope: Scope) -> bool:
-    """Say whether a page from here asks, or, to look only, somebody who is no page."""
-    headers = Headers(scope=scope)
-    origins = headers.getlist("origin")
-    if not origins:
-        return scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}
-    return origins == [f"http://{headers.get('host')}"]  # the host's name is checked behind this
+def _account(name: str, at: str) -> None:
+    """Say who looks, and where they sign out: a page of its own, which needs no script."""
+    st.html(
+        f'<p style="margin-top:2rem">Signed in as {escape(name)}, {escape(at)} desk · '
+        '<a href="/account" target="_self">Account and sign-out</a></p>'
+    )
 
 
 if __name__ == "__main__":
     try:
-        state = Path(os.environ[STATE])
-        pages = [
-            st.Page(partial(manager, state), title="Shop floor", url_path="floor", default=True),
-            st.Page(partial(retention, state), title="Retention", url_path="retention"),
-        ]
-        page = st.navigation(pages, position="top")
-        if simulated(state):
-            st.warning(
-                "**Simulated.** This shop does not exist: a program made up its people, and with them every figure.",
-                icon=":material/science:",
-            )
-        page.run()
-    except AnalyticsError as error:
+        draw()
+    except (AnalyticsError, ConsentError, RetentionError) as error:
         st.error(str(error))
 else:
-    if (
-        STATE not in os.environ
-        or st.get_option("server.address") != ADDRESS
-        or st.get_option("browser.gatherUsageStats")
-    ):
+    if STATE not in os.environ or st.get_option("browser.gatherUsageStats"):
         sys.exit("openaisle: start the dashboard with: openaisle dashboard --state DIR")
+    try:
+        _desk = desk()
+        if not is_sealed(_desk.state):
+            sys.exit("openaisle: start the dashboard with: openaisle dashboard --state DIR")
+        _way = manner(_desk.state, st.get_option("server.port"), [(page.path, page.section) for page in PAGES])
+        _own = signing_in(sign_in(_desk.state, _desk.access, _way))
+    except (AnalyticsError, ConsentError) as error:
+        sys.exit(f"openaisle: {error}")
     app = st.App(
         "app.py",
-        middleware=[
-            Middleware(OnlyThisMachine),
-            Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
-        ],
+        middleware=[Middleware(Gate, access=_desk.access, manner=_way, own=_own, own_paths=OWN_PATHS)],
     )

@@ -17,11 +17,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from analytics.commands import consents, mailbox, measuring, models, shop, witness
+from analytics.commands import consents, mailbox, measuring, models, sales, shop, witness
 from analytics.commands.opened import opened
 from consent.command import Commands, Parser, command, instant, now_us, port, until_told
 from retention.commands import backups, cases, demo, level, retention
+
+if TYPE_CHECKING:
+    from analytics.state import State
 
 PROGRAM = (sys.executable, str(Path(__file__).resolve()))  # how a process of a shop starts another
 
@@ -80,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     shop.add(commands)
     _add_processes(commands)
-    for noun in (level, mailbox, consents, witness, measuring, models, backups, cases, retention):
+    for noun in (level, mailbox, consents, witness, measuring, models, sales, backups, cases, retention):
         noun.add(commands)
     demo.add(commands, PROGRAM)
     return whole
@@ -107,6 +111,7 @@ def _add_processes(commands: Commands) -> None:
     kiosk = command(commands, "kiosk", "serve the page at the entrance: opt in, opt out, receipt")
     kiosk.add_argument("--port", type=port, metavar="N", help="where store.toml says another (default: 8600)")
     kiosk.add_argument("--pair", action="store_true", help="make a code that lets one tablet in, and print it")
+    kiosk.add_argument("--pair-till", action="store_true", help="make a code for a till, which may redeem vouchers")
     kiosk.add_argument("--unpair", action="store_true", help="forget every paired tablet")
     kiosk.set_defaults(run=_kiosk)
 
@@ -118,8 +123,8 @@ def _add_processes(commands: Commands) -> None:
     keeper.add_argument("--once", action="store_true", help="one pass, and print what it did as JSON")
     keeper.set_defaults(run=_keeper)
 
-    dashboard = command(commands, "dashboard", "serve the manager's page on this machine")
-    dashboard.add_argument("--port", type=port, default="8501", metavar="N", help="default: 8501")
+    dashboard = command(commands, "dashboard", "serve the pages of the staff: shop floor, compliance, set-up")
+    dashboard.add_argument("--port", type=port, metavar="N", help="where store.toml says another (default: 8501)")
     dashboard.set_defaults(run=_dashboard)
 
 
@@ -155,11 +160,12 @@ def _kiosk(arguments: argparse.Namespace) -> int:
     from consent.kiosk.serve import Listener, bind, serve
     from consent.printing import Paper, print_receipt
 
-    if arguments.pair or arguments.unpair:
+    if arguments.pair or arguments.pair_till or arguments.unpair:
         paired = State.read(arguments.state, arguments.keys).root / desk.PAIRED
-        if arguments.pair:
-            code = pairing.new_code(paired, now_us=now_us())
-            print(f"pairing code: {code[:4]}-{code[4:]}  (works once, for ten minutes; open /pair on the tablet)")
+        if arguments.pair or arguments.pair_till:
+            code = pairing.new_code(paired, now_us=now_us(), till=arguments.pair_till)
+            what = "till" if arguments.pair_till else "tablet"
+            print(f"pairing code: {code[:4]}-{code[4:]}  (works once, for ten minutes; open /pair on the {what})")
         else:
             print(f"forgot {pairing.unpair(paired)} paired tablets")
         return 0
@@ -251,8 +257,23 @@ def _dashboard(arguments: argparse.Namespace) -> int:
     from analytics.state import State
 
     state = State.read(arguments.state, arguments.keys)
-    words = dashboard.command(arguments.port)
-    os.execve(words[0], words, dashboard.environment(state.root))  # noqa: S606  our own interpreter and words
+    number = state.store.dashboard.port if arguments.port is None else arguments.port
+    with dashboard.open_accounts(state) as accounts:
+        if not accounts.accounts():
+            _tell_how_to_begin(accounts.set_up_code(now_us=now_us()), state, number)
+    words = dashboard.command(number, state)
+    sys.stdout.flush()
+    os.execve(words[0], words, dashboard.environment(state.root, keys=arguments.keys))  # noqa: S606  our own words
+
+
+def _tell_how_to_begin(code: str | None, state: State, number: int) -> None:
+    """Say how the first account is made; a code stands on a terminal only, never in a file that somebody keeps."""
+    if sys.stdout.isatty():
+        scheme = "http" if state.store.dashboard.certificate is None else "https"
+        print(f"set-up code: {code}  (works once, for an hour)")
+        print(f"nobody has an account yet: open {scheme}://localhost:{number}/first on this machine and type the code")
+    else:
+        print("nobody has an account yet: openaisle user add NAME --desk administrator", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -26,9 +26,10 @@ from pydantic import AfterValidator, Field, IPvAnyAddress, field_validator, mode
 
 from analytics.tables import ConfigError, Strict, read_toml, refuse_pipe
 from analytics.zones import Ground, Point, Zone, ZoneKind
-from consent.events import DEFAULT_TERM, Level, Purpose
+from consent.events import DEFAULT_TERM, ConsentError, Level, Purpose
 from consent.kiosk.messages import LANGUAGES
 from consent.kiosk.settings import Controller
+from consent.log import read_verifier_key
 
 __all__ = [
     "CameraTable",
@@ -191,37 +192,38 @@ def _https(url: str) -> str:
 Https = Annotated[str, AfterValidator(_https)]
 
 
+def _own_address(text: str) -> str:
+    try:
+        ip_address(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no IP address of this machine; write '127.0.0.1'") from error
+    return text
+
+
+def _host(host: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.:\[\]-]{1,253}", host):
+        raise ValueError(f"{host!r} is no host name; write it without scheme and path, and no wildcard")
+    return host
+
+
+OwnAddress = Annotated[str, AfterValidator(_own_address)]
+Host = Annotated[str, AfterValidator(_host)]
+
+
 class KioskTable(Strict):
     """``[kiosk]``: the page at the entrance."""
 
     port: int = Field(default=8600, ge=1, le=65535, strict=True)
-    address: str = "127.0.0.1"
+    address: OwnAddress = "127.0.0.1"
     certificate: Path | None = None
     certificate_key: Path | None = None
-    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1")
+    allowed_hosts: tuple[Host, ...] = ("localhost", "127.0.0.1")
     minimum_age: int = Field(default=16, ge=0, le=99, strict=True)
     pad: str | None = None
     languages: tuple[str, ...] = Field(default=LANGUAGES, min_length=1)
     idle_s: int = Field(default=90, ge=40, le=900, strict=True)
     printer: Path | None = None
     paper_mm: Literal[58, 80] = 80
-
-    @field_validator("address")
-    @classmethod
-    def _address(cls, text: str) -> str:
-        try:
-            ip_address(text)
-        except ValueError as error:
-            raise ValueError(f"{text!r} is no IP address of this machine; write '127.0.0.1'") from error
-        return text
-
-    @field_validator("allowed_hosts")
-    @classmethod
-    def _hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
-        for host in hosts:
-            if not re.fullmatch(r"[A-Za-z0-9.:\[\]-]{1,253}", host):
-                raise ValueError(f"{host!r} is no host name; write it without scheme and path, and no wildcard")
-        return hosts
 
     @field_validator("languages")
     @classmethod
@@ -264,6 +266,62 @@ class MailboxTable(Strict):
     url: Https | None = None
     authority: Path | None = None
     every_s: int = Field(default=30, ge=5, le=3600, strict=True)
+
+
+class DashboardTable(Strict):
+    """``[dashboard]``: the pages of the staff; off this machine over TLS only."""
+
+    port: int = Field(default=8501, ge=1, le=65535, strict=True)
+    address: OwnAddress = "127.0.0.1"
+    certificate: Path | None = None
+    certificate_key: Path | None = None
+    allowed_hosts: tuple[Host, ...] = ("localhost", "127.0.0.1")
+    idle_min: int = Field(default=30, ge=1, le=480, strict=True)
+    session_h: int = Field(default=12, ge=1, le=24, strict=True)
+    approver: str | None = Field(default=None, max_length=300)
+
+    @field_validator("approver")
+    @classmethod
+    def _key(cls, line: str | None) -> str | None:
+        if line is not None:
+            try:
+                read_verifier_key(line)
+            except ConsentError as error:
+                raise ValueError(f"{error}; it is the line that `openaisle level key` prints") from error
+        return line
+
+    @model_validator(mode="after")
+    def _sealed(self) -> Self:
+        if (self.certificate is None) != (self.certificate_key is None):
+            raise ValueError("certificate and certificate_key go together; name both or none")
+        if self.certificate is None and not ip_address(self.address).is_loopback:
+            raise ValueError(
+                "from elsewhere passwords would travel readable; name certificate and certificate_key, too: "
+                "`openaisle tls` makes both"
+            )
+        return self
+
+
+class OidcTable(Strict):
+    """``[oidc]``: a provider of OpenID Connect whose word is taken for who somebody is. Off without `issuer`."""
+
+    issuer: str | None = Field(
+        default=None, pattern=r"^https://[A-Za-z0-9.-]{1,200}(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?$"
+    )
+    client_id: str = Field(default="", max_length=300)
+    client_secret_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    client_secret_file: Path | None = None
+    hosts: tuple[Host, ...] = ()
+    authority: Path | None = None
+    label: str = Field(default="your work account", min_length=1, max_length=60)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.issuer is not None and not self.client_id:
+            raise ValueError("name the client_id under which the provider knows this dashboard")
+        if self.client_secret_env and self.client_secret_file:
+            raise ValueError("client_secret_env and client_secret_file are both there; keep one of them")
+        return self
 
 
 class PadTable(Strict):
@@ -348,6 +406,8 @@ class StoreFile(Strict):
     kiosk: KioskTable = KioskTable()
     phone: PhoneTable = PhoneTable()
     mailbox: MailboxTable = MailboxTable()
+    dashboard: DashboardTable = DashboardTable()
+    oidc: OidcTable = OidcTable()
     pad: PadTable = PadTable()
     camera: tuple[CameraTable, ...] = ()
 

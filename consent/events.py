@@ -191,7 +191,7 @@ class Channel(StrEnum):
 
 
 class EventKind(StrEnum):
-    """What the log can say. The first group is about people: their payloads are erasable."""
+    """What the log can say. The first two groups are about people: their payloads are erasable."""
 
     GRANTED = "granted"
     RENEWED = "renewed"
@@ -201,6 +201,11 @@ class EventKind(StrEnum):
     EXPIRED = "expired"
     REVOKED = "revoked"
     INVALIDATED = "invalidated"
+
+    # about staff, under an account's random number: erasable, too
+    ACCESS_DENIED = "access_denied"
+    PERSONAL_READ = "personal_read"
+    ACCOUNT_CHANGED = "account_changed"
 
     LEVEL_RAISED = "level_raised"
     LEVEL_LOWERED = "level_lowered"
@@ -221,6 +226,7 @@ class EventKind(StrEnum):
 
 
 _PERSONAL = frozenset(tuple(EventKind)[: tuple(EventKind).index(EventKind.LEVEL_RAISED)])
+STAFF_EVENTS = frozenset({EventKind.ACCESS_DENIED, EventKind.PERSONAL_READ, EventKind.ACCOUNT_CHANGED})
 
 END_EVENTS: dict[Move, EventKind] = {
     Move.WITHDRAW: EventKind.WITHDRAWN,

@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from consent.consents import Consents, Grant, Withdrawal, read_sha256
 from consent.database import ERASABLE, LedgerError
-from consent.events import PERMITTING, EventKind, Leaf, Level, Purpose, Value, commit
+from consent.events import PERMITTING, STAFF_EVENTS, EventKind, Leaf, Level, Purpose, Value, commit
 from consent.mailbox import InboxRow, PadRequest, Request, RequestStatus
 from consent.padwords import PadKind, PadOutcome
 from consent.register import Standing, UnknownCodeError
@@ -232,22 +232,24 @@ class Ledger(Consents):
         """Delete what serves nobody any more: older answers, settled requests, operations, records about nobody known.
 
         Args:
-            before_us: what is older goes, UTC microseconds; by table, where they differ.
+            before_us: what is older goes, UTC microseconds; by class of the retention policy, where they differ.
 
         Returns:
             How many rows went.
         """
-        personal = ", ".join(f"'{k.value}'" for k in EventKind if k.personal)
+        refusals = ", ".join(f"'{k.value}'" for k in EventKind if k.personal and k not in STAFF_EVENTS)
+        accesses = ", ".join(f"'{k.value}'" for k in STAFF_EVENTS)
         statements = {
             "pad_requests": "DELETE FROM pad_requests WHERE opened_us < ?",
             "requests": "DELETE FROM requests WHERE settled_us < ?",
             "operations": "DELETE FROM operations WHERE at_us < ?",
             "cases": "DELETE FROM cases WHERE closed_us < ?",
-            "records": f"DELETE FROM records WHERE at_us < ? AND subject IS NULL AND kind IN ({personal})",  # noqa: S608
+            "refusals": f"DELETE FROM records WHERE at_us < ? AND subject IS NULL AND kind IN ({refusals})",  # noqa: S608
+            "accesses": f"DELETE FROM records WHERE at_us < ? AND kind IN ({accesses})",  # noqa: S608
         }
         before = dict.fromkeys(statements, before_us) if isinstance(before_us, int) else before_us
         with self._write() as db:
-            return sum(db.execute(statements[table], (instant,)).rowcount for table, instant in before.items())
+            return sum(db.execute(statements[name], (instant,)).rowcount for name, instant in before.items())
 
     def compact(self) -> None:
         """Rewrite the erasable tables and empty the write-ahead log, so that no deleted byte is left in either.

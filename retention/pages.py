@@ -14,7 +14,7 @@ from typing import Any
 import streamlit as st
 
 from analytics.config import TermsTable, read_store
-from analytics.pages import STYLE
+from analytics.pages import STYLE, Page
 from analytics.state import STORE_TOML
 from retention import policy
 from retention.status import last_sweep
@@ -74,3 +74,6 @@ def _last(state_dir: Path) -> None:
     for name, problem in swept.items():
         if problem is not None:
             st.warning(f"{name}: {problem}")
+
+
+PAGES: tuple[Page, ...] = (Page("Retention", "retention", retention, ":material/auto_delete:", "compliance"),)

@@ -214,6 +214,18 @@ CATEGORIES: tuple[Category, ...] = (
         action=Action.FORGET,
     ),
     Category(
+        name="accesses",
+        place=Place.LEDGER,
+        columns={"records": ("leaf", "kind", "at_us", "entry_key", "payload")},
+        about="which account was refused what, read what about shoppers, or was changed; the account is a random number,"
+        " and whose it was goes with the account",
+        purpose="to see who looked, and who tried to",
+        basis="6(1)(c) with 5(2), 32: to show who had access",
+        trigger="written",
+        term=Term("1 year", us=365 * DAY_US),
+        action=Action.FORGET,
+    ),
+    Category(
         name="operations",
         place=Place.LEDGER,
         columns={"operations": ("op", "what", "subject", "at_us", "result")},
@@ -325,11 +337,43 @@ CATEGORIES: tuple[Category, ...] = (
     Category(
         name="staff",
         place=Place.ACCESS,
-        about="accounts and sessions of staff",
+        columns={
+            "accounts": ("id", "name", "folded", "desk", "password", "invited", "provider", "made_us"),
+            "meta": ("key", "value"),
+        },
+        about="accounts of staff: a name as they chose it, their desk, a hash of their password or of their number at"
+        " the sign-in provider",
         purpose="to let only those in who may",
         basis="6(1)(f), 32",
-        trigger="end of the account",
-        term=_AT_ONCE,
+        trigger="`openaisle user remove`",
+        term=Term("as long as the account stands"),
+        action=Action.LEAVE,
+        backed_up=False,
+    ),
+    Category(
+        name="sessions",
+        place=Place.ACCESS,
+        columns={
+            "sessions": ("token", "account", "begun_us", "seen_us"),
+            "codes": ("code", "account", "until_us"),
+        },
+        about="who is signed in, and since when: hashes of random tokens, and when they were last used",
+        purpose="to know a signed-in browser again, and to end it",
+        basis="6(1)(f), 32",
+        trigger="signed out, idle, over, or ended by an administrator",
+        term=Term("a day at most, as store.toml says"),
+        action=Action.LEAVE,
+        backed_up=False,
+    ),
+    Category(
+        name="proposals",
+        place=Place.ACCESS,
+        columns={"proposals": ("id", "level", "dpia", "account", "opened_us")},
+        about="a higher privacy level that one person asked for and nobody else has approved yet",
+        purpose="to have a second person look at it",
+        basis="6(1)(f), 35",
+        trigger="asked for",
+        term=Term("7 days; approved, or asked anew, at once"),
         action=Action.LEAVE,
         backed_up=False,
     ),
@@ -466,7 +510,7 @@ class Sweep:
 
     Attributes:
         rows: by purpose, of its table of visits, days.
-        forget: by table of the ledger, microseconds.
+        forget: by class whose rows in the ledger are deleted, microseconds.
         files: by folder of the state directory, microseconds.
     """
 
@@ -489,7 +533,7 @@ def sweep(terms: Mapping[Purpose, int], categories: Iterable[Category] = CATEGOR
         if one.action is Action.REWRITE and one.term.purpose is not None:
             rows[one.term.purpose] = terms[one.term.purpose]
         elif one.term.us is not None and one.action is Action.FORGET and one.place is Place.LEDGER:
-            forget |= dict.fromkeys(one.columns, one.term.us)
+            forget[one.name] = one.term.us
         elif one.term.us is not None and one.action is Action.UNLINK:
             files[one.place.value] = one.term.us
     return Sweep(rows, forget, files)

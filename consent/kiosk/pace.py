@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
 from consent.kiosk.session import Bucket
@@ -12,11 +13,26 @@ from consent.kiosk.session import Bucket
 MOST_ADDRESSES = 4096  # remembered; the one heard of longest ago makes room
 
 
-class Pace:
-    """Allows each address `most` at once and `per_s` a second in the long run; an IPv6 network is one address."""
+def network(address: str) -> str:
+    """Return under what an address is counted; an IPv6 network is one address, and what is no address is one, too."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return ""
+    return str(found) if not isinstance(found, IPv6Address) else str(IPv6Address(int(found) >> 64 << 64))
 
-    def __init__(self, most: float, per_s: float) -> None:
-        self._most, self._per_s = most, per_s
+
+class Pace:
+    """Allows each address `most` at once and `per_s` a second in the long run.
+
+    Args:
+        most: at once.
+        per_s: a second.
+        counted_as: under what one is counted, where it is no network address.
+    """
+
+    def __init__(self, most: float, per_s: float, counted_as: Callable[[str], str] = network) -> None:
+        self._most, self._per_s, self._counted_as = most, per_s, counted_as
         self._known: OrderedDict[str, Bucket] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -28,16 +44,14 @@ class Pace:
             now_s: seconds on a clock that only grows.
         """
         with self._lock:
-            bucket = self._known.setdefault(_network(address), Bucket(self._most, self._per_s))
-            self._known.move_to_end(_network(address))
+            counted = self._counted_as(address)
+            bucket = self._known.setdefault(counted, Bucket(self._most, self._per_s))
+            self._known.move_to_end(counted)
             if len(self._known) > MOST_ADDRESSES:
                 self._known.popitem(last=False)
             return 0 if bucket.take(now_s) else math.ceil(bucket.wait_s(now_s))
 
-
-def _network(address: str) -> str:
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return ""
-    return str(found) if not isinstance(found, IPv6Address) else str(IPv6Address(int(found) >> 64 << 64))
+    def forgive(self, address: str) -> None:
+        """Forget what was counted: it turned out to be right."""
+        with self._lock:
+            self._known.pop(self._counted_as(address), None)

@@ -152,7 +152,7 @@ def test_a_class_that_is_taken_out_of_the_policy_is_noticed(
     real = policy.unnamed
     monkeypatch.setattr(policy, "unnamed", lambda place, found: real(place, found, left))
     noticed = run_once(shop).unnamed
-    alone = name not in ("refusals",)  # its columns are those of other records, too
+    alone = name not in ("refusals", "accesses")  # its columns are those of other records, too
     assert (noticed is not None) is alone
 
 
@@ -163,8 +163,8 @@ def test_the_sweep_is_made_from_the_declaration() -> None:
     terms = dict.fromkeys(Purpose, 5)
     sweep = policy.sweep(terms)
     assert sweep.rows == {Purpose.DWELL: 5, Purpose.REPEAT: 5}
-    a_day = dict.fromkeys(("records", "operations", "pad_requests", "requests"), DAY_US)
-    assert sweep.forget == {**a_day, "cases": 3 * 365 * DAY_US}
+    a_day = dict.fromkeys(("refusals", "operations", "pad_requests", "requests"), DAY_US)
+    assert sweep.forget == {**a_day, "cases": 3 * 365 * DAY_US, "accesses": 365 * DAY_US}
     assert sweep.files == {"exports": DAY_US, "certificates": 90 * DAY_US}
     shorter = [
         replace(one, term=policy.Term("1 hour", us=3600 * SECOND)) if one.name == "exports" else one
