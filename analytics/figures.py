@@ -84,6 +84,7 @@ SLOTS = {
 TIMES = frozenset({Figure.DWELL, Figure.DECISION, Figure.WAIT, Figure.STAY})
 # a sum of time is swayed by one who stays long, so it needs as many as a median
 _DOUBLED = TIMES | {Figure.OCCUPANCY}
+UNSEEN = frozenset({Figure.SALES, Figure.FUNNEL})  # no camera brings them
 
 # the zone of a cell of steps is `FROM > TO`; no zone's own name can hold these signs
 STEP = " > "
@@ -98,8 +99,7 @@ _KINDS: dict[Figure, frozenset[ZoneKind]] = {
     Figure.WAIT: frozenset({ZoneKind.QUEUE}),
     Figure.EXITS: _DOORS,
     Figure.STAY: frozenset({ZoneKind.ENTRANCE}),
-    Figure.SALES: frozenset(),
-    Figure.FUNNEL: frozenset(),
+    **dict.fromkeys(UNSEEN, frozenset()),
 }
 
 

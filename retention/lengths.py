@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 from analytics.bins import LONGEST, Choice, choose, day_of
-from analytics.figures import Audience, Figure, least, origin
+from analytics.figures import UNSEEN, Audience, Figure, least, origin
 from retention.figures import Row
 
 Opening = Callable[[int], tuple[int, int] | None]
@@ -26,6 +26,8 @@ def choose_lengths(past: Iterable[Row], from_us: int, tz: str, opening: Opening 
     """
     spans: dict[tuple[Audience, Figure, str, str], list[tuple[int, int, float]]] = defaultdict(list)
     for row in past:
+        if Figure(row["figure"]) in UNSEEN:
+            continue  # whoever brings them has whole days
         line = Audience(row["audience"]), Figure(row["figure"]), row["camera"], origin(row["zone"])
         spans[line] += _open_parts(row["start_us"], row["end_us"], row["people"] or 0, tz, opening)
     return [
