@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, IPvAnyAddress, field_validator, model_validator
 
 from analytics.tables import ConfigError, Strict, read_toml, refuse_pipe
-from analytics.zones import Ground, Point, Zone, ZoneKind
+from analytics.zones import Ground, Point, Shelf, Zone, ZoneKind
 from consent.events import DEFAULT_TERM, ConsentError, Level, Purpose
 from consent.kiosk.messages import LANGUAGES
 from consent.kiosk.settings import Controller
@@ -48,12 +48,28 @@ _SECRET = re.compile(r"(pass(w(or)?d|phrase|code)?|pwd?|psw|token|key|secret|aut
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class ShelfTable(Strict):
+    """``[zone.shelf]``: the shelf before a product zone: its face in the picture, and its edge on the floor."""
+
+    face: tuple[Point, ...] = Field(min_length=3, max_length=64)
+    edge: tuple[Point, Point]
+
+    def shelf(self) -> Shelf:
+        """Return the checked shelf.
+
+        Raises:
+            ValueError: the corners make no face, or the edge has no length.
+        """
+        return Shelf(self.face, self.edge)
+
+
 class ZoneTable(Strict):
-    """One ``[[zone]]``: a floor polygon in pixels of the full frame."""
+    """One ``[[zone]]``: a floor polygon in pixels of the full frame, and of a product zone the shelf behind it."""
 
     name: str = Field(min_length=1, max_length=64, pattern=r"^[\w .-]+$")
     kind: ZoneKind
     polygon: tuple[Point, ...] = Field(min_length=3, max_length=64)
+    shelf: ShelfTable | None = None
 
     def zone(self) -> Zone:
         """Return the checked zone.
@@ -61,7 +77,7 @@ class ZoneTable(Strict):
         Raises:
             ValueError: the corners make no floor zone.
         """
-        return Zone(self.name, self.kind, self.polygon)
+        return Zone(self.name, self.kind, self.polygon, None if self.shelf is None else self.shelf.shelf())
 
 
 class GroundTable(Strict):

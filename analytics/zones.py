@@ -68,6 +68,49 @@ def _crosses(a: Point, b: Point, c: Point, d: Point) -> bool:
     return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
 
 
+def _check_points(corners: tuple[Point, ...], what: str) -> None:
+    if not all(math.isfinite(v) for corner in corners for v in corner):
+        raise ValueError(f"{what} has a corner that is not a number")
+    if any(abs(v) > FARTHEST for corner in corners for v in corner):
+        raise ValueError(f"{what} has a corner over {FARTHEST} pixels away; give pixels of the picture")
+
+
+def _check(corners: tuple[Point, ...], what: str) -> None:
+    """Raise where corners make no simple polygon in or near a picture."""
+    if len(corners) < 3:
+        raise ValueError(f"{what} has {len(corners)} corners; it needs three or more")
+    _check_points(corners, what)
+    edges = list(zip(corners, corners[1:] + corners[:1], strict=True))
+    if abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in edges)) < 2:
+        raise ValueError(f"{what} has no area; move its corners apart")
+    for i, (a, b) in enumerate(edges):
+        for c, d in edges[i + 1 :]:
+            if _crosses(a, b, c, d):
+                raise ValueError(f"{what} has edges that cross; list its corners in order around it")
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What stands before a product zone, as the camera sees it; with it, facing and reaches can be told.
+
+    Attributes:
+        face: the shelf's face in the picture, where hands reach in: three corners or more, pixels; edges do not cross.
+        edge: the two ends of the shelf's foot on the floor, pixels, on the side of the zone.
+
+    Raises:
+        ValueError: the face is no polygon, or the edge has no length.
+    """
+
+    face: tuple[Point, ...]
+    edge: tuple[Point, Point]
+
+    def __post_init__(self) -> None:
+        _check(self.face, "the face of a shelf")
+        _check_points(self.edge, "the edge of a shelf")
+        if math.dist(*self.edge) < 2:
+            raise ValueError("the edge of a shelf has no length; give the two ends of its foot on the floor")
+
+
 @dataclass(frozen=True, slots=True)
 class Zone:
     """A named floor polygon.
@@ -76,32 +119,22 @@ class Zone:
         name: unique in its camera.
         kind: see `ZoneKind`.
         polygon: three corners or more, pixels; edges do not cross.
+        shelf: what people in a product zone stand before, where it is drawn.
 
     Raises:
-        ValueError: fewer than three corners, a corner far outside any picture, no area, or edges that cross.
+        ValueError: fewer than three corners, a corner far outside any picture, no area, edges that cross, or a shelf
+            where no goods are.
     """
 
     name: str
     kind: ZoneKind
     polygon: tuple[Point, ...]
+    shelf: Shelf | None = None
 
     def __post_init__(self) -> None:
-        corners = self.polygon
-        n = len(corners)
-        if n < 3:
-            raise ValueError(f"zone {self.name!r} has {n} corners; a floor zone needs three or more")
-        if not all(math.isfinite(v) for corner in corners for v in corner):
-            raise ValueError(f"zone {self.name!r} has a corner that is not a number")
-        if any(abs(v) > FARTHEST for corner in corners for v in corner):
-            raise ValueError(f"zone {self.name!r} has a corner over {FARTHEST} pixels away; give pixels of the picture")
-        area = sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(corners, corners[1:] + corners[:1], strict=True))
-        if abs(area) < 2:
-            raise ValueError(f"zone {self.name!r} has no area; move its corners apart")
-        edges = list(zip(corners, corners[1:] + corners[:1], strict=True))
-        for i, (a, b) in enumerate(edges):
-            for c, d in edges[i + 1 :]:
-                if _crosses(a, b, c, d):
-                    raise ValueError(f"zone {self.name!r} has edges that cross; list its corners in order around it")
+        _check(self.polygon, f"zone {self.name!r}")
+        if self.shelf is not None and self.kind is not ZoneKind.PRODUCT:
+            raise ValueError(f"zone {self.name!r} is no product zone; take the shelf away, or make it one")
 
     def contains(self, x: float, y: float) -> bool:
         """Say whether the foot point (x, y) in pixels is inside."""

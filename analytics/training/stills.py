@@ -8,9 +8,11 @@ exist are kept, so that an interrupted run goes on where it stopped.
 from __future__ import annotations
 
 import json
+import math
 import random
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -25,8 +27,8 @@ from analytics.shopfloor.cast import BOTTOMS, HAIR, SKIN
 from analytics.shopfloor.crowd import wander
 from analytics.shopfloor.figure import Look
 from analytics.shopfloor.floor import play
-from analytics.shopfloor.script import Person, Stand
-from analytics.shopfloor.shop import STAFF_SPOT, Camera, Colour, dressing
+from analytics.shopfloor.script import Browse, Person, Stand, Touch
+from analytics.shopfloor.shop import SHELVES, STAFF_SPOT, Camera, Colour, dressing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,11 +65,41 @@ class Still:
         return np.asarray(cv2.bilateralFilter(cv2.medianBlur(found, 3), 5, 25, 2), np.uint8)
 
 
-def _shop(seed: int) -> tuple[sight.Stage, Camera, float]:
+Draw = Callable[[random.Random, float], list[Person]]  # people for a shop of so many seconds
+
+
+def shoppers(rng: random.Random, length_s: float) -> list[Person]:
+    """Draw people who come in, walk about, stop here and there, and leave."""
+    return [wander(rng, f"w{k}", rng.uniform(0, length_s - 6)) for k in range(26)]
+
+
+def reachers(rng: random.Random, length_s: float) -> list[Person]:
+    """Draw people who stand before the shelves, and half of the time have a hand in them."""
+    found: list[Person] = []
+    for shelf in SHELVES.values():
+        apart = 0.8 / math.dist(shelf.low, shelf.high)
+        along = rng.uniform(0.04, 0.04 + apart)
+        while along < 0.96:
+            at, touches = rng.uniform(0.2, 3.0), []
+            while at < length_s:
+                kind, side = rng.choice(("take", "put_back", "touch")), rng.choice(("left", "right"))
+                touches.append(
+                    Touch(at, kind, 0.0 if shelf.open_top else rng.choice((0.75, 0.95, 1.1, 1.45, 1.6)), side)
+                )
+                at += rng.uniform(2.3, 4.2)
+            height = rng.uniform(1.5, 1.95)
+            plan = (Browse(shelf.name, along, length_s + 9, tuple(touches)),)
+            start = shelf.spot(along, height)
+            found.append(Person(f"{shelf.name}{len(found)}", "shopper", height, 1.2, 0.0, plan, start=start))
+            along += apart * rng.uniform(0.9, 1.8)
+    return found
+
+
+def _shop(seed: int, draw: Draw = shoppers) -> tuple[sight.Stage, Camera, float]:
     """Draw a shop: its people posed at every frame that is wanted, its camera, and how bright it is."""
     rng = random.Random(seed)  # noqa: S311 - a reproducible shop, no secret
     length = (FIRST + EVERY * STILLS) / 10
-    people = [wander(rng, f"w{k}", rng.uniform(0, length - 6)) for k in range(26)]
+    people = draw(rng, length)
     till = Person("till", "staff", rng.uniform(1.55, 1.9), 1.1, 0.0, (Stand(STAFF_SPOT, 0.0, 9e9),), start=STAFF_SPOT)
     cast = (till, *people)
 
@@ -107,8 +139,14 @@ def _shop(seed: int) -> tuple[sight.Stage, Camera, float]:
     return stage, camera, rng.uniform(0.6, 1.5)
 
 
-def stills(work: Path, scenes: int = SCENES, *, first_seed: int = 4100) -> list[Still]:
+def stills(work: Path, scenes: int = SCENES, *, first_seed: int = 4100, draw: Draw = shoppers) -> list[Still]:
     """Return all stills with their truth; what is missing in `work` is rendered first.
+
+    Args:
+        work: folder of the pictures; of other people another one.
+        scenes: how many shops.
+        first_seed: of the first.
+        draw: who is in them.
 
     Raises:
         AnalyticsError: Blender is missing, or gave no picture.
@@ -118,7 +156,7 @@ def stills(work: Path, scenes: int = SCENES, *, first_seed: int = 4100) -> list[
         folder = work / f"shop{seed}"
         truth = folder / "truth.npz"
         if not truth.is_file():
-            _render(seed, folder, truth)
+            _render(seed, folder, truth, draw)
         with np.load(truth) as kept:
             count = sum(name.startswith("boxes") for name in kept.files)
             found += [
@@ -128,12 +166,12 @@ def stills(work: Path, scenes: int = SCENES, *, first_seed: int = 4100) -> list[
     return found
 
 
-def _render(seed: int, folder: Path, truth: Path) -> None:
+def _render(seed: int, folder: Path, truth: Path, draw: Draw) -> None:
     """Render the pictures of one shop, and write its truth last: where it lies, all is there."""
     program = shutil.which("blender")
     if program is None:
         raise AnalyticsError("rendering needs Blender 3.4 or later on the PATH (Debian: apt install blender)")
-    stage, camera, light = _shop(seed)
+    stage, camera, light = _shop(seed, draw)
     folder.mkdir(parents=True, exist_ok=True)
     render.write_scene(stage, folder, camera, dressing(seed))
     spec = json.loads((folder / "scene.json").read_text())
