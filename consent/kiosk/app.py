@@ -25,7 +25,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
 
 from consent.events import ConsentError
 from consent.kiosk import around, holder, pairing, question
@@ -53,7 +52,7 @@ def kiosk(
     now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     clock: Callable[[], float] = time.monotonic,
     print_receipt: Callable[[Receipt, str], None] | None = None,
-    mounts: Sequence[tuple[str, ASGIApp]] = (),
+    mounts: Sequence[Callable[[Kiosk], Sequence[BaseRoute]]] = (),
 ) -> Starlette:
     """Return the kiosk of a shop.
 
@@ -64,7 +63,7 @@ def kiosk(
         now_us: UTC microseconds, for what is written down.
         clock: seconds that only grow, for how long somebody was idle.
         print_receipt: prints a receipt or slip in a language; raises OSError or ConsentError where it cannot.
-        mounts: further applications under their paths, behind the same door.
+        mounts: each is given the parts and returns further routes, which stand behind the same door.
     """
     ledger.wait_at_most(WAIT_S)
     parts = Kiosk(
@@ -77,10 +76,10 @@ def kiosk(
         sessions=Sessions(shop.idle_s, clock, partial(_take_back, ledger, now_us)),
     )
     routes: list[BaseRoute] = [
-        *(_page(parts, path, get, post, **how) for path, get, post, how in _PAGES),
-        _page(parts, "/pair", _pairing, _pair, starts=True),
+        *(page(parts, path, get, post, **how) for path, get, post, how in _PAGES),
+        page(parts, "/pair", _pairing, _pair, starts=True),
         Mount("/static", StaticFiles(packages=[("consent.kiosk", "static")])),
-        *(Mount(path, app) for path, app in mounts),
+        *(route for mount in mounts for route in mount(parts)),
     ]
     refuse = partial(_refuse, parts)
     app = Starlette(
@@ -91,6 +90,7 @@ def kiosk(
         exception_handlers={HTTPException: partial(_failed, parts), Exception: partial(_broken, parts)},
         lifespan=partial(_sweeping, parts),
     )
+    app.router.redirect_slashes = False  # it would answer with a whole address, made of what the request says
     app.state.kiosk = parts
     return app
 
@@ -125,7 +125,8 @@ _PAGES: tuple[tuple[str, Handler | None, Handler | None, dict[str, bool]], ...] 
 )
 
 
-def _page(kiosk: Kiosk, path: str, get: Handler | None, post: Handler | None, **how: bool) -> Route:
+def page(kiosk: Kiosk, path: str, get: Handler | None, post: Handler | None, **how: bool) -> Route:
+    """Return the route of a page: what answers GET, what answers POST; see `tap.endpoint` for the rest."""
     handlers = {"GET": get, "POST": post}
     methods = [method for method, handler in handlers.items() if handler is not None]
 

@@ -27,7 +27,8 @@ _PLACES = (
 def prefs(tap: Tap) -> Response:
     """Change language or display, or go to the notice, and keep what was chosen and typed."""
     session, shop = tap.session, tap.kiosk.shop
-    at = tap.value("at") if tap.value("at") in _PLACES else "/"
+    places = _PLACES + tuple(place for one in tap.kiosk.beside for place in one.places)
+    at = tap.value("at") if tap.value("at") in places else "/"
     what, _, value = tap.value("set").partition(":")
     if what == "language" and value in shop.languages:
         session.language = value

@@ -4,6 +4,7 @@ Rules:
 - A tablet is let in once by a code that an administrator makes on the shop's computer. The code works once, for ten
   minutes, and dies after five wrong tries.
 - The tablet then holds a random key in a cookie; the file holds only hashes. Without the file nobody is let in.
+- A till is a tablet that was paired as one: it may redeem vouchers, which those that shoppers touch may not.
 
 Nothing here is about a shopper. The file belongs to the kiosk's user and nobody else reads it.
 """
@@ -33,11 +34,11 @@ class PairingError(ConsentError):
     """The file of the paired tablets cannot be used."""
 
 
-def new_code(path: Path, *, now_us: int) -> str:
-    """Make a code for one tablet, in place of the last one, and return it to be read out: eight characters."""
+def new_code(path: Path, *, now_us: int, till: bool = False) -> str:
+    """Make a code for one tablet, or one till, in place of the last one, and return it to be read out: 8 characters."""
     code = "".join(secrets.choice(_ALPHABET) for _ in range(8))
     with _changing(path) as kept:
-        kept["code"] = {"sha256": _hash(code), "until_us": now_us + CODE_US, "tries": TRIES}
+        kept["code"] = {"sha256": _hash(code), "until_us": now_us + CODE_US, "tries": TRIES, "till": till}
     return code
 
 
@@ -54,16 +55,20 @@ def pair(path: Path, code: str, *, now_us: int) -> str | None:
             return None
         key = secrets.token_urlsafe(32)
         kept["code"] = None
-        kept["tablets"] = [*kept["tablets"], {"sha256": _hash(key), "since_us": now_us}][-MOST_TABLETS:]
+        one = {"sha256": _hash(key), "since_us": now_us, "till": bool(offered.get("till"))}
+        kept["tablets"] = [*kept["tablets"], one][-MOST_TABLETS:]
         return key
 
 
-def is_paired(path: Path, key: str) -> bool:
-    """Say whether a tablet's key is known."""
+def is_paired(path: Path, key: str, *, till: bool = False) -> bool:
+    """Say whether a tablet's key is known; with `till`, whether it is that of a till."""
     if not key or not path.is_file():
         return False
     wanted = _hash(key)
-    return any(hmac.compare_digest(wanted, tablet["sha256"]) for tablet in _read(path)["tablets"])
+    return any(
+        hmac.compare_digest(wanted, tablet["sha256"]) and (not till or tablet.get("till") is True)
+        for tablet in _read(path)["tablets"]
+    )
 
 
 def unpair(path: Path) -> int:
@@ -77,6 +82,8 @@ def unpair(path: Path) -> int:
 @contextmanager
 def _changing(path: Path) -> Iterator[dict[str, Any]]:
     """Read, let the caller change, and write; one process at a time."""
+    if path.exists() and not path.is_file():
+        raise PairingError(f"{path} is no regular file; remove it and pair the tablets again")
     try:
         path.touch(mode=0o600)
         with path.open("r+", encoding="ascii") as file:

@@ -6,6 +6,8 @@ Rules:
 - One `Attempt` is one question and its answer. Each thing done in it has one operation id, so that a double tap, a
   reload or a retry after a failure does it once.
 - A yes whose receipt was never on the screen, so that nobody has its code, is taken back when its session ends.
+- Where there are too many, those go first whose browser never came back with its cookie: a page from elsewhere can make
+  any number of them, and must not push out a person in the middle of the form.
 
 Nothing here writes to the ledger or to a file.
 """
@@ -84,6 +86,7 @@ class Session:
         contrast: black on white, thick lines.
         large: half as large again.
         seen_s: last touch, on the session's clock.
+        returned: its browser came back with the cookie.
         attempt: the question at hand.
         code: of the shopper, while a page is open that needs it.
         subject: whom that code belongs to.
@@ -96,6 +99,7 @@ class Session:
         printed: True where the receipt went to the printer, False where it could not.
         typed: a code half typed, across a change of language.
         back: where the notice leads back to.
+        beside: what pages beside the kiosk's own remember of them; forgotten with everything else.
     """
 
     language: str
@@ -104,6 +108,7 @@ class Session:
     contrast: bool = False
     large: bool = False
     seen_s: float = 0.0
+    returned: bool = False
     attempt: Attempt = field(default_factory=Attempt)
     code: str | None = field(default=None, repr=False)
     subject: bytes | None = field(default=None, repr=False)
@@ -116,6 +121,7 @@ class Session:
     printed: bool | None = None
     typed: str = field(default="", repr=False)
     back: str = "/"
+    beside: object | None = field(default=None, repr=False)
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def let_go(self) -> None:
@@ -127,7 +133,7 @@ class Session:
         """Forget everything but language and display, and begin a new question."""
         self.let_go()
         self.slip, self.ask, self.ended, self.printed, self.typed = None, None, None, None, ""
-        self.attempt = Attempt()
+        self.attempt, self.beside = Attempt(), None
 
 
 @dataclass(slots=True)
@@ -177,10 +183,11 @@ class Sessions:
         return list(self._known.values())
 
     def begin(self, language: str) -> Session:
-        """Start one; the one that was touched longest ago makes room."""
+        """Start one; of those that never came back, then of all, the one that was touched longest ago makes room."""
         session = Session(language, seen_s=self._clock())
         with self._lock:
-            spare = sorted(self._known.values(), key=lambda s: s.seen_s)[: max(0, len(self._known) - MOST + 1)]
+            spare = sorted(self._known.values(), key=lambda s: (s.returned, s.seen_s))
+            spare = spare[: max(0, len(self._known) - MOST + 1)]
             self._known[session.id] = session
         for old in spare:
             self.end(old)
@@ -196,7 +203,7 @@ class Sessions:
         self.sweep()
         session = self._known.get(id_ or "")
         if session is not None and touch:
-            session.seen_s = self._clock()
+            session.seen_s, session.returned = self._clock(), True
         return session
 
     def restart(self, session: Session) -> None:

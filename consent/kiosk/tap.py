@@ -25,7 +25,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from consent.events import ConsentError
+from consent.database import DiskFullError
+from consent.events import ConsentError, Purpose
 from consent.kiosk.form import read_fields
 from consent.kiosk.messages import OWN_NAMES, RIGHT_TO_LEFT, Messages
 from consent.kiosk.session import Bucket, Session, Sessions
@@ -51,6 +52,23 @@ def templates() -> jinja2.Environment:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Pages that somebody else hangs beside those of the kiosk.
+
+    Attributes:
+        path: of the first of them.
+        title: key of the text that leads there.
+        places: of the pages that can be shown again after a change of language or display.
+        purpose: what they need a yes to; they exist where the level in force allows it, and nowhere else.
+    """
+
+    path: str
+    title: str
+    places: frozenset[str]
+    purpose: Purpose
+
+
 @dataclass(slots=True)
 class Kiosk:
     """The parts of one kiosk; see `app.kiosk`."""
@@ -62,6 +80,7 @@ class Kiosk:
     clock: Callable[[], float]
     print_receipt: Callable[[Receipt, str], None] | None
     sessions: Sessions
+    beside: tuple[Beside, ...] = ()
     pages: jinja2.Environment = field(default_factory=templates)
     wrong: Bucket = field(default_factory=lambda: Bucket(6, 1 / 10))  # codes that nobody is known under
     written: Bucket = field(default_factory=lambda: Bucket(20, 1 / 3))  # answers; taking one back is never limited
@@ -153,6 +172,7 @@ def show(
     say = Messages.load(session.language)
     html = kiosk.pages.get_template(name).render(
         at=at,
+        beside=[] if values.get("bare") else [one for one in kiosk.beside if kiosk.shop.level().allows(one.purpose)],
         svg=Markup,
         heading=title,
         names=OWN_NAMES,
@@ -212,6 +232,22 @@ def _serve(
     if session is None:
         if asks:
             return Response(status_code=204)
+        if request.headers.get("sec-fetch-site") == "cross-site":  # a page from elsewhere begins no session here
+            stranger = Session(kiosk.shop.languages[0])
+            page = show(
+                kiosk,
+                stranger,
+                "problem.html",
+                "problem.title",
+                403,
+                at="/",
+                text="problem.forged",
+                again={},
+                path="/",
+                bare=True,
+            )
+            del page.headers["set-cookie"]
+            return page
         over = kiosk.sessions.language_of(cookie)
         session = kiosk.sessions.begin(over if over is not None and not starts else kiosk.shop.languages[0])
         if changes or (over is not None and not starts):
@@ -239,6 +275,7 @@ def _careful(tap: Tap, handler: Handler) -> Response:
             _log.warning("the ledger does not answer: %s", cause)
             key = "ledger_stop" if tap.path.startswith(("/stop", "/object")) else "ledger_busy"
             again = tap.form or {}
-            return tap.problem("ledger_full" if full else key, 503, again=again, unsure=tap.session.attempt.unsure)
+            key = "disk_full" if isinstance(error, DiskFullError) else "ledger_full" if full else key
+            return tap.problem(key, 503, again=again, unsure=tap.session.attempt.unsure)
         _log.warning("refused: %s", error)
         return tap.problem("refused", 409)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
@@ -362,7 +362,7 @@ def test_a_mounted_application_stands_behind_the_same_door(front: Front) -> None
     other = Starlette(
         routes=[Route("/", lambda _: PlainTextResponse("smile", headers={"x-frame-options": "SAMEORIGIN"}))]
     )
-    app = kiosk(front.shop, front.ledger, mounts=[("/smile", other)])
+    app = kiosk(front.shop, front.ledger, mounts=[lambda _: [Mount("/smile", other)]])
     client = TestClient(app, base_url=HOST, client=("127.0.0.1", 1))
     page = client.get("/smile/")
     assert page.text == "smile"
