@@ -28,6 +28,7 @@ soak: $(DEV)
 	OPENAISLE_RUNS=10000 $(BIN)/pytest --timeout 0 -s tests/consent/test_model.py tests/consent/test_merkle.py $(ARGS)
 	OPENAISLE_EVERY_BIT=1 $(BIN)/pytest --timeout 0 -s tests/consent/test_log.py $(ARGS)
 	OPENAISLE_RUNS=1000 $(BIN)/pytest --timeout 0 tests/analytics/test_latency.py $(ARGS)
+	OPENAISLE_RUNS=500 $(BIN)/pytest --timeout 0 -s tests/analytics/test_track_loss.py $(ARGS)
 
 # From a tap on "stop" to the gate shut, a thousand times, while the cameras are watched.
 bench-latency: $(DEV)

@@ -22,9 +22,10 @@ import duckdb
 
 from analytics.bins import DAY, LENGTHS, WEEK, Choice, Plan, bin_of, local
 from analytics.figures import SLOTS, STEP, Audience, Figure, Served
-from analytics.lifetable import LifeTable, Quantile
+from analytics.lifetable import Quantile
 from analytics.model import SECOND, AnalyticsError
 from analytics.released import Cell, Sum
+from analytics.survival import Times, quantile
 
 _COLUMNS = (
     "rule, camera, zone, kind, start_us, end_us, bin_us, k, unit, suppressed, n, people, counts, observed_us, open_us"
@@ -73,7 +74,6 @@ _WAIT_TYPES = {
     **dict.fromkeys(("audience", "figure", "camera", "zone", "tz"), "VARCHAR"),
     **dict.fromkeys(("k", "since_us", "bin_us", "now_us"), "BIGINT"),
 }
-_ROUNDING = 6.25  # greatest variance of one count rounded to 5 without bias
 
 
 class ReportError(AnalyticsError):
@@ -85,7 +85,7 @@ class ReportError(AnalyticsError):
 
 @dataclass(frozen=True, slots=True)
 class Dwell:
-    """How long people stayed, or took to decide, from the life table of the added histograms.
+    """How long people stayed, or took to decide, by Kaplan and Meier over the added histograms.
 
     Attributes:
         total: what it is made of.
@@ -127,7 +127,7 @@ class Wait:
 
     Attributes:
         total: what it is made of.
-        median: seconds, with 95 % interval; whoever gave up or was lost waited at least that long (life table).
+        median: seconds, with 95 % interval; whoever gave up or was lost waited at least that long (censored).
         p90: the same.
         served: waits that ended at a till.
         gave_up: waits that ended elsewhere.
@@ -398,17 +398,14 @@ def _shown(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _dwell(metric: str, cells: Sequence[Cell]) -> Dwell:
-    shown = _shown(cells)
-    sums = [sum(column) for column in zip(*(cell.counts for cell in shown), strict=True)]
-    ended, lost = sums[0::2], sums[1::2]
-    table = LifeTable.of(ended, lost, noise=_ROUNDING * len(shown))
+    times = Times.of(cells)
     return Dwell(
         Sum.of(metric, cells),
-        table.quantile(0.5),
-        table.quantile(0.9),
-        sum(lost) / sum(sums),
-        tuple(ended),
-        tuple(lost),
+        quantile(times, 0.5),
+        quantile(times, 0.9),
+        sum(times.lost) / times.n,
+        times.ended[0],
+        times.lost,
     )
 
 
@@ -417,12 +414,11 @@ def wait(cells: Sequence[Cell]) -> Wait:
     shown = _shown(cells)
     sums = [sum(column) for column in zip(*(cell.counts for cell in shown), strict=True)]
     served, gave_up, lost = (tuple(sums[how :: len(Served)]) for how in Served)
-    open_ended = [a + b for a, b in zip(gave_up, lost, strict=True)]
-    table = LifeTable.of(served, open_ended, noise=_ROUNDING * len(shown))
+    times = Times((served,), tuple(a + b for a, b in zip(gave_up, lost, strict=True)), len(shown))
     return Wait(
         Sum.of(f"{Audience.EVERYBODY}.{Figure.WAIT}", cells),
-        table.quantile(0.5),
-        table.quantile(0.9),
+        quantile(times, 0.5),
+        quantile(times, 0.9),
         sum(served),
         sum(gave_up),
         sum(lost),

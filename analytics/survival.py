@@ -1,0 +1,300 @@
+"""How long people stay or take to decide, from released histograms: Kaplan-Meier and Aalen-Johansen by `lifelines`.
+
+Rules:
+- Whoever was lost from sight, or was there when the camera went blind, is censored: it lasted at least that long. What
+  came of a decision (a take, a put-back, no touch) is a competing outcome and never censoring.
+- It reads counts in the fixed bins of `analytics.lifetable` and no row about anybody: a second estimate from the rows
+  would be a second release of the same people.
+- Within a bin, times lie as the monotone cubic through the cumulated counts over the logarithm of time has them.
+- Rounding to 5 is noise that was added on purpose. The interval is that of the smaller crowd which would be as
+  uncertain without it (a design effect; Kish 1965), so it widens and the estimate stays.
+- Means of completed times are biased short and are not computed here.
+
+`lifelines` and scipy are imported where they are used: whoever only counts (`watch`) needs none of them. Whether two
+figures differ is not said here but in `analytics.difference`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytics.lifetable import BINS, EDGES_US, Quantile
+from analytics.model import SECOND
+from analytics.released import Cell
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from lifelines import KaplanMeierFitter
+
+ALPHA = 0.05  # one minus the level of every interval shown
+
+_PARTS = 24  # of a bin: a step of the curve is 1.5 % of the time it stands at
+_LOG_EDGES = np.log(np.array(EDGES_US) / SECOND)
+_GRID = np.linspace(_LOG_EDGES[0], _LOG_EDGES[-1], (BINS - 1) * _PARTS + 1)
+_MIDDLES = np.exp((_GRID[:-1] + _GRID[1:]) / 2)
+_END = EDGES_US[-1] / SECOND  # what lasted longer is known to have lasted so long, and no more
+_ONE_CELL = 4.0  # variance of a running sum in steps of 5: 25·p(1-p), on average over the draws
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Times added up over released cells.
+
+    Attributes:
+        ended: seen to end, for each outcome one number a bin; one outcome where they are not told apart.
+        lost: lost from sight, one number a bin.
+        cells: how many released cells they were added up from; each brought its own rounding.
+        spread: variance of the estimate over what it would be if days were alike, 1 or more (see `days`).
+
+    Raises:
+        ValueError: not one number a bin, a negative one, or a spread below 1.
+    """
+
+    ended: tuple[tuple[int, ...], ...]
+    lost: tuple[int, ...]
+    cells: int = 0
+    spread: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.ended or any(len(one) != BINS or min(one) < 0 for one in (*self.ended, self.lost)):
+            raise ValueError(f"a histogram of times has {BINS} bins of counts")
+        if self.cells < 0 or not self.spread >= 1:
+            raise ValueError("no fewer than no cells, and no spread below 1")
+
+    @classmethod
+    def of(cls, cells: Sequence[Cell]) -> Times:
+        """Add up released cells of one figure of times; what is suppressed is missing.
+
+        In each bin their counts are one for each outcome and, last, the lost.
+
+        Raises:
+            ValueError: there is no released cell, or their counts are no such histogram.
+        """
+        shown = [cell.counts for cell in cells if not cell.suppressed]
+        sums = [sum(column) for column in zip(*shown, strict=True)]
+        kinds = len(sums) // BINS
+        if kinds < 2 or len(sums) % BINS:
+            raise ValueError("these are no cells of a figure of times")
+        *ended, lost = (tuple(sums[kind::kinds]) for kind in range(kinds))
+        return cls(tuple(ended), lost, len(shown))
+
+    @property
+    def together(self) -> Times:
+        """The same without telling outcomes apart."""
+        return replace(self, ended=(tuple(map(sum, zip(*self.ended, strict=True))),))
+
+    @property
+    def n(self) -> int:
+        """How many times there are."""
+        return sum(map(sum, self.ended)) + sum(self.lost)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Share of people still there, over time.
+
+    Attributes:
+        seconds: rising; the curve is level between two of them.
+        share: at and after each of them.
+        low: lower end of the 95 % interval.
+        high: upper end.
+    """
+
+    seconds: tuple[float, ...]
+    share: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Incidence:
+    """Share of people for whom it ended in one way, by the end of what can be told.
+
+    Attributes:
+        share: 0 to 1, None where nobody was seen to end.
+        low: lower end of the interval.
+        high: upper end.
+        half_s: by when half of them had, seconds.
+    """
+
+    share: float | None
+    low: float | None
+    high: float | None
+    half_s: float | None
+
+
+@lru_cache(maxsize=2048)
+def quantile(times: Times, share: float, alpha: float = ALPHA) -> Quantile:
+    """Return the time that this share of people do not exceed, by Kaplan and Meier, with its interval.
+
+    Args:
+        times: see `Times`.
+        share: 0.5 for the median.
+        alpha: one minus the level of the interval.
+
+    Returns:
+        Seconds. None where the curve, or its band, does not fall so far.
+    """
+    if not any(map(any, times.ended)):
+        return Quantile(None, None, None)
+    from lifelines.utils import qth_survival_time
+
+    at = _finite(qth_survival_time(1 - share, _estimate(times)))
+    band = _fit(times, _shrink(times, share), alpha).confidence_interval_
+    low, high = (_finite(qth_survival_time(1 - share, band[column])) for column in band.columns)
+    if at is not None:  # the smaller crowd is of whole people, too
+        low, high = min(low or at, at), None if high is None else max(high, at)
+    return Quantile(at, low, high)
+
+
+def curve(times: Times) -> Curve:
+    """Return the Kaplan-Meier curve with its band, for a picture of it."""
+    shares = _estimate(times)
+    band = _fit(times, _shrink(times, 0.5)).confidence_interval_
+    at = shares.index.to_numpy(dtype=float)
+    low, high = (band[column].reindex(shares.index, method="ffill").fillna(1.0) for column in band.columns)
+    return Curve(
+        tuple(at.tolist()),
+        tuple(shares.tolist()),
+        tuple(np.minimum(low, shares).tolist()),
+        tuple(np.maximum(high, shares).tolist()),
+    )
+
+
+@lru_cache(maxsize=512)
+def incidences(times: Times, alpha: float = ALPHA) -> tuple[Incidence, ...]:
+    """Return what share of people ended in each way, by Aalen and Johansen, in the order of `times.ended`."""
+    return tuple(_incidence(times, k, alpha) for k in range(len(times.ended)))
+
+
+def days(parts: Sequence[Times]) -> float:
+    """Return how much more the days of a figure differ than chance and rounding have it, 1 or more.
+
+    The variance of the curve at its median by what each day contributes to it (Williams 1995), over Greenwood's with
+    rounding; what it is over that counts for more the fewer days there are, as Student's interval has it.
+
+    Args:
+        parts: times of each day; they are added up here.
+    """
+    parts = [part for part in parts if part.n]
+    if len(parts) < 3:
+        return 1.0  # nothing can be told of days from two of them
+    ended = np.array([part.together.ended[0] for part in parts], dtype=float)
+    lost = np.array([part.lost for part in parts], dtype=float)
+    risk = (ended + lost)[:, ::-1].cumsum(axis=1)[:, ::-1] - lost / 2
+    died, exposed = ended.sum(axis=0), risk.sum(axis=0)
+    hazard = np.divide(died, exposed, out=np.zeros(BINS), where=exposed > 0)
+    until = int(np.searchsorted(-np.cumprod(1 - np.minimum(hazard, 1.0)), -0.5)) + 1
+    used = slice(0, min(until, BINS))
+    per_day = np.divide(ended - hazard * risk, exposed, out=np.zeros_like(ended), where=exposed > 0)[:, used].sum(
+        axis=1
+    )
+    naive = np.divide(hazard, exposed, out=np.zeros(BINS), where=exposed > 0)[used].sum()
+    if naive <= 0:
+        return 1.0
+    whole = Times((_whole(ended),), _whole(lost), sum(part.cells for part in parts))
+    from scipy.stats import t as student
+
+    m = len(parts)
+    ratio = float(m / (m - 1) * np.sum(per_day**2) / naive * _shrink(whole, 0.5))
+    few = (student.ppf(0.975, m - 1) / student.ppf(0.975, math.inf)) ** 2
+    return 1 + max(0.0, ratio - 1) * float(few)
+
+
+def _whole(rows: Array) -> tuple[int, ...]:
+    return tuple(int(v) for v in rows.sum(axis=0))
+
+
+def _incidence(times: Times, outcome: int, alpha: float) -> Incidence:
+    if not any(times.ended[outcome]):
+        return Incidence(0.0 if times.n else None, None, None, None)
+    from lifelines import AalenJohansenFitter
+
+    at, ending, weights = _placed(times, _shrink(times, 0.5))
+    with np.errstate(divide="ignore", invalid="ignore"):  # the logarithm of a share that is still 0
+        fit = AalenJohansenFitter(alpha=alpha).fit(at, ending, event_of_interest=outcome + 1, weights=weights)
+    shares, band = fit.cumulative_density_.iloc[:, 0], fit.confidence_interval_
+    whole = float(shares.iloc[-1])
+    known = band.dropna()  # where the last is seen to end there is no variance any more
+    low, high = sorted(known.iloc[-1].tolist()) if len(known) else (math.nan, math.nan)
+    half = float(shares.index[shares.to_numpy().searchsorted(whole / 2)]) if whole > 0 else None
+    return Incidence(whole, _bound(low, whole, min), _bound(high, whole, max), half)
+
+
+@lru_cache(maxsize=512)
+def _estimate(times: Times) -> pd.Series[float]:
+    """Return the curve itself; not to be changed."""
+    return cast("pd.Series[float]", _fit(times, 1.0).survival_function_.iloc[:, 0])
+
+
+def _fit(times: Times, shrink: float, alpha: float = ALPHA) -> KaplanMeierFitter:
+    from lifelines import KaplanMeierFitter
+
+    at, ending, weights = _placed(times, shrink)
+    return KaplanMeierFitter(alpha=alpha).fit(at, ending > 0, weights=weights)
+
+
+def _placed(times: Times, shrink: float) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
+    """Return times, outcomes (0: lost from sight) and whole weights that stand for the counts of a histogram.
+
+    Outcomes that share a part of a bin stand a hair apart, for Aalen and Johansen know no ties.
+    """
+    at, ending, weights = [], [], []
+    for k, counts in enumerate((*times.ended, times.lost), start=1):
+        spread = _spread(counts, shrink)
+        some = spread > 0
+        kind = 0 if k > len(times.ended) else k
+        at.append(_MIDDLES[some] * (1 + 1e-4 * k))
+        ending.append(np.full(int(some.sum()), kind))
+        weights.append(spread[some])
+    beyond = round(shrink * sum(counts[-1] for counts in (*times.ended, times.lost)))
+    if beyond or not any(map(len, at)):  # a band of nobody: nothing is known
+        at.append(np.array([_END]))
+        ending.append(np.zeros(1, dtype=np.int64))
+        weights.append(np.array([max(beyond, 1)]))
+    return np.concatenate(at), np.concatenate(ending), np.concatenate(weights)
+
+
+def _spread(counts: Sequence[int], shrink: float) -> NDArray[np.int64]:
+    """Return how many of a histogram's times lie in each part of its closed bins, times `shrink`, in whole numbers."""
+    sums = np.concatenate([[0.0], np.cumsum(counts[:-1])])
+    from scipy.interpolate import PchipInterpolator
+
+    fine = PchipInterpolator(_LOG_EDGES, sums)(_GRID) * shrink
+    return np.asarray(np.diff(np.floor(fine + 0.5 + 1e-9)), dtype=np.int64)
+
+
+def _shrink(times: Times, share: float) -> float:
+    """Return the size of the crowd that is as uncertain without rounding and alike days, over the size of this one.
+
+    Rounding moves the running sums of a cell by a variance of 4 and, where people were lost, their split into ended and
+    lost: an error at a time when more were there weighs less now.
+    """
+    n, left = times.n, 1 - share
+    if not n:
+        return 1.0
+    lost = np.array(times.lost, dtype=float)
+    still = 1 - np.cumsum(np.sum(times.ended, axis=0) + lost) / n
+    before = still > left
+    cells = max(times.cells, 1)
+    splits = np.minimum(_ONE_CELL, 5 * lost[before] / cells) * (left / still[before]) ** 2
+    noise = times.cells * (_ONE_CELL * (1 + share**2) + float(splits.sum()))
+    sampling = n * left * share
+    return float(sampling / (sampling + noise) / times.spread)
+
+
+def _bound(end: float, share: float, further: Callable[[float, float], float]) -> float | None:
+    return None if math.isnan(end) else further(end, share)
+
+
+def _finite(seconds: float) -> float | None:
+    return float(seconds) if math.isfinite(seconds) and seconds > 0 else None
