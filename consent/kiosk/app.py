@@ -29,6 +29,7 @@ from starlette.staticfiles import StaticFiles
 from consent.events import ConsentError
 from consent.kiosk import around, holder, pairing, question
 from consent.kiosk.door import HEADERS, Door
+from consent.kiosk.outcome import outcome
 from consent.kiosk.session import Session, Sessions
 from consent.kiosk.settings import Shop
 from consent.kiosk.tap import Handler, Kiosk, Tap, endpoint, show
@@ -53,6 +54,7 @@ def kiosk(
     clock: Callable[[], float] = time.monotonic,
     print_receipt: Callable[[Receipt, str], None] | None = None,
     mounts: Sequence[Callable[[Kiosk], Sequence[BaseRoute]]] = (),
+    told: Callable[[tuple[str, ...], int], None] = lambda _words, _now_us: None,
 ) -> Starlette:
     """Return the kiosk of a shop.
 
@@ -64,6 +66,7 @@ def kiosk(
         clock: seconds that only grow, for how long somebody was idle.
         print_receipt: prints a receipt or slip in a language; raises OSError or ConsentError where it cannot.
         mounts: each is given the parts and returns further routes, which stand behind the same door.
+        told: is given what each question came to, in the words of `outcome`, and when (UTC microseconds).
     """
     ledger.wait_at_most(WAIT_S)
     parts = Kiosk(
@@ -73,7 +76,9 @@ def kiosk(
         now_us=now_us,
         clock=clock,
         print_receipt=print_receipt,
-        sessions=Sessions(shop.idle_s, clock, partial(_take_back, ledger, now_us)),
+        sessions=Sessions(
+            shop.idle_s, clock, partial(_take_back, ledger, now_us), partial(_tell, ledger, now_us, told)
+        ),
     )
     routes: list[BaseRoute] = [
         *(page(parts, path, get, post, **how) for path, get, post, how in _PAGES),
@@ -218,6 +223,13 @@ def _take_back(ledger: Ledger, now_us: Callable[[], int], code: str) -> bool:
         _log.warning("an unconfirmed yes could not be taken back yet: %s", error)
         return False
     return True
+
+
+def _tell(
+    ledger: Ledger, now_us: Callable[[], int], told: Callable[[tuple[str, ...], int], None], session: Session
+) -> None:
+    if words := outcome(session, ledger):
+        told(words, now_us())
 
 
 @contextlib.asynccontextmanager

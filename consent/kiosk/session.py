@@ -169,10 +169,17 @@ class Sessions:
         idle_s: seconds without a touch after which one is over.
         clock: seconds that only grow.
         undo: takes back an unconfirmed yes by its code; False where that has to be tried again.
+        over: is given each session whose question is over, before it is forgotten.
     """
 
-    def __init__(self, idle_s: float, clock: Callable[[], float], undo: Callable[[str], bool]) -> None:
-        self._idle_s, self._clock, self._undo = idle_s, clock, undo
+    def __init__(
+        self,
+        idle_s: float,
+        clock: Callable[[], float],
+        undo: Callable[[str], bool],
+        over: Callable[[Session], None] = lambda _: None,
+    ) -> None:
+        self._idle_s, self._clock, self._undo, self._over = idle_s, clock, undo, over
         self._known: dict[str, Session] = {}
         self._gone: dict[str, str] = {}  # the language in which to say that a session is over
         self._owed: list[str] = []  # codes that nobody was shown and nobody waits for any more
@@ -211,6 +218,7 @@ class Sessions:
         if session.attempt.unsure:
             with self._lock:
                 self._owed.append(session.attempt.secret)
+        self._over(session)
         session.anew()
 
     def end(self, session: Session) -> None:

@@ -67,6 +67,7 @@ class Front:
     ahead_s: float = 0.0
     printed: list[tuple[Receipt, str]] = field(default_factory=list)
     printer: Callable[[Receipt, str], None] | None = None
+    told: list[tuple[str, ...]] = field(default_factory=list)  # what each question came to
     app: Any = None
 
     def clock(self) -> float:
@@ -85,6 +86,7 @@ class Front:
             now_us=self.now_us,
             clock=self.clock,
             print_receipt=self.printer,
+            told=lambda words, _now_us: self.told.append(words),
         )
 
     def client(self, base: str = HOST, peer: str = "127.0.0.1") -> TestClient:
