@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from enum import IntEnum, StrEnum
 from typing import Final
 
+from analytics.decision import Outcome
 from analytics.lifetable import BINS, bin_index
 from analytics.model import SECOND
 from analytics.zones import ZoneKind
@@ -29,6 +30,7 @@ class Figure(StrEnum):
     VISITS = "zone_visits"
     DWELL = "dwell"
     DECISION = "decision_box"
+    POSE = "decision_pose"
     TRANSITIONS = "transitions"
     WAIT = "queue_wait"
     OCCUPANCY = "occupancy"
@@ -51,13 +53,14 @@ FIGURES = {
         *(Figure.FOOTFALL, Figure.VISITS, Figure.DWELL, Figure.DECISION, Figure.TRANSITIONS, Figure.WAIT),
         *(Figure.OCCUPANCY, Figure.EXITS, Figure.STAY, Figure.SALES, Figure.FUNNEL),
     ),
-    Audience.CONSENTING: (Figure.VISITS, Figure.DWELL, Figure.DECISION),
+    Audience.CONSENTING: (Figure.VISITS, Figure.DWELL, Figure.DECISION, Figure.POSE),
 }
 
 K_EVERYBODY: Final = 5  # tracks
 K_CONSENTING: Final = 10  # visitors
 RULE = "1"  # version of the rules that make the counts below
 TIERS = ("pass_by", "glance", "engaged", "deliberating")
+OUTCOMES = tuple(Outcome)  # of a deliberation that was looked at; the last one is censored
 CROWDS = (1, 2, 3, 5, 10)  # people in a zone at once: from the first of these to below the next
 LOOK_US = 15 * SECOND  # how often the people in a zone are counted for its occupancy
 RECEIPTS = ("receipts", "items", "amount")  # the counts of a cell of sales; the amount in whole units of money
@@ -72,6 +75,7 @@ SLOTS = {
     Figure.VISITS: len(TIERS),
     Figure.DWELL: 2 * BINS,
     Figure.DECISION: 2 * BINS,
+    Figure.POSE: len(OUTCOMES) * BINS,
     Figure.TRANSITIONS: 1,
     Figure.WAIT: len(Served) * BINS,
     Figure.OCCUPANCY: len(CROWDS),
@@ -81,7 +85,7 @@ SLOTS = {
     Figure.FUNNEL: len(FUNNEL),
 }
 # histograms, from which a median can be read
-TIMES = frozenset({Figure.DWELL, Figure.DECISION, Figure.WAIT, Figure.STAY})
+TIMES = frozenset({Figure.DWELL, Figure.DECISION, Figure.POSE, Figure.WAIT, Figure.STAY})
 # a sum of time is swayed by one who stays long, so it needs as many as a median
 _DOUBLED = TIMES | {Figure.OCCUPANCY}
 UNSEEN = frozenset({Figure.SALES, Figure.FUNNEL})  # no camera brings them
@@ -95,6 +99,7 @@ _DOORS = frozenset({ZoneKind.ENTRANCE, ZoneKind.EXIT})
 _KINDS: dict[Figure, frozenset[ZoneKind]] = {
     Figure.FOOTFALL: frozenset({ZoneKind.ENTRANCE}),
     Figure.DECISION: frozenset({ZoneKind.PRODUCT}),
+    Figure.POSE: frozenset({ZoneKind.PRODUCT}),
     Figure.TRANSITIONS: frozenset(ZoneKind) - {ZoneKind.EXIT},
     Figure.WAIT: frozenset({ZoneKind.QUEUE}),
     Figure.EXITS: _DOORS,
@@ -132,7 +137,13 @@ def tier(dwell_us: int, stopped: bool) -> int:
 
 
 def slots(
-    figure: Figure, dwell_us: int, *, stopped: bool, censored: bool, decisions: Iterable[tuple[int, bool]] = ()
+    figure: Figure,
+    dwell_us: int,
+    *,
+    stopped: bool,
+    censored: bool,
+    decisions: Iterable[tuple[int, bool]] = (),
+    posed: Iterable[tuple[int, Outcome]] = (),
 ) -> tuple[int, ...]:
     """Return where a visit counts among the counts of a figure; nowhere, once, or once for each deliberation.
 
@@ -140,7 +151,8 @@ def slots(
     and `analytics.waits`, occupancy from looks, sales from receipts.
 
     The counts of `zone_visits` are one a tier; those of `dwell` and `decision_box` are, bin after bin, the times seen
-    to end and those lost from sight, of visits that are not a pass-by and of deliberations.
+    to end and those lost from sight, of visits that are not a pass-by and of deliberations; those of `decision_pose`
+    are, bin after bin, one for each of `OUTCOMES`.
 
     Args:
         figure: see `Figure`.
@@ -148,6 +160,7 @@ def slots(
         stopped: whether there was a stop in it.
         censored: whether its end was not seen.
         decisions: (`decision_box` in microseconds, censored) of each deliberation in it.
+        posed: (`decision_pose` in microseconds, outcome) of each deliberation that has one.
     """
     if figure is Figure.VISITS:
         return (tier(dwell_us, stopped),)
@@ -155,6 +168,8 @@ def slots(
         return (time_slot(dwell_us, censored),) if tier(dwell_us, stopped) else ()
     if figure is Figure.DECISION:
         return tuple(time_slot(length_us, lost) for length_us, lost in decisions)
+    if figure is Figure.POSE:
+        return tuple(len(OUTCOMES) * bin_index(length_us) + OUTCOMES.index(outcome) for length_us, outcome in posed)
     return (0,) if figure is Figure.FOOTFALL else ()
 
 

@@ -140,11 +140,15 @@ class SecondLook:
                     one.look(t_us, person, image, keypoints, mine.box, around)
             self.cpu_s += time.thread_time() - started
 
-    def forget(self, keep: Collection[int]) -> None:
-        """Drop everybody else; see `Looker.forget`."""
+    def forget(self, keep: Mapping[int, frozenset[Purpose]]) -> None:
+        """Drop everybody else, and what is of another purpose.
+
+        Args:
+            keep: by person, the purposes for which something may still be kept.
+        """
         self._next_us = {person: t_us for person, t_us in self._next_us.items() if person in keep}
         for one in self._lookers:
-            one.forget(keep)
+            one.forget({person for person, purposes in keep.items() if one.purpose in purposes})
 
     def _due(self, t_us: int, person: int) -> bool:
         return t_us >= self._next_us.get(person, t_us) - _EARLY_US

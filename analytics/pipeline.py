@@ -24,8 +24,10 @@ from analytics.config import CameraTable, StoreFile
 from analytics.dwell import DwellEngine
 from analytics.gate import Answer, ConsentedRow, PadLinker, PadRequest, PadRules, Permit, admit
 from analytics.live import Board, band
+from analytics.look import SecondLook
 from analytics.model import SECOND, Blind, Frame, Sighting, Visit
 from analytics.payload import CellPayload
+from analytics.reach import Reaches
 from analytics.row import VISIT, VisitRow
 from analytics.zones import Zone, ZoneKind
 from consent.events import Level, Purpose
@@ -33,7 +35,7 @@ from consent.ledger import Ledger, UnknownCodeError
 from consent.padwords import PadOutcome
 
 if TYPE_CHECKING:
-    from analytics.look import SecondLook
+    from analytics.look import Joints, Looker
     from analytics.vision import Seen
 
 RESTART_S = 2.0  # whoever comes into sight this soon after a start may have been there, and may have objected
@@ -132,7 +134,7 @@ class CameraWatch:
         run: names this watching in the cells it hands over; the same name again releases nothing twice.
         holders: camera by linked subject, shared by the cameras of a shop; one code stands for one body.
         audit: gets each closed visit, and why it is not counted, if so, to hold it against a truth; it must keep none.
-        look: takes the second looks at linked shoppers; nobody is looked at twice where None.
+        net: makes what finds the joints of linked shoppers, at the first look; nobody is looked at twice where None.
 
     Attributes:
         watched: what was done so far.
@@ -154,7 +156,7 @@ class CameraWatch:
         run: str = "",
         holders: dict[str, str] | None = None,
         audit: Callable[[Visit, LeftOut | None], object] | None = None,
-        look: SecondLook | None = None,
+        net: Callable[[], Joints] | None = None,
     ) -> None:
         zones, ground = camera.zones(), camera.floor()
         rules = PadRules(ring_m=store.pad.ring_m, restart_s=RESTART_S if restart else 0.0, latency_s=latency_s)
@@ -172,7 +174,10 @@ class CameraWatch:
         self._zones = tuple(zone for zone in zones if zone.kind not in (ZoneKind.PAD, ZoneKind.STAFF))
         self._holders = {} if holders is None else holders
         self._tally = Tally(camera.name, zones, run=run or secrets.token_hex(8), tz=store.store.timezone)
-        self._plan, self._audit, self._look = plan, audit, look
+        self._plan, self._audit = plan, audit
+        self._reaches = Reaches(zones, ground)
+        lookers: list[Looker] = [self._reaches] if self._reaches else []
+        self._look = SecondLook(lookers, net) if net is not None and lookers else None
         self._planned_us: int | None = None
         self._version: int | None = None
         self._checked_us: int | None = None
@@ -340,7 +345,8 @@ class CameraWatch:
                 alive = self._ledger.permits(bytes.fromhex(permit.subject), frame.t_us, level=level)
                 permitted[track] = permit.purposes & alive
         look.step(frame.t_us, frame.image, seen.sightings, people, permitted, seen.untracked)
-        look.forget({person for person in self._engine.alive() if (p := self._permit(person)) and p.purposes})
+        held = {person: self._permit(person) for person in self._engine.alive()}
+        look.forget({person: permit.purposes for person, permit in held.items() if permit is not None})
         self.watched.looks, self.watched.looks_cpu_s = look.looks, look.cpu_s
 
     # --- closed visits ----------------------------------------------------------------------------------------------
@@ -370,10 +376,13 @@ class CameraWatch:
         alive = row.purposes
         for instant in (row.visit.enter_us, row.visit.leave_us, t_us):
             alive &= self._ledger.permits(subject, instant, level=level)
+        visit, handling = row.visit, None
+        if Purpose.DWELL in alive:
+            handling = self._reaches.take(visit.track, visit.zone, visit.enter_us, visit.leave_us)
         written = bool(alive) and self._ledger.write_inbox(
             VISIT,
             subject,
-            VisitRow.of(self._camera.name, row.visit, self._kinds[row.visit.zone]).encode(),
+            VisitRow.of(self._camera.name, row.visit, self._kinds[row.visit.zone], handling).encode(),
             now_us=t_us,
             visit_start_us=row.visit.enter_us,
             visit_end_us=row.visit.leave_us,

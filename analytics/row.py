@@ -3,7 +3,8 @@
 The payload of an inbox row of kind `visit` is canonical JSON (RFC 8785):
 
     {"camera":"entrance","decisions":[9000000],"end":"crossed","enter_us":1790000000000000,
-     "leave_us":1790000012500000,"start":"crossed","stopped_us":8000000,"undecided":false,"zone":"coffee"}
+     "leave_us":1790000012500000,"outcomes":["take_candidate"],"poses":[4500000],"start":"crossed",
+     "stopped_us":8000000,"undecided":false,"zone":"coffee"}
 
 It says where and how long, and not who: the subject stands beside it in the inbox, and no pseudonym is computed before
 the keeper loads the row. Anything but exactly this form is refused.
@@ -17,8 +18,9 @@ from typing import Self
 
 import rfc8785
 
-from analytics.decision import COUNTS_US, deliberations
+from analytics.decision import COUNTS_US, Outcome, deliberations
 from analytics.model import AnalyticsError, EndReason, StartReason, Visit
+from analytics.reach import Handling
 from analytics.zones import ZoneKind
 
 VISIT = "visit"  # kind of inbox row
@@ -43,6 +45,8 @@ class VisitRow:
         stopped_us: length of all stops inside, microseconds.
         decisions: `decision_box` of each deliberation inside, microseconds, in order; empty but in a product zone.
         undecided: the end of the last of them was not seen: it took at least that long.
+        poses: `decision_pose` of those that have one, microseconds, in order.
+        outcomes: what came of each of these.
     """
 
     camera: str
@@ -54,6 +58,8 @@ class VisitRow:
     stopped_us: int
     decisions: tuple[int, ...] = ()
     undecided: bool = False
+    poses: tuple[int, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
 
     def __post_init__(self) -> None:
         for name in (self.camera, self.zone):
@@ -69,11 +75,32 @@ class VisitRow:
             raise RowError("a deliberation is left open where sight was lost, and nowhere else")
         if sum(self.decisions) > self.leave_us - self.enter_us:
             raise RowError("nobody deliberates for longer than they are there")
+        self._check_poses()
+
+    def _check_poses(self) -> None:
+        if type(self.poses) is not tuple or any(type(v) is not int or v < 0 for v in self.poses):
+            raise RowError("from facing a shelf to a reach it takes whole microseconds")
+        if type(self.outcomes) is not tuple or any(type(o) is not Outcome for o in self.outcomes):
+            raise RowError("what came of a deliberation has a name")
+        if not len(self.outcomes) == len(self.poses) <= len(self.decisions):
+            raise RowError("a deliberation has one outcome at most")
+        if sum(self.poses) > sum(self.decisions):
+            raise RowError("nobody faces a shelf for longer than they deliberate before it")
+        if Outcome.LOST in (self.outcomes if not self.undecided else self.outcomes[:-1]):
+            raise RowError("an outcome is lost where sight was, and nowhere else")
 
     @classmethod
-    def of(cls, camera: str, visit: Visit, kind: ZoneKind) -> Self:
-        """Return the row of a visit, as the gate admitted it, to a zone of some kind."""
-        made = deliberations(visit) if kind is ZoneKind.PRODUCT else ()
+    def of(cls, camera: str, visit: Visit, kind: ZoneKind, handling: Handling | None = None) -> Self:
+        """Return the row of a visit, as the gate admitted it.
+
+        Args:
+            camera: name of the camera.
+            visit: see `analytics.gate.ConsentedRow`.
+            kind: of its zone.
+            handling: what was seen of it before the shelf, if anything.
+        """
+        made = deliberations(visit, handling) if kind is ZoneKind.PRODUCT else ()
+        posed = [(length, d.outcome) for d in made if (length := d.pose_us) is not None]
         return cls(
             camera,
             visit.zone,
@@ -84,6 +111,8 @@ class VisitRow:
             sum(end - start for start, end in visit.stops),
             tuple(d.box_us for d in made),
             any(d.censored for d in made),
+            tuple(length for length, _ in posed),
+            tuple(outcome for _, outcome in posed),
         )
 
     @property
@@ -96,6 +125,11 @@ class VisitRow:
         """(`decision_box` in microseconds, censored) of each deliberation."""
         last = len(self.decisions) - 1
         return tuple((length, self.undecided and i == last) for i, length in enumerate(self.decisions))
+
+    @property
+    def posed(self) -> tuple[tuple[int, Outcome], ...]:
+        """(`decision_pose` in microseconds, outcome) of each deliberation that has one."""
+        return tuple(zip(self.poses, self.outcomes, strict=True))
 
     def encode(self) -> bytes:
         """Return the payload."""
@@ -111,7 +145,9 @@ class VisitRow:
         try:
             fields = json.loads(payload)
             fields |= {"start": StartReason(fields["start"]), "end": EndReason(fields["end"])}
-            row = cls(**{**fields, "decisions": tuple(fields["decisions"])})
+            outcomes = tuple(Outcome(one) for one in fields["outcomes"])
+            lists = {"decisions": tuple(fields["decisions"]), "poses": tuple(fields["poses"]), "outcomes": outcomes}
+            row = cls(**{**fields, **lists})
             same = row.encode() == payload
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RowError("this is no visit as this version writes it") from error

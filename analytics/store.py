@@ -21,6 +21,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from analytics.decision import Outcome
 from analytics.duckfile import STORAGE_VERSION, DuckFile, StoreError
 from analytics.model import EndReason, StartReason
 from analytics.row import VisitRow
@@ -41,11 +42,18 @@ __all__ = [
 
 PURPOSES = (Purpose.DWELL, Purpose.REPEAT)  # each has a table of its own name
 
-# what a number in the columns start_reason and end_reason means; numbers are never used again
+# what a number in the columns start_reason, end_reason and outcomes means; numbers are never used again
 START_CODES = {StartReason.CROSSED: 0, StartReason.APPEARED: 1, StartReason.CONSENT: 2, StartReason.SPLIT: 3}
 END_CODES = {EndReason.CROSSED: 0, EndReason.LOST: 1, EndReason.BLIND: 2, EndReason.OPT_OUT: 3}
+OUTCOME_CODES = {Outcome.TAKE: 0, Outcome.PUT_BACK: 1, Outcome.NO_TOUCH: 2, Outcome.LOST: 3}
 _STARTS = {code: reason for reason, code in START_CODES.items()}
 _ENDS = {code: reason for reason, code in END_CODES.items()}
+_OUTCOMES = {code: outcome for outcome, code in OUTCOME_CODES.items()}
+# in the order in which `_row` takes them
+_READ = (
+    'camera, name, epoch_us(enter), epoch_us("leave"), start_reason, end_reason, stopped_us, decisions, undecided,'
+    " poses, outcomes"
+)
 
 _VISIT = {
     "visitor": "UBIGINT",  # 64 bits of a keyed hash: of the day, or constant in `repeat`
@@ -58,6 +66,8 @@ _VISIT = {
     "stopped_us": "BIGINT",  # length of all stops inside
     "decisions": "BIGINT[]",  # decision_box of each deliberation inside, microseconds
     "undecided": "BOOLEAN",  # the end of the last of them was not seen
+    "poses": "BIGINT[]",  # decision_pose of those deliberations that have one, microseconds
+    "outcomes": "UTINYINT[]",  # what came of each of these, see OUTCOME_CODES
     "day": "DATE",  # of `enter`, in the store's time zone
 }
 DECLARED: dict[str, dict[str, str]] = {
@@ -167,6 +177,8 @@ class Visits(DuckFile):
                     "stopped_us": [n.row.stopped_us for n in chosen],
                     "decisions": [list(n.row.decisions) for n in chosen],
                     "undecided": [n.row.undecided for n in chosen],
+                    "poses": [list(n.row.poses) for n in chosen],
+                    "outcomes": [[OUTCOME_CODES[o] for o in n.row.outcomes] for n in chosen],
                     "day": [n.day for n in chosen],
                 }
                 self._insert(f"visits.{purpose.value}", _VISIT, columns)
@@ -218,15 +230,11 @@ class Visits(DuckFile):
         narrowed = " AND camera = ? AND name = ?" if zone else " ORDER BY enter, visitor"  # many are not sorted
         more: tuple[str, ...] = zone or ()
         sql = (
-            'SELECT visitor, camera, name, epoch_us(enter), epoch_us("leave"), start_reason, end_reason, stopped_us,'
-            f" decisions, undecided, day FROM visits.{purpose.value} JOIN visits.zones ON zone = id"
+            f"SELECT visitor, day, {_READ} FROM visits.{purpose.value} JOIN visits.zones ON zone = id"
             f" WHERE enter >= make_timestamp(?) AND enter < make_timestamp(?){narrowed}"
         )
-        for visitor, camera, name, enter, leave, start, end, stopped, made, open_, day in self._stream(
-            sql, since_us, until_us, *more
-        ):
-            row = VisitRow(camera, name, enter, leave, _STARTS[start], _ENDS[end], stopped, tuple(made), open_)
-            yield NewVisit(purpose, visitor, day, row)
+        for visitor, day, *columns in self._stream(sql, since_us, until_us, *more):
+            yield NewVisit(purpose, visitor, day, _row(columns))
 
     def first_ends(self, purpose: Purpose) -> dict[tuple[str, str], int]:
         """Return when the oldest row of each zone (camera, name) ended, UTC microseconds."""
@@ -242,15 +250,11 @@ class Visits(DuckFile):
         for purpose, visitors in pseudonyms.items():
             for table, mine in ((purpose.value, ""), ("held", f" AND purpose = '{purpose.value}'")):
                 sql = (
-                    'SELECT visitor, camera, name, epoch_us(enter), epoch_us("leave"), start_reason, end_reason,'
-                    f" stopped_us, decisions, undecided, day FROM visits.{table} JOIN visits.zones ON zone = id"
+                    f"SELECT visitor, day, {_READ} FROM visits.{table} JOIN visits.zones ON zone = id"
                     f" WHERE visitor IN (SELECT unnest(?::UBIGINT[])){mine} ORDER BY enter"
                 )
-                for visitor, camera, zone, enter, leave, start, end, stopped, made, open_, day in self._all(
-                    sql, list(visitors)
-                ):
-                    row = VisitRow(camera, zone, enter, leave, _STARTS[start], _ENDS[end], stopped, tuple(made), open_)
-                    found.append((NewVisit(purpose, visitor, day, row), table == "held"))
+                for visitor, day, *columns in self._all(sql, list(visitors)):
+                    found.append((NewVisit(purpose, visitor, day, _row(columns)), table == "held"))
         return found
 
     # erasing
@@ -455,3 +459,20 @@ def _kept(purpose: Purpose, held: Sequence[Held]) -> tuple[str, list[date]]:
 def day_of(t_us: int, zone: Any) -> date:
     """Return the store-local day of an instant (UTC microseconds)."""
     return (_EPOCH + timedelta(microseconds=t_us)).astimezone(zone).date()
+
+
+def _row(columns: Sequence[Any]) -> VisitRow:
+    camera, zone, enter, leave, start, end, stopped, decisions, undecided, poses, outcomes = columns
+    return VisitRow(
+        camera,
+        zone,
+        enter,
+        leave,
+        _STARTS[start],
+        _ENDS[end],
+        stopped,
+        tuple(decisions),
+        undecided,
+        tuple(poses),
+        tuple(_OUTCOMES[code] for code in outcomes),
+    )

@@ -26,6 +26,7 @@ from analytics.live import Board, Live
 from analytics.model import SECOND, Blind, Visit
 from analytics.pad import PadRules
 from analytics.pipeline import CameraWatch, LeftOut, Watched
+from analytics.pose import Pose
 from analytics.report import Report
 from analytics.state import State
 from analytics.video import Source, frames, utc_us
@@ -162,6 +163,7 @@ def watch(
                     run=run_name,
                     holders=holders,
                     audit=audit,
+                    net=Pose,
                 )
                 since_us = unwatched_since(state, camera.name, item.t_us) if source.live else None
                 if since_us is not None:

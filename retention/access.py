@@ -227,6 +227,8 @@ def _visit(
         "stopped_seconds": row.stopped_us / 1e6,
         "decisions_seconds": [d / 1e6 for d in row.decisions],
         "undecided": row.undecided,
+        "poses_seconds": [d / 1e6 for d in row.poses],
+        "outcomes": [outcome.value for outcome in row.outcomes],
         "on_hold": held,
     }
 
@@ -235,7 +237,7 @@ def _visit(
 
 _VISIT = (
     *("purpose", "pseudonym", "day", "camera", "zone", "enter", "leave", "seconds", "start", "end", "stopped_seconds"),
-    *("decisions_seconds", "undecided", "on_hold"),
+    *("decisions_seconds", "undecided", "poses_seconds", "outcomes", "on_hold"),
 )
 _CONSENT = ("purpose", "state", "given", "until", "ended", "grant", "entry")
 _ENTRY = ("entry", "kind", "at", "purposes", "payload", "leaf")

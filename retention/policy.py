@@ -119,7 +119,7 @@ class Category:
 
 _VISIT = (
     *("visitor", "zone", "enter", "leave", "censored", "start_reason", "end_reason", "stopped_us"),
-    *("decisions", "undecided", "day"),
+    *("decisions", "undecided", "poses", "outcomes", "day"),
 )
 _LINE = ("audience", "figure", "camera", "zone")
 _CONSENT = "6(1)(a) consent; 7(1) to show it"

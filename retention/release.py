@@ -233,6 +233,7 @@ class Release:
             stopped=row.stopped_us > 0,
             censored=row.censored,
             decisions=row.decided,
+            posed=row.posed,
         ):
             start, end, length = self._grid(line, row.leave_us)
             bins.setdefault(start, OpenBin(start, end, length)).add(visit.visitor, at)
@@ -315,7 +316,7 @@ class Release:
 
     def _row(self, cell: CellPayload) -> Row:
         needed = 5 if cell.audience is Audience.EVERYBODY else 10
-        if cell.figure in (Figure.DWELL, Figure.DECISION, Figure.WAIT, Figure.STAY, Figure.OCCUPANCY):
+        if cell.figure in (*(Figure.DWELL, Figure.DECISION, Figure.POSE, Figure.WAIT, Figure.STAY, Figure.OCCUPANCY),):
             needed *= 2
         if not cell.suppressed and cell.people < needed:
             raise ReleaseError(f"a cell of {cell.people} people is not released; {needed} are needed")

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analytics.decision import Outcome
 from analytics.model import SECOND, EndReason, StartReason, Visit
 from analytics.row import RowError, VisitRow
 from analytics.store import (
@@ -78,10 +79,13 @@ def test_the_payload_is_as_it_is_written_down() -> None:
         EndReason.CROSSED,
         8_000_000,
         (9_000_000,),
+        poses=(4_500_000,),
+        outcomes=(Outcome.TAKE,),
     )
     assert row.encode() == (
         b'{"camera":"entrance","decisions":[9000000],"end":"crossed","enter_us":1790000000000000,'
-        b'"leave_us":1790000012500000,"start":"crossed","stopped_us":8000000,"undecided":false,"zone":"coffee"}'
+        b'"leave_us":1790000012500000,"outcomes":["take_candidate"],"poses":[4500000],"start":"crossed",'
+        b'"stopped_us":8000000,"undecided":false,"zone":"coffee"}'
     )
 
 
@@ -105,7 +109,8 @@ def test_a_row_holds_what_was_decided_before_a_shelf_and_nowhere_else() -> None:
 
 
 GOOD = json.loads(VisitRow("a", "b", 5, 9, StartReason.CROSSED, EndReason.CROSSED, 1).encode())
-LONG = GOOD | {"leave_us": 20 * SECOND, "end": "lost", "decisions": [4 * SECOND, 5 * SECOND], "undecided": True}
+SEEN = {"poses": [3 * SECOND, 0], "outcomes": ["no_touch", "lost"]}
+LONG = GOOD | SEEN | {"leave_us": 20 * SECOND, "end": "lost", "decisions": [4 * SECOND, 5 * SECOND], "undecided": True}
 VisitRow.decode(json.dumps(LONG, sort_keys=True, separators=(",", ":")).encode())  # what the refusals below spoil
 
 
@@ -133,6 +138,17 @@ VisitRow.decode(json.dumps(LONG, sort_keys=True, separators=(",", ":")).encode()
         LONG | {"decisions": []},
         LONG | {"end": "crossed"},
         LONG | {"undecided": 1},
+        LONG | {"poses": [3 * SECOND]},
+        LONG | {"outcomes": ["no_touch"]},
+        LONG | {"outcomes": ["lost", "no_touch"]},
+        LONG | {"outcomes": ["no_touch", "bought"]},
+        LONG | {"outcomes": ["lost", "lost"]},
+        LONG | {"poses": [3 * SECOND, -1]},
+        LONG | {"poses": [3 * SECOND, 0.5]},
+        LONG | {"poses": [9 * SECOND, SECOND]},
+        LONG | {"poses": [0, 0, 0], "outcomes": ["no_touch", "no_touch", "lost"]},
+        LONG | {"outcomes": ["no_touch", "take_candidate"], "undecided": False, "poses": None},
+        {k: v for k, v in LONG.items() if k != "outcomes"},
         [],
         None,
     ],
