@@ -18,9 +18,7 @@ from typing import Any
 
 from analytics.figures import Audience, Figure
 from analytics.released import Cell
-from analytics.report import _COLUMNS as COLUMNS
-from analytics.report import Dwell, Report, Waiting
-from analytics.report import _cell as cell_of
+from analytics.report import COLUMNS, Dwell, Report, Waiting, cell_of
 
 MOST_CELLS = 400_000  # held in memory, about 600 bytes each; a year of one busy shop has fewer
 MOST_PERIODS = 200  # of whose life tables are held

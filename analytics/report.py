@@ -27,7 +27,7 @@ from analytics.model import SECOND, AnalyticsError
 from analytics.released import Cell, Sum
 from analytics.survival import Times, quantile
 
-_COLUMNS = (
+COLUMNS = (
     "rule, camera, zone, kind, start_us, end_us, bin_us, k, unit, suppressed, n, people, counts, observed_us, open_us"
 )
 _TYPES = {
@@ -238,10 +238,10 @@ class Report:
         metric = f"{audience}-{figure}"
         files = [file for file in self._files if file.metric == metric and first <= file.day <= last]
         sql = (
-            f"SELECT {_COLUMNS} FROM cells QUALIFY rule::INTEGER = max(rule::INTEGER) OVER ()"  # noqa: S608
+            f"SELECT {COLUMNS} FROM cells QUALIFY rule::INTEGER = max(rule::INTEGER) OVER ()"  # noqa: S608
             " ORDER BY start_us, camera, zone"
         )
-        return [_cell(row) for row in self._rows(files, sql)]
+        return [cell_of(row) for row in self._rows(files, sql)]
 
     def total(self, figure: Figure, first: date, last: date, *, audience: Audience = Audience.EVERYBODY) -> Sum:
         """Return the sum of those cells."""
@@ -271,7 +271,7 @@ class Report:
         for cell in self.cells(figure, first, last, audience=audience):
             by_zone.setdefault((cell.camera, cell.zone), []).append(cell)
         metric = f"{audience}.{figure}"
-        return {zone: _dwell(metric, by_zone[zone]) for zone in sorted(by_zone) if _shown(by_zone[zone])}
+        return {zone: dwell_of(metric, by_zone[zone]) for zone in sorted(by_zone) if _shown(by_zone[zone])}
 
     def flows(self, first: date, last: date) -> list[Flow]:
         """Return the steps from zone to zone, most travelled first."""
@@ -397,7 +397,8 @@ def _shown(cells: Sequence[Cell]) -> list[Cell]:
     return [cell for cell in cells if not cell.suppressed]
 
 
-def _dwell(metric: str, cells: Sequence[Cell]) -> Dwell:
+def dwell_of(metric: str, cells: Sequence[Cell]) -> Dwell:
+    """Return what cells of a figure of times say together; one of them or more is released."""
     times = Times.of(cells)
     return Dwell(
         Sum.of(metric, cells),
@@ -427,8 +428,9 @@ def wait(cells: Sequence[Cell]) -> Wait:
     )
 
 
-def _cell(row: Sequence[Any]) -> Cell:
-    fields = dict(zip(_COLUMNS.split(", "), row, strict=True))
+def cell_of(row: Sequence[Any]) -> Cell:
+    """Return the cell of a row of `COLUMNS`."""
+    fields = dict(zip(COLUMNS.split(", "), row, strict=True))
     return Cell(**{**fields, "counts": tuple(fields["counts"] or ())})
 
 
