@@ -27,7 +27,7 @@ from consent.events import ConsentError
 from consent.ledger import Ledger
 
 _log = logging.getLogger(__name__)
-PLACE: Final = "kiosk"  # stands where camera and zone do in the cells of the cameras
+PLACE: Final = "kiosk"
 
 
 class Funnel:
@@ -38,10 +38,13 @@ class Funnel:
         run: a random word, new with each start, that keeps the names of cells apart.
         tz: IANA name of the store's time zone.
         now_us: when it starts, UTC microseconds.
+        place: stands where camera and zone do in the cells of the cameras.
     """
 
-    def __init__(self, put: Callable[[CellPayload, int], object], *, run: str, tz: str, now_us: int) -> None:
-        self._put, self._run, self._tz = put, run, tz
+    def __init__(
+        self, put: Callable[[CellPayload, int], object], *, run: str, tz: str, now_us: int, place: str = PLACE
+    ) -> None:
+        self._put, self._run, self._tz, self._place = put, run, tz, place
         self._lock, self._number = threading.Lock(), 0
         self._day = self._open(now_us)
 
@@ -77,13 +80,13 @@ class Funnel:
     def _hand_over(self, now_us: int) -> None:
         day, figure = self._day, Figure.FUNNEL
         enough = day.passes(Audience.EVERYBODY, figure)
-        name = json.dumps([self._run, PLACE, figure.value, day.start_us])
+        name = json.dumps([self._run, self._place, figure.value, day.start_us])
         cell = CellPayload(
             id=hashlib.sha256(name.encode()).hexdigest()[:32],
             audience=Audience.EVERYBODY,
             figure=figure,
-            camera=PLACE,
-            zone=PLACE,
+            camera=self._place,
+            zone=self._place,
             kind=ZoneKind.PAD,
             tz=self._tz,
             start_us=day.start_us,

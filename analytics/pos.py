@@ -128,10 +128,15 @@ def take(state: State, ledger: Ledger, data: bytes, *, now_us: int, dates: str |
     fresh = [one for one in found if one.at_us < today]
     new = [one for one in fresh if (one.till, local(one.at_us, tz).date()) not in before]
     made = cells(new, tz, state.store.opening)
-    for cell in made:
-        ledger.write_inbox("cells", None, cell.to_bytes(), now_us=now_us, visit_end_us=cell.end_us)
+    hand_over(ledger, made, now_us)
     days = {local(one.at_us, tz).date() for one in new}
     return Taken(len(new), len(made), len(days), refunds, len(fresh) - len(new), len(found) - len(fresh))
+
+
+def hand_over(ledger: Ledger, made: Iterable[CellPayload], now_us: int) -> None:
+    """Give sums to the keeper."""
+    for cell in made:
+        ledger.write_inbox("cells", None, cell.to_bytes(), now_us=now_us, visit_end_us=cell.end_us)
 
 
 def _taken(state: State, ledger: Ledger, days: Collection[date]) -> set[tuple[str, date]]:

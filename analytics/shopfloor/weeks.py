@@ -1,7 +1,8 @@
 """Four simulated weeks of the demo shop: made by the product's own parts, shipped as the figures that came of them.
 
 Made up is who comes, when, and what they do; `floor` walks them, and what a good detector would see of them goes
-through the same dwell and decision engine, pad, gate, ledger, keeper and release as a real camera's pictures. Two weeks
+through the same dwell and decision engine, pad, gate, ledger, keeper and release as a real camera's pictures; what they
+tap is counted as the kiosk counts it, and what they pay as receipts of a till are. Two weeks
 in the layout changes: coffee draws more people, and they find sooner what they want; sweets draw fewer. Those who agree
 stay a little longer than others, so that the pages have a consent bias to show.
 
@@ -15,15 +16,18 @@ import hashlib
 import math
 import random
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from analytics import pos
 from analytics.config import ConfigError
+from analytics.funnel import Funnel, to_keeper
 from analytics.model import SECOND, Frame, Sighting
 from analytics.pipeline import CameraWatch, Watched
 from analytics.report import read_plan
@@ -36,6 +40,7 @@ from analytics.vision import Seen
 from analytics.watch import LevelNow
 from consent.events import Purpose
 from consent.keys import Role
+from consent.kiosk import outcome
 from consent.ledger import Ledger
 from consent.padwords import PadKind
 
@@ -63,6 +68,8 @@ _SCREEN_S, _TAP_S = 1.0, 4.5  # after stepping onto the pad
 _LOST_EVERY_S, _LOST_S = 150.0, (1.0, 9.0)  # a detector loses somebody so often, for so long
 _JITTER = 0.7  # pixels
 _NOTICE = hashlib.sha256(b"a notice that nobody was shown: the shop is simulated").digest()
+KIOSK, TILL = "simulated kiosk", "simulated till"  # these names stand in every cell of theirs
+_PRICES = (1.2, 1.9, 2.5, 3.4, 4.9, 7.5, 12.0)
 _DOOR = 8.0  # metres: the wall hides who is further
 
 
@@ -197,6 +204,7 @@ class Pad:
         self._since: dict[str, int] = {}
         self._done: set[str] = set()
         self.codes: list[str] = []  # of those who agreed, in memory only
+        self._came_to: list[tuple[tuple[str, ...], int | None]] = []  # words of each question, its request to the pad
 
     def tap(self, t_us: int) -> None:
         """Carry out every tap that is due."""
@@ -204,23 +212,57 @@ class Pad:
         self._since = {name: self._since.get(name, t_us) for name in here}
         for name, since_us in self._since.items():
             choice = self._day.choices[name]
-            if name in self._done or not choice or t_us - since_us < _TAP_S * SECOND:
+            if name in self._done or t_us - since_us < _TAP_S * SECOND:
                 continue
             self._done.add(name)
             screen_us = since_us + round(_SCREEN_S * SECOND)
-            if choice == "refuse":
+            asked = None
+            if not choice:
+                words: tuple[str, ...] = (outcome.ABANDONED,)
+            elif choice == "refuse":
+                words = (outcome.REFUSED,)
                 self._kiosk.refuse(now_us=t_us, notice_sha256=_NOTICE, language="en", version="simulated")
             elif choice == "object":
+                words = (outcome.REFUSED, outcome.OBJECTED)
                 self._kiosk.object(now_us=t_us)
                 self._kiosk.open_pad_request(opening.PAD, PadKind.OBJECT, now_us=t_us, screen_us=screen_us, tap_us=t_us)
             else:
+                words = (outcome.YES,)
                 said = self._kiosk.grant(
                     [Purpose.DWELL], now_us=t_us, notice_sha256=_NOTICE, language="en", version="simulated"
                 )
                 self.codes.append(said.secret)
-                self._kiosk.open_pad_request(
+                asked = self._kiosk.open_pad_request(
                     opening.PAD, PadKind.GRANT, said.subject, now_us=t_us, screen_us=screen_us, tap_us=t_us
                 )
+            self._came_to.append((words, asked))
+
+    def tell(self, funnel: Funnel, now_us: int) -> None:
+        """Say what each question came to, as the kiosk does when it is over."""
+        for words, asked in self._came_to:
+            link = () if asked is None else (outcome.link(asked, self._kiosk),)
+            funnel.add((outcome.OPENED, *words, *link), now_us)
+        funnel.finish(now_us)
+
+
+class Till:
+    """What a till writes down of whoever pays: receipts, in memory, until the day is summed up.
+
+    Args:
+        rng: of what they buy.
+    """
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng, self._served = rng, set[str]()
+        self.receipts: list[pos.Receipt] = []
+
+    def see(self, t_us: int, states: Sequence[PersonState]) -> None:
+        """Ring up everybody who has come to pay."""
+        for state in states:
+            if state.activity == "pay" and state.name not in self._served:
+                self._served.add(state.name)
+                bought = self._rng.choices(_PRICES, k=self._rng.choice((1, 1, 2, 2, 3, 4, 6)))
+                self.receipts.append(pos.Receipt(t_us, TILL, len(bought), Decimal(str(round(sum(bought), 2)))))
 
 
 def make(root: Path, keep: Callable[[State, int], None], *, days: int = DAYS) -> Iterator[tuple[date, Watched]]:
@@ -240,7 +282,8 @@ def make(root: Path, keep: Callable[[State, int], None], *, days: int = DAYS) ->
         open_us = _instant(day, _OPEN)
         people = Day(rng, _TASTE if day < CHANGE else _LATER, tuple(_WEEKDAY[day.weekday()] * n for n in _HOURLY))
         with state.open_ledger(Role.WATCH) as ledger, state.open_ledger(Role.KIOSK) as kiosk:
-            hands = Pad(kiosk, people)
+            hands, till = Pad(kiosk, people), Till(random.Random(f"{SEED} {day}"))  # noqa: S311 - no secret either
+            funnel = Funnel(to_keeper(kiosk), run=f"{NAME} {day}", tz=opening.TIMEZONE, now_us=open_us, place=KIOSK)
             one = CameraWatch(
                 state.store,
                 state.store.camera[0],
@@ -255,8 +298,15 @@ def make(root: Path, keep: Callable[[State, int], None], *, days: int = DAYS) ->
             for t in people.instants():
                 t_us = open_us + round(t * SECOND)
                 hands.tap(t_us)
+                till.see(t_us, people.states)
                 one.step(Frame(t_us, _PIXEL))
             one.finish()
+            hands.tell(funnel, _instant(day, _SHUT + 1))
+            pos.hand_over(
+                kiosk,
+                pos.cells(till.receipts, opening.TIMEZONE, state.store.opening),
+                _instant(day, _SHUT + 1),
+            )
             for code in hands.codes:
                 if rng.random() < _WITHDRAW:
                     kiosk.withdraw(code, now_us=_instant(day, _SHUT + 1))

@@ -35,11 +35,12 @@ def outcome(session: Session, ledger: Ledger) -> tuple[str, ...]:
     if ask is not None and ask.kind is PadKind.OBJECT:
         words.append(OBJECTED)
     if ask is not None and ask.kind in (PadKind.GRANT, PadKind.LINK):
-        words.append(_link(ask.request, ledger))
+        words.append(link(ask.request, ledger))
     return tuple(words)
 
 
-def _link(request: int | None, ledger: Ledger) -> str:
+def link(request: int | None, ledger: Ledger) -> str:
+    """Return whether a question to the pad linked somebody, or why not; without a pad nobody is asked."""
     if request is None:
         return NO_PAD
     try:
