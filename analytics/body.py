@@ -99,6 +99,8 @@ def _fit(samples: NDArray[np.float64]) -> tuple[float, float]:
     keep = np.ones(len(rows), dtype=bool)
     a = b = 0.0
     for _ in range(4):
+        if rows[keep].std() < 5:  # what is left lies in one row; the last line stands
+            break
         a, b = map(float, np.polyfit(rows[keep], heights[keep], 1))
         residuals = heights - (a * rows + b)
         centre = np.median(residuals[keep])

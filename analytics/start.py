@@ -25,6 +25,7 @@ from consent.events import DEFAULT_TERM, Purpose
 from consent.keys import KeyRing
 from consent.ledger import Ledger
 
+PLACEHOLDER = "rtsp://192.0.2.10/stream"  # an address kept for examples: no camera answers there
 TEMPLATE = """\
 # What this shop measures. Everything here can be changed; every change is noted in the log by the hash of this file.
 
@@ -43,7 +44,7 @@ keys = {keys}
 name = "entrance"
 # The line to change: rtsp://user@host/path, a video file, /dev/video0 or usb:0. Never write a password here: name the
 # environment variable or the file (chmod 600) that holds it.
-source = "rtsp://192.0.2.10/stream"
+source = "{placeholder}"
 # password_env = "ENTRANCE_CAMERA_PASSWORD"
 # password_file = "/etc/openaisle/entrance.password"
 # fps = 10.0                                              # looks a second
@@ -148,6 +149,7 @@ def init(root: Path, keys: Path | None = None, *, now_us: int, name: str = "", t
         root.mkdir(mode=0o770, parents=True, exist_ok=True)  # first: what is left of a failure is an empty directory
         ring = KeyRing.create(keys, state=root)
         (root / STORE_TOML).write_text(text, encoding="utf-8")
+        (root / STORE_TOML).chmod(0o640)  # it names cameras and people; each process may have a user of its own
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be made: {error.strerror}; choose another place") from error
     state = State.read(root)
@@ -165,6 +167,7 @@ def template(root: Path, keys: Path, *, name: str = "", timezone: str = "") -> s
         id=json.dumps(_id(name)),
         timezone=json.dumps(timezone or _local_timezone()),
         keys=json.dumps(str(keys), ensure_ascii=False),
+        placeholder=PLACEHOLDER,
         **{p.value: DEFAULT_TERM[p] for p in Purpose},
     )
 

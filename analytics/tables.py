@@ -37,8 +37,7 @@ def read_toml(path: Path, shape: type[Table]) -> Table:
     """
     try:
         refuse_pipe(path)
-        with path.open("rb") as file:
-            return shape.model_validate(tomllib.load(file))
+        return shape.model_validate(tomllib.loads(path.read_bytes().decode("utf-8-sig")))  # editors put a mark first
     except FileNotFoundError as error:
         raise ConfigError(f"no file {path}; check the path") from error
     except (IsADirectoryError, PermissionError) as error:

@@ -28,6 +28,7 @@ from analytics.pad import PadRules
 from analytics.pipeline import CameraWatch, LeftOut, Watched
 from analytics.pose import Pose
 from analytics.report import Report
+from analytics.start import PLACEHOLDER
 from analytics.state import State
 from analytics.video import Source, frames, utc_us
 from analytics.vision import MotionGate, Vision
@@ -107,6 +108,11 @@ def watch(
     if not state.store.camera:
         raise ConfigError(f"{state.root}/store.toml has no [[camera]]; add one")
     for camera in state.store.camera:
+        if camera.source == PLACEHOLDER:
+            raise ConfigError(
+                f"camera {camera.name!r} in {state.root}/store.toml still has the example's address, {PLACEHOLDER}; "
+                "write your own camera's there"
+            )
         pads = [zone.name for zone in camera.zone if zone.kind is ZoneKind.PAD]
         if len(pads) > 1:
             raise ConfigError(

@@ -360,3 +360,16 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
 
     with pytest.raises(AnalyticsError, match=r"out\.mkv cannot be written: No space left on device; choose another"):
         draw()
+
+
+def test_nobody_else_reads_what_init_wrote_and_its_example_is_no_camera(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop = tmp_path / "shop"
+    assert cli.main(["init", str(shop)]) == 0
+    assert (shop / "store.toml").stat().st_mode & 0o007 == 0
+    capsys.readouterr()
+    assert cli.main(["watch", "--state", str(shop)]) == 2
+    said = capsys.readouterr().err
+    assert "still has the example's address" in said
+    assert said.count("\n") == 1

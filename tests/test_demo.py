@@ -210,7 +210,15 @@ def test_no_word_in_any_file_is_a_code(headless: tuple[Any, Path]) -> None:
         assert known == []
 
 
-@pytest.mark.parametrize("words", [("--state", "."), ("--model", "/nowhere", "--headless")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--state", "."),
+        ("--model", "/nowhere", "--headless"),
+        ("--remake-weeks", "nowhere/weeks.zip"),
+        ("--remake-weeks", "."),
+    ],
+)
 def test_bad_words_are_one_line(
     words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

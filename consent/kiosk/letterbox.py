@@ -163,16 +163,16 @@ def letterbox(
 
     def failed(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
-        return problem(request, _PROBLEMS.get(status, "internal"), status)
+        return problem(request, _PROBLEMS.get(status, "wrong_method" if status < 500 else "phone.busy"), status)
 
     def problem(request: Request, key: str, status: int) -> Response:
-        text = say_of(request, {})(f"problem.{key}")
+        text = say_of(request, {})(key if "." in key else f"problem.{key}")
         return page(request, {}, "phone/problem.html", "problem.title", status, text=text, again=None)
 
     def file(name: str) -> Callable[[Request], object]:
         return lambda _: FileResponse(_STATIC / name, headers={"cache-control": "no-cache"})
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", first, methods=["GET"]),
             Route("/w", first, methods=["GET", "POST"]),
@@ -185,3 +185,5 @@ def letterbox(
         middleware=[Middleware(Door, hosts=[host.hostname], refuse=problem)],
         exception_handlers={HTTPException: failed, Exception: failed},
     )
+    app.router.redirect_slashes = False  # it would answer with a whole address, made of what the request says
+    return app

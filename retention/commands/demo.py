@@ -110,11 +110,14 @@ def _remake_weeks(bundle: Path) -> int:
 
     from tqdm import tqdm
 
+    from analytics.model import AnalyticsError
     from analytics.shopfloor import weeks
     from analytics.state import State
     from consent.keys import Role
     from retention.keeper import Keeper
 
+    if not bundle.parent.is_dir() or bundle.is_dir():  # before minutes of work
+        raise AnalyticsError(f"{bundle} cannot be made: name a file in a folder that is there")
     chance = random.Random(weeks.SEED)  # noqa: S311 - the same weeks again, of nobody
 
     def keep(state: State, now_us: int) -> None:

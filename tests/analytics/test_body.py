@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.body import Bodies, BodyRules, Box
+from analytics.body import Bodies, BodyRules, Box, _fit
 
 SIZE = (768, 576)
 SLOPE, OFFSET = 0.3, 20.0  # a body is that tall where its feet are in row y: 0.3 y + 20
@@ -140,3 +142,13 @@ def test_memory_is_bounded_however_long_the_day() -> None:
         bodies.forget({i})
     assert len(bodies._samples) == rules.memory
     assert len(bodies._ratios) <= 1
+
+
+def test_where_only_one_row_is_left_no_line_is_drawn_through_it() -> None:
+    random = np.random.default_rng(3)
+    one_row = np.column_stack([np.full(90, 300.0), 120 + random.normal(0, 0.5, 90)])
+    wild = np.column_stack([random.uniform(100, 500, 8), random.uniform(300, 500, 8)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        slope, offset = _fit(np.vstack([one_row, wild]))
+    assert slope * 300 + offset == pytest.approx(120, abs=60)

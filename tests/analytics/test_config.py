@@ -386,3 +386,10 @@ def test_the_level_in_force_is_what_was_asked_for_and_approved(tmp_path: Path) -
         ledger.set_level(Level.DWELL, now_us=NOON)
         assert state.level(ledger) is Level.DWELL
     assert state.store.terms.days()[Purpose.DWELL] == 30
+
+
+def test_a_mark_that_an_editor_put_first_is_no_letter_of_the_file(tmp_path: Path) -> None:
+    state = init(tmp_path / "shop", now_us=0, timezone="UTC")
+    file = state.root / "store.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert State.read(state.root).store == state.store

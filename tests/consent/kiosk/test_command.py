@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import subprocess
 import time
@@ -138,3 +139,11 @@ def test_over_https_the_cookie_is_for_https_alone(place: Place, tmp_path: Path) 
         assert process.wait(timeout=20) == 0
     key.write_text("not a key")
     assert "certificate" in refused(place.run("kiosk", "--state", state.root, "--port", str(port)))
+
+
+def test_a_pipe_in_place_of_the_paired_tablets_is_one_line(place: Place, tmp_path: Path) -> None:
+    state = make_shop(tmp_path / "shop")
+    os.mkfifo(state.root / "kiosk.paired")
+    for word in ("--pair", "--unpair"):
+        line = refused(place.run("kiosk", "--state", state.root, word))
+        assert "kiosk.paired is no regular file; remove it" in line

@@ -369,3 +369,10 @@ def test_a_mounted_application_stands_behind_the_same_door(front: Front) -> None
     assert page.headers["content-security-policy"] == HEADERS["content-security-policy"]
     assert page.headers["x-frame-options"] == "SAMEORIGIN", "what it says itself holds"
     assert client.get("/smile/", headers={"host": "evil.example"}).status_code == 421
+
+
+def test_an_address_that_is_nearly_one_is_no_page_and_leads_nowhere(front: Front, person: Browser) -> None:
+    for path in ("/done/", "/choices/", "/pair/"):
+        page = person.client.get(path, follow_redirects=False)
+        assert page.status_code == 404
+        assert "location" not in page.headers

@@ -240,6 +240,7 @@ def test_without_an_https_address_it_does_not_start(shop: Shop, phone_ledger: Le
 def test_what_is_no_small_form_is_refused_with_a_page(served: Served, body: bytes, kind: str, status: int) -> None:
     answer = served.ask("POST", "/stop", headers={"content-type": kind, "origin": served.url}, body=body)
     assert (answer.status, "<h1>" in answer.shown) == (status, True)
+    assert "kiosk" not in answer.shown.partition("<h1>")[2], "they hold a phone"
 
 
 def test_no_answer_is_kept_framed_or_scripted_and_no_cookie_is_set(served: Served, given: Grant) -> None:

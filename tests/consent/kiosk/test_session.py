@@ -88,6 +88,32 @@ def test_a_crowd_of_tabs_pushes_out_the_oldest() -> None:
     assert sessions.find(first.id) is None
 
 
+def test_sessions_made_from_elsewhere_do_not_push_out_a_person_in_the_middle_of_the_form() -> None:
+    clock = Time()
+    sessions = Sessions(90, clock, lambda _: True)
+    person = sessions.begin("en")
+    assert sessions.find(person.id) is person, "their browser came back with the cookie"
+    for _ in range(3 * MOST):
+        clock.now_s += 0.001
+        sessions.begin("en")
+    assert len(sessions.all()) == MOST
+    assert sessions.find(person.id) is person
+
+
+def test_a_page_from_elsewhere_begins_no_session(front: Front, person: Browser) -> None:
+    person.get("/choices")
+    with TestClient(front.app, base_url=HOST, client=("127.0.0.1", 9)) as other:
+        for _ in range(MOST + 1):
+            page = other.get("/", headers={"sec-fetch-site": "cross-site"})
+            assert page.status_code == 403
+            assert "set-cookie" not in page.headers
+            assert 'href="/"' in page.text, "a tap on it is one of this page's own"
+        assert other.get("/", headers={"sec-fetch-site": "same-origin"}).status_code == 200
+        assert other.get("/", headers={"sec-fetch-site": "none"}).status_code == 200
+    page = person.tap("/answer", answer="yes", ticking="1", purpose="dwell", age="older")
+    assert page.url.path == "/done"
+
+
 def test_an_unconfirmed_yes_is_taken_back_until_that_works_and_then_forgotten() -> None:
     clock, tried, works = Time(), [], [False, False, True]
 
