@@ -339,11 +339,47 @@ class OidcTable(Strict):
             raise ValueError("client_secret_env and client_secret_file are both there; keep one of them")
         return self
 
+    def secret(self, base: Path, environ: Mapping[str, str] = os.environ) -> str | None:
+        """Return the secret that goes with the client_id, None where the provider gave none.
+
+        Args:
+            base: the state directory, from which relative paths go.
+            environ: where client_secret_env is looked up.
+
+        Raises:
+            ConfigError: it is not where the file says, or others can read it.
+        """
+        if self.client_secret_env is None and self.client_secret_file is None:
+            return None
+        return _read_secret("oidc", "the client's", self.client_secret_env, self.client_secret_file, base, environ)
+
 
 class PadTable(Strict):
     """``[pad]``: the guard ring around every pad."""
 
     ring_m: float = Field(default=0.6, ge=0.3, le=5.0)
+
+
+def _read_secret(
+    who: str, whose: str, variable: str | None, file: Path | None, base: Path, environ: Mapping[str, str]
+) -> str:
+    """Return a password from the environment or a file of its own; keep it in memory and show it nowhere."""
+    if variable is not None:
+        secret = environ.get(variable, "")
+        where = f"the environment variable {variable}"
+    else:
+        path = base / str(file)
+        where = f"the password file {path}"
+        try:
+            refuse_pipe(path)
+            if stat.S_IMODE(path.stat().st_mode) & 0o077:
+                raise ConfigError(f"others can read {where}; run `chmod 600 {path}`")
+            secret = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{who}: {where} cannot be read; check path and owner") from error
+    if not secret:
+        raise ConfigError(f"{who}: {where} is empty; put {whose} password there")
+    return secret
 
 
 class CameraTable(ZoneFile):
@@ -392,21 +428,8 @@ class CameraTable(ZoneFile):
         """
         if self.password_env is None and self.password_file is None:
             return self.source if "://" in self.source or self.source.startswith("usb:") else str(base / self.source)
-        if self.password_env is not None:
-            secret = environ.get(self.password_env, "")
-            where = f"the environment variable {self.password_env}"
-        else:
-            path = base / str(self.password_file)
-            where = f"the password file {path}"
-            try:
-                refuse_pipe(path)
-                if stat.S_IMODE(path.stat().st_mode) & 0o077:
-                    raise ConfigError(f"others can read {where}; run `chmod 600 {path}`")
-                secret = path.read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise ConfigError(f"camera {self.name!r}: {where} cannot be read; check path and owner") from error
-        if not secret:
-            raise ConfigError(f"camera {self.name!r}: {where} is empty; put the camera's password there")
+        who = f"camera {self.name!r}"
+        secret = _read_secret(who, "the camera's", self.password_env, self.password_file, base, environ)
         parts = urlsplit(self.source)
         user, _, host = parts.netloc.rpartition("@")
         return parts._replace(netloc=f"{user}:{quote(secret, safe='')}@{host}").geturl()

@@ -33,7 +33,7 @@ from consent.accounts import Accounts, Span
 from consent.desks import Refusal
 from consent.keys import Role
 from consent.ledger import Ledger
-from consent.oidc import Provider
+from consent.oidc import Provider, Settings
 from consent.signin.gate import SESSION_HEADER, Manner
 
 if TYPE_CHECKING:
@@ -232,8 +232,24 @@ def sign_in(state: State, access: Access, manner: Manner) -> SignIn:
 
 
 def provider(state: State) -> Provider | None:
-    """Return the sign-in provider that `store.toml` names, if any."""
-    return None
+    """Return the sign-in provider that `store.toml` names, if any.
+
+    Raises:
+        ConfigError: its secret is not where store.toml says, or others can read it.
+    """
+    table = state.store.oidc
+    if table.issuer is None:
+        return None
+    return Provider(
+        Settings(
+            issuer=table.issuer,
+            client_id=table.client_id,
+            secret=table.secret(state.root),
+            hosts=frozenset(host.lower() for host in table.hosts),
+            authority=None if table.authority is None else state.root / table.authority,
+            label=table.label,
+        )
+    )
 
 
 def somebody_is_there(message: bytes) -> bool:

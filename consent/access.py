@@ -78,7 +78,16 @@ class Access:
     # coming in
 
     def sign_in(self, name: str, password: str, address: str) -> str:
-        """Return the token of a new session.
+        """Return the token of a new session; see `check`.
+
+        Raises:
+            DeniedError: wrong name or password, or too many were wrong.
+        """
+        self.check(name, password, address)
+        return self.accounts.begin(self.accounts.find(name), now_us=self.now_us())
+
+    def check(self, name: str, password: str, address: str) -> Who:
+        """Return whose name and password these are.
 
         Args:
             name: of the account, as typed.
@@ -102,7 +111,7 @@ class Access:
                 self._known.popitem(last=False)
         self._addresses.forgive(address)
         self._names.forgive(self._count_of(folded, address))
-        return self.accounts.begin(account, now_us=self.now_us())
+        return account.who()
 
     def let_in(self, account: Account) -> str:
         """Return the token of a new session of somebody who was checked otherwise."""

@@ -48,7 +48,7 @@ from consent.subjects import period_of, show_secret, visitor
 from retention.figures import Released
 from retention.keeper import Keeper, PassReport
 from retention.scan import search
-from tests import shoppers
+from tests import four_eyes, shoppers
 from tests.apart import read_apart
 from tests.shoppers import (
     EVERY_US,
@@ -99,7 +99,8 @@ def open_shop(root: Path, source: str) -> State:
     head, _, _ = toml.read_text().partition("[[camera]]")
     one = f'[[camera]]\nname = "corridor"\nsource = "{source}"\n{shoppers.ZONES}'
     toml.write_text(head.replace('level = "counts"', 'level = "dwell"') + one)
-    run("level", "dwell", "--approved-by", "ada", "--approved-by", "bo", "--dpia", "2026-7", "--state", root)
+    for words in four_eyes.words(root, "dwell", root.parent):
+        run(*words)
     return State.read(root)
 
 

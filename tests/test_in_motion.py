@@ -22,12 +22,13 @@ import pytest
 from analytics.model import Frame
 from analytics.video import Source, frames
 from consent import padview
+from tests import four_eyes
 from tests.analytics import rtsp_server
 from tests.analytics.rtsp_server import Camera, free_port
 from tests.bench.stop_latency import LATENCY_S, pads, still
 from tests.command import INT8, Place
 
-OFFICERS = ("Adelheid Quastenberg", "Boguslaw Vietinghoff")
+OFFICERS = ("the long password of administrator", "the long password of compliance")  # as `four_eyes` sets them
 USER, PASSWORD = "warden", "k7-Zx_hidden-41"
 CONTROLLER = '\n[controller]\nname = "Main Street Ltd"\naddress = "1 Main Street"\ncontact = "shop@main.example"\n'
 PATIENCE_S = 240.0
@@ -160,8 +161,8 @@ def test_nothing_of_anybody_is_written_anywhere(data: Path, tmp_path: Path) -> N
             "latency_s", 'password_env = "CAMERA_PASSWORD"\nlatency_s'
         )
         toml.write_text(head.replace('level = "counts"', 'level = "dwell"') + cameras + CONTROLLER)
-        approved = [word for name in OFFICERS for word in ("--approved-by", name)]
-        run("level", "dwell", *approved, "--dpia", "DPIA-2026-7", "--state", root)
+        for words in four_eyes.words(root, "dwell", outside):
+            run(*words)
         (place.here / "notice.txt").write_text("We measure how long you stay.\n")
 
         def seen(people: int = 1) -> bool:

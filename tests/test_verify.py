@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import four_eyes
 from tests.command import Place
 
 
@@ -38,7 +39,8 @@ def handed(tmp_path_factory: pytest.TempPathFactory) -> Handed:
 
     run("init", state, "--name", "Main Street")
     (state / "store.toml").write_text((state / "store.toml").read_text().replace('"counts"', '"dwell"'))
-    run("level", "dwell", "--approved-by", "Ann", "--approved-by", "Bo", "--dpia", "7", "--state", state)
+    for words in four_eyes.words(state, "dwell", here):
+        run(*words)
     (here / "notice").write_text("What we do.")
     said = run("consent", "grant", "dwell", "--notice", here / "notice", "--state", state).splitlines()
     code = said[0].split()[1]
@@ -55,8 +57,8 @@ def test_all_three_together_are_true_in_one_line_each(handed: Handed) -> None:
     status, said, complaint = handed.verify(handed.export, "--receipt", handed.receipt, "--record", handed.record)
     assert (status, complaint) == (0, "")
     first, second, third = said.splitlines()
-    assert first == "intact: 4 entries, held against 0 other checkpoints"
-    assert second == "receipt: true, entry 2 of openaisle/main-street, with a checkpoint of 1 entries, both in this log"
+    assert first == "intact: 6 entries, held against 0 other checkpoints"
+    assert second == "receipt: true, entry 4 of openaisle/main-street, with a checkpoint of 1 entries, both in this log"
     assert third == "record: true, 1 of 1 entries in the signed log, controller as fixed at the yes"
 
 

@@ -98,10 +98,23 @@ def attend(program: Sequence[str], root: Path, clip: Path, year: Path, stop: thr
         pages.start("dashboard", ["dashboard", "--state", year, "--port", str(dashboard)])
         pages.start("kiosk", ["kiosk", "--state", clip, "--port", str(kiosk)])
         if all(pages.answers(port, stop) for port in (dashboard, kiosk)):
-            print(f"\ndashboard: http://127.0.0.1:{dashboard}  (the four simulated weeks)")
+            print("\ndashboard (the four simulated weeks); each link signs one desk in, once:")
+            for desk, link in demo_links(year):
+                print(f"  {desk:<14} http://127.0.0.1:{dashboard}/enter/{link}")
             print(f"kiosk:     http://127.0.0.1:{kiosk}  (the shop of the clip)\nCtrl-C ends both", flush=True)
         while not stop.wait(0.5):
             pages.check()
+
+
+def demo_links(year: Path) -> list[tuple[str, str]]:
+    """Make an account without a password for every desk of the demo, and a one-time way in for each."""
+    from analytics.dashboard import open_accounts
+    from analytics.state import State
+    from consent.access import Desk
+
+    with open_accounts(State.read(year)) as accounts:
+        made = [accounts.add(f"demo {desk}", desk, now_us=now_us()) for desk in Desk]
+        return [(one.desk.value, accounts.link(one, now_us=now_us())) for one in made]
 
 
 def _remake_weeks(bundle: Path) -> int:

@@ -1,39 +1,157 @@
-"""`openaisle level`: the privacy level, approved by two people."""
+"""`openaisle level`: the privacy level of a shop. Up with four eyes, down at once; `consent.approval` has the rule."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from analytics.commands.accounts import add_password_file, opened_access, read_password
 from analytics.commands.opened import opened
-from consent.command import Commands, command, now_us
+from consent.command import Commands, command, group, now_us
+
+if TYPE_CHECKING:
+    from consent.access import Access, Who
+
+_LEVELS = ("counts", "dwell", "repeat", "emotion")
 
 
 def add(commands: Commands) -> None:
-    """Add `openaisle level`."""
-    level = command(commands, "level", "show the privacy level, or approve another one")
-    level.add_argument("level", nargs="?", choices=["counts", "dwell", "repeat", "emotion"], help="level to approve")
-    level.add_argument("--approved-by", action="append", default=[], metavar="NAME", help="twice, two people")
-    level.add_argument("--dpia", metavar="REF", help="reference of the data protection impact assessment")
-    level.set_defaults(run=_level)
+    """Say the words of `openaisle level`."""
+    level = commands.add_parser("level", help="the privacy level: show it, lower it, or raise it with four eyes")
+    parts = group(level)
+
+    show = command(parts, "show", "show which level is approved, which is asked for, and which is in force")
+    show.set_defaults(run=_show)
+
+    lower = command(parts, "lower", "lower it at once; rows that the lower level does not allow are deleted")
+    lower.add_argument("level", choices=_LEVELS)
+    lower.set_defaults(run=_lower)
+
+    request = command(parts, "request", "ask for a higher level; somebody else must approve it within a week")
+    request.add_argument("level", choices=_LEVELS[1:])
+    request.add_argument("--dpia", metavar="REF", required=True, help="reference of the impact assessment")
+    request.add_argument("--out", type=Path, metavar="FILE", help="write what an outsider signs into a new file")
+    request.set_defaults(run=_request)
+
+    approve = command(parts, "approve", "approve what somebody else asked for, and raise the level")
+    approve.add_argument("--signed", type=Path, metavar="FILE", help="by the file that an outsider signed")
+    approve.set_defaults(run=_approve)
+
+    for words, needed in ((request, True), (approve, False)):
+        words.add_argument("--user", required=needed, metavar="NAME", help="account of whoever does it")
+        add_password_file(words)
+
+    key = parts.add_parser("key", help="an outsider's own machine: make the key with which they approve")
+    key.add_argument("file", type=Path, metavar="FILE", help="new file for the private key")
+    key.add_argument("--name", required=True, help="of the outsider, such as officer.example")
+    key.set_defaults(run=_key)
+
+    sign = parts.add_parser("sign", help="an outsider's own machine: show a request and sign it, to standard output")
+    sign.add_argument("request", type=Path, metavar="FILE", help="what `level request --out` wrote")
+    sign.add_argument("--key", type=Path, required=True, metavar="FILE", help="what `level key` made")
+    sign.set_defaults(run=_sign)
 
 
-def _level(arguments: argparse.Namespace) -> int:
-    from analytics.state import STORE_TOML
-    from consent.events import Level
-    from retention.holds import person
+def _show(arguments: argparse.Namespace) -> int:
+    from consent.approval import pending
 
-    with opened(arguments, "admin") as (state, ledger):
-        if arguments.level is not None:
-            people = {person(name) for name in arguments.approved_by if name.strip()}
-            approvals = [bytes.fromhex(one) for one in sorted(people)]
-            reference = (arguments.dpia or "").strip()
-            dpia = hashlib.sha256(reference.encode()).digest() if reference else None
-            ledger.set_level(Level(arguments.level), now_us=now_us(), approvals=approvals, dpia_sha256=dpia)
+    with opened(arguments, "dashboard") as (state, ledger):
         print(
             f"approved: {ledger.approved_level()}; store.toml asks for: {state.store.store.level}; "
             f"in force: {state.level(ledger)}"
         )
-        if ledger.approved_level() > state.store.store.level:
-            print(f'to use it, write level = "{ledger.approved_level()}" under [store] in {state.root / STORE_TOML}')
+    if (arguments.state / "access.sqlite").is_file():
+        with opened_access(arguments) as (_, ledger, access):
+            if proposal := pending(ledger, access):
+                print(f"asked for by account {proposal.account}, to be approved by somebody else: {proposal.level}")
+    return 0
+
+
+def _lower(arguments: argparse.Namespace) -> int:
+    from consent.approval import ApprovalError
+    from consent.events import Level
+
+    with opened(arguments, "dashboard") as (_, ledger):
+        wanted, before = Level(arguments.level), ledger.approved_level()
+        if wanted > before:
+            raise ApprovalError(f"{wanted} is higher than {before}: ask for it with `openaisle level request`")
+        ledger.set_level(wanted, now_us=now_us())
+    return _show(arguments)
+
+
+def _request(arguments: argparse.Namespace) -> int:
+    from consent.approval import ask
+    from consent.events import Level
+
+    with opened_access(arguments) as (_, ledger, access):
+        proposal = ask(ledger, access, _who(arguments, access), Level(arguments.level), arguments.dpia)
+    if arguments.out is not None:
+        with arguments.out.open("x", encoding="utf-8") as file:
+            file.write(proposal.text())
+    print(f"asked for {proposal.level}; within a week somebody else approves it: openaisle level approve --user NAME")
+    if arguments.out is not None:
+        print(f"or an outsider signs {arguments.out}: openaisle level sign {arguments.out} --key THEIR-KEY")
+    return 0
+
+
+def _approve(arguments: argparse.Namespace) -> int:
+    from analytics.state import STORE_TOML
+    from analytics.tables import refuse_pipe
+    from consent.approval import ApprovalError, approve, approve_signed
+
+    if (arguments.signed is None) == (arguments.user is None):
+        raise ApprovalError("say who approves: --user NAME, or an outsider's file with --signed FILE")
+    with opened_access(arguments) as (state, ledger, access):
+        if arguments.signed is None:
+            entry = approve(ledger, access, _who(arguments, access))
+        else:
+            refuse_pipe(arguments.signed)
+            note = arguments.signed.read_text(encoding="utf-8")
+            entry = approve_signed(ledger, access, note, state.store.dashboard.approver)
+        level = ledger.approved_level()
+        print(f"approved: {level} (log entry {entry}); in force: {state.level(ledger)}")
+        if level > state.store.store.level:
+            print(f'to use it, write level = "{level}" under [store] in {state.root / STORE_TOML}')
+    return 0
+
+
+def _who(arguments: argparse.Namespace, access: Access) -> Who:
+    password = read_password(arguments.password_file, new=False, whose=arguments.user)
+    return access.check(arguments.user, password, "terminal")
+
+
+def _key(arguments: argparse.Namespace) -> int:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from consent import log
+
+    if not log.KEY_NAME.fullmatch(arguments.name):
+        raise log.LogError("the name of a key has no blank and no plus sign")
+    key = Ed25519PrivateKey.generate()
+    with os.fdopen(os.open(arguments.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(f"{arguments.name}\n{key.private_bytes_raw().hex()}\n")
+    print("the shop writes this line into its store.toml, as approver under [dashboard]:", file=sys.stderr)
+    print(log.verifier_key(arguments.name, key.public_key().public_bytes_raw()))
+    return 0
+
+
+def _sign(arguments: argparse.Namespace) -> int:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from analytics.tables import refuse_pipe
+    from consent.approval import ApprovalError, signed
+
+    for path in (arguments.request, arguments.key):
+        refuse_pipe(path)
+    try:
+        name, secret = arguments.key.read_text(encoding="utf-8").split()
+        key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(secret))
+    except ValueError as error:
+        raise ApprovalError(f"{arguments.key} is no key that `openaisle level key` made") from error
+    note = signed(arguments.request.read_text(encoding="utf-8"), name, key)
+    print(f"you approve this:\n{note}", end="", file=sys.stderr)
+    sys.stdout.write(note)
     return 0

@@ -44,7 +44,7 @@ from consent.keys import KeyRing, Role
 from consent.ledger import Ledger
 from consent.padview import PadMark
 from consent.padwords import PadKind, PadOutcome
-from tests import shoppers
+from tests import four_eyes, shoppers
 from tests.analytics.rtsp_server import Camera
 from tests.command import INT8
 from tests.conftest import DATA, ROOT
@@ -125,8 +125,8 @@ def open_shop(root: Path, cameras: str) -> State:
         toml = root / "store.toml"
         head, _, _ = toml.read_text().partition("[[camera]]")
         toml.write_text(head.replace('level = "counts"', 'level = "dwell"') + cameras)
-        people = ["--approved-by", "ada", "--approved-by", "bo", "--dpia", "2026-7"]
-        assert cli.main(["level", "dwell", *people, "--state", str(root)]) == 0
+        for words in four_eyes.words(root, "dwell", root.parent):
+            assert cli.main(words) == 0
     return State.read(root)
 
 

@@ -12,6 +12,7 @@ import pytest
 import cli
 from analytics.state import STORE_TOML
 from consent.kiosk.messages import LANGUAGES, Messages
+from tests import four_eyes
 
 CONTROLLER = """
 [controller]
@@ -114,8 +115,8 @@ def test_the_notice_follows_the_level_in_force_and_not_the_wish(
     assert cli.main(["notice", "--state", str(shop)]) == 0
     before = capsysbinary.readouterr().out.decode()
     assert Messages.load("en")("notice.short.no_consent") in before
-    approval = ["--approved-by", "Ada", "--approved-by", "Grace", "--dpia", "DPIA-1"]
-    assert cli.main(["level", "emotion", "--state", str(shop), *approval]) == 0
+    for words in four_eyes.words(shop, "emotion", shop.parent):
+        assert cli.main(words) == 0
     capsysbinary.readouterr()
     assert cli.main(["notice", "--state", str(shop)]) == 0
     assert Messages.load("en")("notice.short.emotion") in capsysbinary.readouterr().out.decode()

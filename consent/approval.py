@@ -1,0 +1,185 @@
+"""Raising the privacy level with four eyes: one person asks, another one approves, and each has to show who they are.
+
+Rules:
+- Who asks and who approves are two accounts, each with its own password typed then and there, and each at a desk that
+  may. One name typed twice, or two names typed by one, is not two people.
+- Where one person runs the shop, the second approval comes from outside: a file signed by the Ed25519 key that
+  store.toml names (`dashboard.approver`), such as the data-protection officer's, made and used on their own machine.
+- A request names the level and the SHA-256 of the reference to the assessment (DPIA). It lapses after a week, when it
+  is approved, and when somebody asks anew. A signature fits one request only.
+- The level is raised in the transaction that logs it, with both approvals; lowering needs nobody.
+
+Nothing here can tell whether two accounts belong to one person; the log says when each account was made.
+
+What is signed is a signed note (c2sp.org/signed-note):
+
+    openaisle privacy level
+    openaisle/main-street
+    level emotion
+    assessment 1f2e…                       (SHA-256 of its reference, hex)
+    asked-by 0123456789abcdef              (number of the account)
+    asked-us 1790000000000000
+
+    — officer.example eRkwyAMo…            (base64 of key id ‖ Ed25519 signature over the lines above)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from consent import log
+from consent.access import Access, Action, Refusal, Who
+from consent.events import DAY_US, ConsentError, Level
+from consent.ledger import Ledger
+
+LAPSES_US = 7 * DAY_US
+_HEAD = "openaisle privacy level"
+
+
+class ApprovalError(ConsentError):
+    """The level is not raised; the text says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A level that somebody asked for.
+
+    Attributes:
+        origin: name of the log.
+        level: wanted.
+        dpia: SHA-256 of the reference to the assessment.
+        account: number of the account that asked.
+        asked_us: when, UTC microseconds.
+    """
+
+    origin: str
+    level: Level
+    dpia: bytes
+    account: str
+    asked_us: int
+
+    def text(self) -> str:
+        """Return what is signed."""
+        return (
+            f"{_HEAD}\n{self.origin}\nlevel {self.level}\nassessment {self.dpia.hex()}\n"
+            f"asked-by {self.account}\nasked-us {self.asked_us}\n"
+        )
+
+
+def ask(ledger: Ledger, access: Access, who: Who, level: Level, reference: str) -> Proposal:
+    """Ask for a higher level and return the request, which somebody else must approve.
+
+    Args:
+        ledger: opened by any role.
+        access: of the shop.
+        who: asks, and has just shown who they are.
+        level: wanted.
+        reference: of the assessment (DPIA).
+
+    Raises:
+        DeniedError: they may not.
+        ApprovalError: it is not higher, or names no assessment.
+    """
+    access.require(who, Action.ASK_LEVEL)
+    before = ledger.approved_level()
+    if level <= before:
+        raise ApprovalError(f"{before} is approved already; `openaisle level lower` goes down, and needs nobody")
+    if not reference.strip():
+        raise ApprovalError("name the assessment (DPIA) that speaks for it with --dpia")
+    now_us = access.now_us()
+    dpia = hashlib.sha256(reference.strip().encode()).digest()
+    access.accounts.propose(level.value, dpia, who.account, now_us=now_us)
+    return Proposal(ledger.origin, level, dpia, who.account, now_us)
+
+
+def pending(ledger: Ledger, access: Access) -> Proposal | None:
+    """Return what was asked for and is neither approved nor lapsed."""
+    found = access.accounts.proposal()
+    if found is None:
+        return None
+    level, dpia, account, asked_us = found
+    if not 0 <= access.now_us() - asked_us < LAPSES_US:
+        access.accounts.settle()
+        return None
+    return Proposal(ledger.origin, Level(level), dpia, account, asked_us)
+
+
+def approve(ledger: Ledger, access: Access, who: Who) -> int:
+    """Approve what somebody else asked for, raise the level, and return the log entry that says so.
+
+    Raises:
+        DeniedError: they may not.
+        ApprovalError: nothing is asked for, or it was they who asked.
+    """
+    access.require(who, Action.APPROVE_LEVEL)
+    proposal = _pending(ledger, access)
+    if who.account == proposal.account:
+        access.log.denied(Refusal.ACTION, account=who.account, action=Action.APPROVE_LEVEL)
+        raise ApprovalError("who asked cannot approve it, too: somebody else must, with an account of their own")
+    return _raise(ledger, access, proposal, _account(who.account))
+
+
+def approve_signed(ledger: Ledger, access: Access, note: str, key: str | None) -> int:
+    """Raise the level by an outsider's signed file, and return the log entry that says so.
+
+    Args:
+        ledger: opened by any role.
+        access: of the shop.
+        note: what `signed` made of the request.
+        key: the outsider's public key, as store.toml names it.
+
+    Raises:
+        ApprovalError: store.toml names no key, nothing is asked for, or the signature is not of this request.
+        LogError: the file is no signed note.
+    """
+    if key is None:
+        raise ApprovalError("store.toml names nobody outside: write their key as approver under [dashboard] first")
+    proposal = _pending(ledger, access)
+    name, public, kind = log.read_verifier_key(key)
+    text, signatures = log.split(note)
+    if text != proposal.text():
+        raise ApprovalError("this file was signed for another request; have the one signed that is asked for now")
+    wanted = log.key_id(name, public, kind)
+    found = [one for one in signatures if one.name == name and one.key_id == wanted]
+    if not found or not all(log.is_signed(public, one.value, text.encode()) for one in found):
+        raise ApprovalError(f"this file is not signed by {name}, whom store.toml names")
+    return _raise(ledger, access, proposal, hashlib.sha256(b"outside " + public).digest())
+
+
+def signed(text: str, name: str, key: Ed25519PrivateKey) -> str:
+    """Return a request with somebody's signature, for `approve_signed`.
+
+    Raises:
+        ApprovalError: it is no request.
+    """
+    if not text.startswith(f"{_HEAD}\n") or not text.endswith("\n") or text.count("\n") != 6:
+        raise ApprovalError("this is no request for a level: `openaisle level request --out FILE` makes one")
+    public = key.public_key().public_bytes_raw()
+    return text + "\n" + log.Signature(name, log.key_id(name, public), key.sign(text.encode())).line()
+
+
+def _pending(ledger: Ledger, access: Access) -> Proposal:
+    proposal = pending(ledger, access)
+    if proposal is None:
+        raise ApprovalError("nothing is asked for, or it lapsed after a week; `openaisle level request` asks")
+    return proposal
+
+
+def _raise(ledger: Ledger, access: Access, proposal: Proposal, second: bytes) -> int:
+    entry = ledger.set_level(
+        proposal.level,
+        now_us=access.now_us(),
+        approvals=[_account(proposal.account), second],
+        dpia_sha256=proposal.dpia,
+    )
+    access.accounts.settle()
+    if entry is None:
+        raise ApprovalError(f"{proposal.level} is approved already")
+    return entry
+
+
+def _account(number: str) -> bytes:
+    return hashlib.sha256(b"account " + number.encode()).digest()
