@@ -14,18 +14,19 @@ import altair as alt
 import pandas as pd
 
 from analytics.bins import HOUR, local
+from analytics.colours import LIGHT, Colours
 from analytics.lifetable import EDGES_US
 from analytics.model import SECOND
+from analytics.notes import Note
 from analytics.released import FLAGGED, Cell, Sum, joined
 from analytics.report import Dwell
 
-_ACCENT, _PALE, _GREY, _INK = "#0f766e", "#99d5cf", "#e7e5e4", "#44403c"
-_AMBER = "#b45309"
-_SCALE = ("#ecfdf5", "#0f766e")
 _TIME = alt.Axis(format="%H:%M", tickCount="hour", title=None, grid=False)
 
 
-def zone_by_hour(cells: Sequence[Cell], tz: str) -> alt.LayerChart:
+def zone_by_hour(
+    cells: Sequence[Cell], tz: str, colours: Colours = LIGHT, notes: Sequence[Note] = ()
+) -> alt.LayerChart:
     """Draw visits of one day: a row a zone, a box a cell, its n written in it."""
     cells = joined(cells, zones_apart=True)
     cameras = {(cell.zone, cell.camera) for cell in cells}
@@ -47,6 +48,7 @@ def zone_by_hour(cells: Sequence[Cell], tz: str) -> alt.LayerChart:
     ]
     data = pd.DataFrame(rows)
     peak = max(float(data["per_hour"].max() or 0), 1.0)
+    scale = alt.Scale(range=[colours.low, colours.accent], domain=[0, peak])
     tooltip = [
         alt.Tooltip("zone", title="Zone"),
         alt.Tooltip("when", title="Time"),
@@ -56,31 +58,45 @@ def zone_by_hour(cells: Sequence[Cell], tz: str) -> alt.LayerChart:
     base = alt.Chart(data).encode(
         x=alt.X("start:T", axis=_TIME), y=alt.Y("zone:N", title=None, axis=alt.Axis(labelLimit=160, ticks=False))
     )
-    boxes = base.mark_rect(stroke="white", strokeWidth=2, cornerRadius=3).encode(
+    boxes = base.mark_rect(stroke=colours.ground, strokeWidth=2, cornerRadius=3).encode(
         x2="end:T",
         color=alt.condition(
             "isValid(datum.per_hour)",
-            alt.Color("per_hour:Q", scale=alt.Scale(range=_SCALE, domain=[0, peak]), legend=None),
-            alt.value(_GREY),
+            alt.Color("per_hour:Q", scale=scale, legend=None),
+            alt.value(colours.grey),
         ),
         tooltip=tooltip,
     )
     unseen = (
         base.transform_filter("datum.flagged")
-        .mark_rect(fillOpacity=0, stroke=_AMBER, strokeWidth=1.5, strokeDash=[4, 3], cornerRadius=3)
+        .mark_rect(fillOpacity=0, stroke=colours.amber, strokeWidth=1.5, strokeDash=[4, 3], cornerRadius=3)
         .encode(x2="end:T", tooltip=tooltip)
     )
     words = base.mark_text(fontSize=13).encode(
         x=alt.X("middle:T", axis=_TIME),
         text="label:N",
-        color=alt.condition(f"datum.per_hour > {0.55 * peak}", alt.value("white"), alt.value(_INK)),
+        color=alt.condition(f"datum.per_hour > {0.55 * peak}", alt.value(colours.on_accent), alt.value(colours.ink)),
         tooltip=tooltip,
     )
-    return _plain([boxes, unseen, words], 46 * data["zone"].nunique() + 40)
+    return plain([boxes, unseen, words, *happened(notes, colours)], 46 * data["zone"].nunique() + 40)
 
 
-def footfall_by_hour(cells: Sequence[Cell], tz: str) -> alt.LayerChart:
-    """Draw entries of one day: a bar a cell, as wide as the cell is long, as high as its entries an hour."""
+def footfall_by_hour(
+    cells: Sequence[Cell],
+    tz: str,
+    usual: Sequence[tuple[int, int, float]] = (),
+    colours: Colours = LIGHT,
+    notes: Sequence[Note] = (),
+) -> alt.LayerChart:
+    """Draw entries of one day: a bar a cell, as wide as the cell is long, as high as its entries an hour.
+
+    Args:
+        cells: of one day.
+        tz: IANA name of the store's time zone.
+        usual: (start, end, entries an hour) as they usually are, drawn as a line over the bars.
+        colours: of the page.
+        notes: of that day.
+    """
     rows = [
         {
             "start": _clock(cell.start_us, tz),
@@ -95,9 +111,10 @@ def footfall_by_hour(cells: Sequence[Cell], tz: str) -> alt.LayerChart:
         for cell in joined(cells, zones_apart=False)
         if not cell.suppressed
     ]
+    columns = ["start", "end", "entries", "zero", "per_hour", "when", "coverage", "door"]
     bars = (
-        alt.Chart(pd.DataFrame(rows))
-        .mark_rect(color=_ACCENT, stroke="white", strokeWidth=2)
+        alt.Chart(pd.DataFrame(rows, columns=columns))
+        .mark_rect(color=colours.accent, stroke=colours.ground, strokeWidth=2)
         .encode(
             x=alt.X("start:T", axis=_TIME),
             x2="end:T",
@@ -111,29 +128,52 @@ def footfall_by_hour(cells: Sequence[Cell], tz: str) -> alt.LayerChart:
             ],
         )
     )
-    return _plain([bars], 230)
+    line = [
+        {"start": _clock(start, tz), "end": _clock(end, tz), "usual": rate, "what": "as usual"}
+        for start, end, rate in usual
+    ]
+    ticks = (
+        alt.Chart(pd.DataFrame(line, columns=["start", "end", "usual", "what"]))
+        .mark_rule(strokeWidth=3)
+        .encode(
+            x=alt.X("start:T", axis=_TIME),
+            x2="end:T",
+            y="usual:Q",
+            color=alt.Color(
+                "what:N",
+                scale=alt.Scale(domain=["as usual"], range=[colours.other]),
+                legend=alt.Legend(title=None, orient="top"),
+            ),
+            tooltip=[alt.Tooltip("usual", title="As usual, entries an hour", format=".0f")],
+        )
+    )
+    return plain([bars, *([ticks] if line else []), *happened(notes, colours)], 230)
 
 
-def footfall_by_day(days: Sequence[tuple[date, Sum]]) -> alt.LayerChart:
+def footfall_by_day(
+    days: Sequence[tuple[date, Sum]], colours: Colours = LIGHT, notes: Sequence[Note] = ()
+) -> alt.LayerChart:
     """Draw entries of each day; a day that is not whole is drawn pale."""
     rows = [
         {
-            "day": datetime(day.year, day.month, day.day),
+            "day": _noon(day),
             "label": f"{day:%a} {day.day} {day:%b}",
-            "order": index,
             "entries": total.n,
             "whole": "yes" if not total.suppressed and (total.coverage or 0) >= FLAGGED else "no",
             "coverage": "not known" if total.coverage is None else f"{total.coverage:.0%}",
         }
-        for index, (day, total) in enumerate(days)
+        for day, total in days
     ]
+    width = max(4, min(26, 640 // max(len(rows), 1)))
     bars = (
         alt.Chart(pd.DataFrame(rows))
-        .mark_bar(cornerRadiusEnd=3)
+        .mark_bar(cornerRadiusEnd=3, width=width)
         .encode(
-            x=alt.X("label:N", sort=alt.SortField("order"), title=None, axis=alt.Axis(labelAngle=-45, ticks=False)),
+            x=day_axis(),
             y=alt.Y("entries:Q", title="Entries a day"),
-            color=alt.Color("whole:N", scale=alt.Scale(domain=["yes", "no"], range=[_ACCENT, _PALE]), legend=None),
+            color=alt.Color(
+                "whole:N", scale=alt.Scale(domain=["yes", "no"], range=[colours.accent, colours.pale]), legend=None
+            ),
             tooltip=[
                 alt.Tooltip("label", title="Day"),
                 alt.Tooltip("entries", title="Entries (rounded)"),
@@ -141,28 +181,63 @@ def footfall_by_day(days: Sequence[tuple[date, Sum]]) -> alt.LayerChart:
             ],
         )
     )
-    return _plain([bars], 230)
+    return plain([bars, *happened(notes, colours, by_day=True)], 230)
 
 
-def dwell(figure: Dwell) -> alt.LayerChart:
+def day_axis() -> alt.X:
+    """Return the axis of a chart over days; each day stands at its noon, in a column called ``day``."""
+    return alt.X("day:T", title=None, axis=alt.Axis(format="%d %b", grid=False, labelOverlap=True))
+
+
+def happened(notes: Sequence[Note], colours: Colours = LIGHT, *, by_day: bool = False) -> list[alt.Chart]:
+    """Return the layers that draw what happened over a chart over time.
+
+    Args:
+        notes: of the time that is drawn.
+        colours: of the page.
+        by_day: the chart is over days (see `day_axis`); otherwise over the hours of one day, and they stand above it.
+    """
+    if not notes:
+        return []
+    if not by_day:
+        text = "; ".join(note.text for note in notes)
+        data = pd.DataFrame([{"text": f"◆ {text}"}])
+        mark = alt.Chart(data).mark_text(align="left", baseline="bottom", dy=-4, color=colours.amber, fontSize=12)
+        return [mark.encode(x=alt.value(0), y=alt.value(0), text="text:N")]
+    rows = [
+        {"day": _noon(note.day), "text": note.text, "zone": note.zone or "whole shop", "row": i % 3}
+        for i, note in enumerate(notes)
+    ]
+    base = alt.Chart(pd.DataFrame(rows)).encode(x=day_axis())
+    tooltip = [
+        alt.Tooltip("text", title="Happened"),
+        alt.Tooltip("zone", title="About"),
+        alt.Tooltip("day:T", title="Day", format="%Y-%m-%d"),
+    ]
+    rules = base.mark_rule(color=colours.amber, strokeDash=[5, 3], strokeWidth=2).encode(tooltip=tooltip)
+    words = [
+        base.transform_filter(f"datum.row == {row}")
+        .mark_text(align="left", baseline="bottom", dx=-3, dy=-4 - 13 * row, color=colours.amber, fontSize=12)
+        .encode(y=alt.value(0), text="text:N", tooltip=tooltip)
+        for row in range(min(3, len(rows)))
+    ]
+    return [rules, *words]
+
+
+def dwell(figure: Dwell, colours: Colours = LIGHT) -> alt.LayerChart:
     """Draw the distribution of stays over a logarithmic scale, with median and p90."""
-    used = [i for i, (a, b) in enumerate(zip(figure.ended, figure.lost, strict=True)) if a or b]
-    upper = (*EDGES_US[1:], 2 * EDGES_US[-1])
     rows = [
         {
-            "from": EDGES_US[i] / SECOND,
-            "to": upper[i] / SECOND,
+            "from": start,
+            "to": end,
             "low": low,
             "high": high,
             "stays": high - low,
             "what": what,
-            "range": f"{duration(EDGES_US[i] / SECOND)} to {duration(upper[i] / SECOND)}",
+            "range": f"{duration(start)} to {duration(end)}",
         }
-        for i in range(min(used), max(used) + 1)
-        for what, low, high in (
-            ("seen to end", 0, figure.ended[i]),
-            ("lost from sight", figure.ended[i], figure.ended[i] + figure.lost[i]),
-        )
+        for start, end, ended, lost in bins(figure)
+        for what, low, high in (("seen to end", 0, ended), ("lost from sight", ended, ended + lost))
     ]
     x = alt.X(
         "from:Q",
@@ -177,7 +252,7 @@ def dwell(figure: Dwell) -> alt.LayerChart:
     )
     bars = (
         alt.Chart(pd.DataFrame(rows))
-        .mark_rect(stroke="white", strokeWidth=1)
+        .mark_rect(stroke=colours.ground, strokeWidth=1)
         .encode(
             x=x,
             x2="to:Q",
@@ -185,7 +260,7 @@ def dwell(figure: Dwell) -> alt.LayerChart:
             y2="high:Q",
             color=alt.Color(
                 "what:N",
-                scale=alt.Scale(domain=["seen to end", "lost from sight"], range=[_ACCENT, _PALE]),
+                scale=alt.Scale(domain=["seen to end", "lost from sight"], range=[colours.accent, colours.pale]),
                 legend=alt.Legend(title=None, orient="top"),
             ),
             tooltip=[
@@ -201,11 +276,21 @@ def dwell(figure: Dwell) -> alt.LayerChart:
         if point.at is not None
     ]
     lines = alt.Chart(pd.DataFrame(marks, columns=["at", "label"])).encode(x=alt.X("at:Q"))
-    rules = lines.mark_rule(color=_INK, strokeDash=[4, 3], strokeWidth=1.5)
-    words = lines.mark_text(align="left", dx=-2, dy=-4, baseline="bottom", color=_INK, fontSize=12).encode(
+    rules = lines.mark_rule(color=colours.ink, strokeDash=[4, 3], strokeWidth=1.5)
+    words = lines.mark_text(align="left", dx=-2, dy=-4, baseline="bottom", color=colours.ink, fontSize=12).encode(
         y=alt.value(0), text="label:N"
     )
-    return _plain([bars, rules, words], 300)
+    return plain([bars, rules, words], 300)
+
+
+def bins(figure: Dwell) -> list[tuple[float, float, int, int]]:
+    """Return (from, to, seen to end, lost from sight) of each bin that is drawn, lengths in seconds."""
+    used = [i for i, (a, b) in enumerate(zip(figure.ended, figure.lost, strict=True)) if a or b]
+    upper = (*EDGES_US[1:], 2 * EDGES_US[-1])
+    return [
+        (EDGES_US[i] / SECOND, upper[i] / SECOND, figure.ended[i], figure.lost[i])
+        for i in range(min(used), max(used) + 1)
+    ]
 
 
 def duration(seconds: float) -> str:
@@ -235,6 +320,11 @@ def _share(cell: Cell) -> str:
     return f"{cell.observed_us / cell.open_us:.0%}" if cell.open_us else "not known"
 
 
-def _plain(layers: list[alt.Chart], height: int) -> alt.LayerChart:
+def _noon(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, 12)
+
+
+def plain(layers: list[alt.Chart], height: int) -> alt.LayerChart:
+    """Return layers as one chart, as wide as its place."""
     chart = alt.layer(*layers).properties(height=height, width="container").configure_view(strokeWidth=0)
     return cast(alt.LayerChart, chart)

@@ -6,10 +6,18 @@ from `analytics.report`. One module a page; a new page is one line of `PAGES`, i
 
 from __future__ import annotations
 
-from analytics.pages.floor import manager
+from analytics.pages.accuracy import accuracy
+from analytics.pages.compare import compare_page
 from analytics.pages.page import SHOP, Page
 from analytics.pages.style import STYLE
+from analytics.pages.today import today
+from analytics.pages.zones import zones
 
-__all__ = ["PAGES", "SHOP", "STYLE", "Page", "manager"]
+__all__ = ["PAGES", "SHOP", "STYLE", "Page"]
 
-PAGES: tuple[Page, ...] = (Page("Shop floor", "floor", manager, ":material/storefront:"),)
+PAGES: tuple[Page, ...] = (
+    Page("Today", "today", today, ":material/storefront:"),
+    Page("Zones", "zones", zones, ":material/map:"),
+    Page("Compare", "compare", compare_page, ":material/compare_arrows:"),
+    Page("Accuracy", "accuracy", accuracy, ":material/visibility:"),
+)

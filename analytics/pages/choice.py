@@ -105,3 +105,18 @@ def period(
         return picked[0], picked[1]
     place.caption("Choose the last day, too.")
     return None
+
+
+def day(place: st.delta_generator.DeltaGenerator, days: Sequence[date]) -> date:
+    """Draw the choice of one day, which always stands in the address, and return it.
+
+    Args:
+        place: where it is drawn.
+        days: on which there are figures, oldest first; not empty.
+    """
+    if "day" not in st.session_state and "day" not in st.query_params:
+        st.session_state["day"] = days[-1]
+    picked = place.date_input(
+        "Day", None, min_value=days[0], max_value=days[-1], format="YYYY-MM-DD", key="day", bind="query-params"
+    )
+    return picked if isinstance(picked, date) else days[-1]

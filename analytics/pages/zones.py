@@ -1,0 +1,274 @@
+"""Zones: how many people stop where, for how long, and what of the floor that makes warm or cold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from analytics import charts
+from analytics.answers import Answers
+from analytics.bins import HOUR
+from analytics.charts import duration
+from analytics.config import ConfigError, StoreFile, read_store
+from analytics.days import Measure, by_zone
+from analytics.figures import TIERS, Audience, Figure
+from analytics.pages.choice import Choice, choose
+from analytics.pages.happened import drawn, notes_button
+from analytics.pages.lines import over_days, parts
+from analytics.pages.missing import not_shown, nothing_here
+from analytics.pages.picture import beside, show
+from analytics.pages.plan import Heat, plan
+from analytics.pages.source import interval, quantile, source
+from analytics.pages.style import begin, figures
+from analytics.released import Cell, Sum
+from analytics.report import Dwell, dwell_of
+from analytics.state import STORE_TOML
+
+_TIERS = {
+    "pass_by": "passes by",
+    "glance": "glances, 2–5 s",
+    "engaged": "engaged, 5–8 s",
+    "deliberating": "deliberates, 8 s or more",
+}
+_HEATS = ("Visits an hour", "Median stay", "Engaged", "End not seen")
+Where = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Zone:
+    visits: list[Cell]
+    dwell: Dwell | None
+
+    @property
+    def n(self) -> int:
+        return sum(cell.n or 0 for cell in self.visits if not cell.suppressed)
+
+    def tier(self, name: str) -> int:
+        return sum(cell.tiers[name] for cell in self.visits if not cell.suppressed)
+
+    @property
+    def engaged(self) -> float | None:
+        return (self.tier("engaged") + self.tier("deliberating")) / self.n if self.n else None
+
+    @property
+    def an_hour(self) -> float | None:
+        """Visits an hour of what the cameras saw."""
+        seen = sum(cell.observed_us for cell in self.visits if not cell.suppressed)
+        return self.n * HOUR / seen if seen and self.n else None
+
+
+def zones(state_dir: Path) -> None:
+    """Draw the page.
+
+    Args:
+        state_dir: of the store; its folder of released cells, its notes and the floor in its `store.toml` are read.
+    """
+    begin("Zones")
+    report = figures(state_dir)
+    if report is None:
+        return
+    tz, days = report.tz, report.days()
+    known = sorted({cell.zone for cell in report.cells(Figure.VISITS, days[0], days[-1])})
+    choice = choose(days, known)
+    if choice is None:
+        return
+    with st.container(horizontal=True):
+        words = {"Everybody": Audience.EVERYBODY, "Consenting shoppers": Audience.CONSENTING}
+        of = st.segmented_control("Of", list(words), default="Everybody", required=True, key="of", bind="query-params")
+        notes_button(state_dir, choice.last, known, tz)
+    audience = words[of or "Everybody"]
+    found, visits, stays = _found(report, choice, audience)
+    if not found:
+        nothing_here(report, Figure.VISITS, Figure.DWELL, audience=audience, what="a zone")
+    else:
+        names = _names(found)
+        _table(found, names)
+        _sources(visits, stays, audience, tz)
+        _floor(state_dir, found)
+        _tiers(found, names)
+        _one(state_dir, report, choice, audience, found, names, tz)
+    not_shown(report, choice.first, choice.last, (Figure.VISITS, Figure.DWELL))
+    st.caption(
+        f"Times are on the store's clock ({tz}). Stays are those of 2 s or more with a stop; those lost from sight"
+        " count for as long as they were seen (Kaplan–Meier). Tracks are not distinct people."
+    )
+
+
+Kept = tuple[list[Cell], int]
+
+
+def _found(report: Answers, choice: Choice, audience: Audience) -> tuple[dict[Where, _Zone], Kept, Kept]:
+    tz = report.tz
+    visits, stays = (
+        choice.keep(report.cells(figure, choice.first, choice.last, audience=audience), tz)
+        for figure in (Figure.VISITS, Figure.DWELL)
+    )
+    by: dict[Where, tuple[list[Cell], list[Cell]]] = {}
+    for side, (cells, _) in enumerate((visits, stays)):
+        for cell in cells:
+            by.setdefault((cell.camera, cell.zone), ([], []))[side].append(cell)
+    out = {}
+    for where, (of_visits, of_stays) in sorted(by.items()):
+        shown = any(not cell.suppressed for cell in of_stays)
+        dwell = dwell_of(f"{audience}.{Figure.DWELL}", of_stays) if shown else None
+        if dwell is not None or any(not cell.suppressed for cell in of_visits):
+            out[where] = _Zone(of_visits, dwell)
+    return out, visits, stays
+
+
+def _names(found: Mapping[Where, _Zone]) -> dict[Where, str]:
+    names = [zone for _, zone in found]
+    return {(camera, zone): zone if names.count(zone) == 1 else f"{zone} ({camera})" for camera, zone in found}
+
+
+def _table(found: Mapping[Where, _Zone], names: Mapping[Where, str]) -> None:
+    rows = [
+        {
+            "Zone": names[where],
+            "Visits": one.n or None,
+            "An hour": None if one.an_hour is None else round(one.an_hour, 1),
+            "Engaged": "–" if one.engaged is None else f"{one.engaged:.0%}",
+            "Median stay": "too few people" if one.dwell is None else quantile(one.dwell.median),
+            "95 % interval": "–" if one.dwell is None else interval(one.dwell.median),
+            "90 % stay under": "–" if one.dwell is None else quantile(one.dwell.p90),
+            "Its interval": "–" if one.dwell is None else interval(one.dwell.p90),
+            "End not seen": "–" if one.dwell is None else f"{one.dwell.censored:.0%}",
+        }
+        for where, one in found.items()
+    ]
+    st.dataframe(rows, hide_index=True, height="content")
+    beside(rows, name="zones")
+
+
+def _sources(visits: Kept, stays: Kept, audience: Audience, tz: str) -> None:
+    for figure, (cells, left_out) in ((Figure.VISITS, visits), (Figure.DWELL, stays)):
+        source(Sum.of(f"{audience}.{figure}", cells), tz, left_out=left_out)
+
+
+def _floor(state_dir: Path, found: Mapping[Where, _Zone]) -> None:
+    st.subheader("On the floor")
+    path = state_dir / STORE_TOML
+    try:
+        store = read_store(path) if path.is_file() else None
+    except ConfigError as error:
+        st.warning(str(error))
+        return
+    if store is None or not store.camera:
+        st.info("There is no floor to draw: `store.toml` has no camera with zones.", icon=":material/map:")
+        return
+    measure = (
+        st.segmented_control("Coloured by", _HEATS, default=_HEATS[0], required=True, key="heat", bind="query-params")
+        or _HEATS[0]
+    )
+    _plans(store, found, measure)
+    st.caption(
+        "Outlines are those of `store.toml`; pads and staff zones are never measured. Darker is more; a zone without a"
+        " figure is left empty."
+    )
+
+
+def _plans(store: StoreFile, found: Mapping[Where, _Zone], measure: str) -> None:
+    for camera in store.camera:
+        heat = {zone: _heat(one, measure) for (name, zone), one in found.items() if name == camera.name}
+        if not heat:
+            st.caption(f"Camera {camera.name!r} has no figure in this period.")
+            continue
+        if len(store.camera) > 1:
+            st.markdown(f"**{camera.name}**")
+        show(
+            lambda colours, camera=camera, heat=heat: plan(camera, heat, measure, colours),  # type: ignore[misc]
+            [{"zone": zone, measure: one.value, "as told": one.words} for zone, one in heat.items()],
+            name=f"Floor {camera.name}",
+            told=f"The zones of camera {camera.name} on the floor, coloured by {measure.lower()}: "
+            + ", ".join(f"{zone} {one.words}" for zone, one in heat.items())
+            + ".",
+        )
+
+
+def _heat(one: _Zone, measure: str) -> Heat:
+    none = Heat(None, "too few people")
+    if measure == "Visits an hour":
+        return none if one.an_hour is None else Heat(one.an_hour, f"{one.an_hour:.0f} an hour")
+    if measure == "Engaged":
+        return none if one.engaged is None else Heat(one.engaged, f"{one.engaged:.0%}")
+    if one.dwell is None:
+        return none
+    if measure == "Median stay":
+        at = one.dwell.median.at
+        return Heat(None, "not reached") if at is None else Heat(at, duration(at))
+    return Heat(one.dwell.censored, f"{one.dwell.censored:.0%}")
+
+
+def _tiers(found: Mapping[Where, _Zone], names: Mapping[Where, str]) -> None:
+    st.subheader("What people do there")
+    rows = [
+        {"zone": names[where], "part": _TIERS[tier], "share": one.tier(tier) / one.n, "n": one.tier(tier)}
+        for where, one in found.items()
+        if one.n
+        for tier in TIERS
+    ]
+    if not rows:
+        st.info("No zone has a count of visits in what you chose.", icon=":material/hourglass_empty:")
+        return
+    engaged = ", ".join(f"{names[w]} {one.engaged:.0%}" for w, one in found.items() if one.engaged is not None)
+    show(
+        lambda colours: parts(rows, list(_TIERS.values()), colours),
+        rows,
+        name="Engagement by zone",
+        told=f"Share of visits by how long people stop. Engaged or deliberating: {engaged}.",
+    )
+
+
+def _one(
+    state_dir: Path,
+    report: Answers,
+    choice: Choice,
+    audience: Audience,
+    found: Mapping[Where, _Zone],
+    names: Mapping[Where, str],
+    tz: str,
+) -> None:
+    timed = {where: one.dwell for where, one in found.items() if one.dwell is not None}
+    if not timed:
+        return
+    st.subheader("One zone")
+    options = {names[where]: where for where in timed}
+    name = st.selectbox("Zone", list(options), key="zone", bind="query-params")
+    where = options[name] if name in options else next(iter(timed))
+    stay = timed[where]
+    show(
+        lambda colours: charts.dwell(stay, colours),
+        _bins(stay),
+        name=f"Length of stay {names[where]}",
+        told=f"How long people stay in {names[where]}: median {quantile(stay.median)} ({interval(stay.median)}),"
+        f" 90 % stay under {quantile(stay.p90)}; {stay.censored:.0%} were lost from sight.",
+    )
+    source(stay.total, tz)
+    if audience is not Audience.EVERYBODY:
+        return
+    cells, _ = choice.keep(report.cells(Figure.DWELL, choice.first, choice.last), tz)
+    days = by_zone(Measure.STAY, cells, tz).get(where)
+    if days is None or len(days.values) < 2:
+        return
+    medians = {day: one.value for day, one in days.values.items()}
+    notes = drawn(state_dir, choice.first, choice.last, (where[1],))
+    show(
+        lambda colours: over_days(medians, "Median stay, s", colours, notes, form=".1f"),
+        [{"day": day, "median stay, s": round(value, 1)} for day, value in medians.items()],
+        name=f"Median stay by day {names[where]}",
+        told=f"Median stay in {names[where]} by day, from {duration(min(medians.values()))} to"
+        f" {duration(max(medians.values()))}.",
+    )
+    if days.left_out:
+        st.caption(f"{len(days.left_out)} days are not drawn: too few people, or cameras saw under 90 % of them.")
+
+
+def _bins(stay: Dwell) -> Sequence[Mapping[str, Any]]:
+    return [
+        {"from, s": low, "to, s": high, "seen to end": ended, "lost from sight": lost}
+        for low, high, ended, lost in charts.bins(stay)
+    ]
