@@ -45,6 +45,7 @@ class DuckFile:
         stays_behind: tables whose rows a rewrite does not carry over.
         uncompressed: columns that a scan of the bytes must be able to find.
         nullable: columns that may be NULL.
+        later: tables that are made when they are needed, and left out of a copy while they are empty.
         first: statements that fill a new file; `{}` stands for its name.
         threads: that DuckDB may use.
         memory_limit: in DuckDB's words. What exceeds it would go encrypted into `spill/` beside the file; a DuckDB that
@@ -62,12 +63,15 @@ class DuckFile:
         stays_behind: Collection[str] = (),
         uncompressed: Collection[str] = (),
         nullable: Collection[str] = (),
+        later: Collection[str] = (),
         first: Sequence[str] = (),
         threads: int = 2,
         memory_limit: str = "512MB",
     ) -> None:
         self.path = path
         self._declared, self._kept = declared, [table for table in declared if table not in stays_behind]
+        self._later = frozenset(later)
+        self._here: frozenset[str] = frozenset()  # of those, which there are
         self._uncompressed, self._nullable, self._first = uncompressed, nullable, first
         self._spill = path.parent / "spill"
         self._next = path.with_name(path.name + ".next")
@@ -89,7 +93,7 @@ class DuckFile:
             )
             self._run("SET TimeZone = 'UTC'")
             if not path.exists():
-                self._make(self._next, "next")
+                self._make(self._next, "next", self._wanted())
                 for statement in self._first:
                     self._run(statement.format("next"))
                 self._detach("next", self._next)
@@ -124,12 +128,32 @@ class DuckFile:
     def _attach(self) -> None:
         self._run(f"ATTACH '{_quoted(self.path)}' AS visits (STORAGE_VERSION '{STORAGE_VERSION}')")
 
-    def _make(self, path: Path, alias: str) -> None:
+    def _make(self, path: Path, alias: str, tables: Collection[str]) -> None:
         self._run(f"ATTACH '{_quoted(path)}' AS {alias} (STORAGE_VERSION '{STORAGE_VERSION}')")
         with self._transaction():
-            for table, columns in self._declared.items():
-                lines = ", ".join(f'"{column}" {kind}{self._form(column)}' for column, kind in columns.items())
-                self._run(f"CREATE TABLE {alias}.{table} ({lines})")
+            for table in tables:
+                self._create(alias, table)
+
+    def _create(self, alias: str, table: str) -> None:
+        columns = self._declared[table].items()
+        lines = ", ".join(f'"{column}" {kind}{self._form(column)}' for column, kind in columns)
+        self._run(f"CREATE TABLE IF NOT EXISTS {alias}.{table} ({lines})")
+
+    def _wanted(self) -> list[str]:
+        """Return the tables that a file needs which is filled from this one."""
+        filled = {t for t in self._here if self._one(f"SELECT EXISTS (FROM visits.{t})")[0]}
+        return [table for table in self._declared if table not in self._later or filled]
+
+    def has(self, table: str) -> bool:
+        """Say whether a table is there that is made later."""
+        return table in self._here
+
+    def _make_later(self) -> None:
+        """Make what is made when it is needed."""
+        with self._transaction():
+            for table in sorted(self._later - self._here):
+                self._create("visits", table)
+        self._here = self._later
 
     def _form(self, column: str) -> str:
         null = "" if column in self._nullable else " NOT NULL"
@@ -185,7 +209,10 @@ class DuckFile:
             StoreError: a column is missing, or is of another type.
         """
         found = self.columns()
+        self._here = frozenset(table for table in self._later if table in found)
         for table, columns in self._declared.items():
+            if table in self._later and table not in found:
+                continue
             if any(found.get(table, {}).get(column) != kind for column, kind in columns.items()):
                 raise StoreError(f"{self.path.name} lacks columns of {table}: it is of another version of openaisle")
 
@@ -211,6 +238,7 @@ class DuckFile:
             self._swap()
         finally:
             self._attach()
+            self._here = frozenset(self.columns().keys() & self._later)
 
     def copy(self, path: Path) -> None:
         """Write a new file with everything that is in this one, and nothing that was deleted from it.
@@ -228,14 +256,16 @@ class DuckFile:
             raise StoreError(f"{self.path.name}.wal did not empty; stop the keeper and start it again")
         path.unlink(missing_ok=True)
         try:
-            self._make(path, "next")
+            tables = self._wanted()
+            kept = [table for table in self._kept if table in tables]
+            self._make(path, "next", tables)
             with self._transaction():
-                for table in self._kept:
+                for table in kept:
                     self._run(f"INSERT INTO next.{table} SELECT * FROM visits.{table}")
             self._detach("next", path)
             # read back from the disk: what cannot be decoded must be noticed while the old file is still there
             self._run(f"ATTACH '{_quoted(path)}' AS next (READ_ONLY)")
-            broken = [t for t in self._kept if self._digest("visits", t) != self._digest("next", t)]
+            broken = [t for t in kept if self._digest("visits", t) != self._digest("next", t)]
             self._run("DETACH next")
             if broken:
                 raise StoreError(f"the copy of the visits differs in {broken[0]}; the old file stays, try again")

@@ -6,8 +6,14 @@ The payload of an inbox row of kind `visit` is canonical JSON (RFC 8785):
      "leave_us":1790000012500000,"outcomes":["take_candidate"],"poses":[4500000],"start":"crossed",
      "stopped_us":8000000,"undecided":false,"zone":"coffee"}
 
-It says where and how long, and not who: the subject stands beside it in the inbox, and no pseudonym is computed before
-the keeper loads the row. Anything but exactly this form is refused.
+What was seen of the face of somebody who said yes to that is a row of its own, of kind `expression`, so that it needs
+that yes and no other, and ends with it:
+
+    {"camera":"entrance","enter_us":1790000000000000,"leave_us":1790000012500000,"samples":20,
+     "shares":[0,0,0,250,0,0,500,250],"zone":"coffee"}
+
+Both say where and how long, and not who: the subject stands beside them in the inbox, and no pseudonym is computed
+before the keeper loads the row. Anything but exactly these forms is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +29,9 @@ from analytics.model import AnalyticsError, EndReason, StartReason, Visit
 from analytics.reach import Handling
 from analytics.zones import ZoneKind
 
-VISIT = "visit"  # kind of inbox row
+VISIT, EXPRESSION = "visit", "expression"  # kinds of inbox rows
+CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "unknown")  # numbered like their shares
+THOUSAND = 1000
 _LONGEST_NAME = 64  # characters of a camera or zone
 
 
@@ -154,3 +162,80 @@ class VisitRow:
         if not same:
             raise RowError("this visit is not in canonical form")
         return row
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionRow:
+    """What the face of somebody who said yes to that showed in one zone visit: shares of its looks, and no series.
+
+    Attributes:
+        camera: name of the camera.
+        zone: name of the zone.
+        enter_us: first instant of the visit, UTC microseconds.
+        leave_us: its last.
+        samples: looks in it, those without an answer too.
+        shares: of the looks, in thousandths, as `CLASSES` numbers them; they add up to a thousand.
+    """
+
+    camera: str
+    zone: str
+    enter_us: int
+    leave_us: int
+    samples: int
+    shares: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for name in (self.camera, self.zone):
+            if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME:
+                raise RowError(f"a camera or a zone has a name of 1 to {_LONGEST_NAME} characters")
+        if any(type(v) is not int for v in (self.enter_us, self.leave_us, self.samples, *self.shares)):
+            raise RowError("instants, samples and shares are whole numbers")
+        if not 0 <= self.enter_us <= self.leave_us < 2**53 or not 0 < self.samples < 2**31:
+            raise RowError("a visit ends after it starts, and its expression was looked at once or more")
+        if type(self.shares) is not tuple or len(self.shares) != len(CLASSES):
+            raise RowError(f"there are {len(CLASSES)} shares")
+        if min(self.shares) < 0 or sum(self.shares) != THOUSAND:
+            raise RowError("shares add up to a thousand")
+
+    @classmethod
+    def of(cls, camera: str, visit: Visit, looks: tuple[int, ...]) -> Self:
+        """Return the row of a visit.
+
+        Args:
+            camera: name of the camera.
+            visit: as the gate admitted it.
+            looks: how many looks showed each of `CLASSES`, one or more in all.
+        """
+        shares = apportion(looks, THOUSAND)
+        return cls(camera, visit.zone, visit.enter_us, visit.leave_us, sum(looks), shares)
+
+    def encode(self) -> bytes:
+        """Return the payload."""
+        return rfc8785.dumps(asdict(self))
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Self:
+        """Read a payload.
+
+        Raises:
+            RowError: it is not exactly what `encode` writes; the text does not repeat it.
+        """
+        try:
+            fields = json.loads(payload)
+            row = cls(**{**fields, "shares": tuple(fields["shares"])})
+            same = row.encode() == payload
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise RowError("this is no expression as this version writes it") from error
+        if not same:
+            raise RowError("this expression is not in canonical form")
+        return row
+
+
+def apportion(weights: tuple[int, ...], parts: int) -> tuple[int, ...]:
+    """Split whole parts by weight, the largest remainders first; the parts add up."""
+    whole = sum(weights)
+    found = [parts * weight // whole for weight in weights]
+    first = sorted(range(len(weights)), key=lambda i: (-(parts * weights[i] % whole), i))
+    for i in first[: parts - sum(found)]:
+        found[i] += 1
+    return tuple(found)

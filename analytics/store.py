@@ -1,9 +1,11 @@
-"""The keeper's file `visits.duckdb`: zone visits of consenting shoppers, one table a purpose.
+"""The keeper's file `visits.duckdb`: zone visits of consenting shoppers, one table a purpose, and their expression.
 
 Rules:
 - One process opens it, the keeper, under a lock of its own beside the file.
 - The tables are made from `DECLARED`; while a table or column is there that is not declared, nothing is loaded and
   nothing rewritten, and only deleting goes on.
+- The tables of expression are made with the first row of it, and go with the first rewriting that finds them empty: a
+  shop below level `emotion` has none.
 - A row that is due and on hold is set apart in a table of its own: nothing reads it there but what erases it.
 - Rows and the inbox number they came with are one transaction, so that loading again loads nothing twice.
 - Deleted bytes stay in a DuckDB file; `rewrite` moves what is left into a new file and replaces the old one.
@@ -24,23 +26,27 @@ from typing import Any
 from analytics.decision import Outcome
 from analytics.duckfile import STORAGE_VERSION, DuckFile, StoreError
 from analytics.model import EndReason, StartReason
-from analytics.row import VisitRow
+from analytics.row import ExpressionRow, VisitRow
 from analytics.zones import ZoneKind
 from consent.events import Purpose
 
 __all__ = [
     "DECLARED",
+    "KEPT",
+    "LATER",
     "PURPOSES",
     "STORAGE_VERSION",
     "Cover",
     "Held",
+    "NewExpression",
     "NewVisit",
     "StoreError",
     "Visits",
     "day_of",
 ]
 
-PURPOSES = (Purpose.DWELL, Purpose.REPEAT)  # each has a table of its own name
+PURPOSES = (Purpose.DWELL, Purpose.REPEAT)  # of visits; each has a table of its own name
+KEPT = (*PURPOSES, Purpose.EMOTION)  # whatever has a table of its own name
 
 # what a number in the columns start_reason, end_reason and outcomes means; numbers are never used again
 START_CODES = {StartReason.CROSSED: 0, StartReason.APPEARED: 1, StartReason.CONSENT: 2, StartReason.SPLIT: 3}
@@ -70,15 +76,25 @@ _VISIT = {
     "outcomes": "UTINYINT[]",  # what came of each of these, see OUTCOME_CODES
     "day": "DATE",  # of `enter`, in the store's time zone
 }
+_EXPRESSION = {
+    **{column: _VISIT[column] for column in ("visitor", "zone", "enter", "leave")},
+    "samples": "BIGINT",  # looks
+    "shares": "USMALLINT[]",  # of them, in thousandths, as `analytics.row.CLASSES` numbers them
+    "day": _VISIT["day"],
+}
 DECLARED: dict[str, dict[str, str]] = {
     **{purpose.value: _VISIT for purpose in PURPOSES},
+    Purpose.EMOTION.value: _EXPRESSION,
     "zones": {"id": "SMALLINT", "camera": "VARCHAR", "name": "VARCHAR", "kind": "VARCHAR"},
     "loaded": {"inbox": "BIGINT"},  # number of the newest inbox row that was dealt with
     "erasing": {"visitor": "UBIGINT"},  # deleted, and its bytes not yet gone
     # rows deleted under an erasure that is not yet logged
     "erasures": {"request": "BIGINT", "purpose": "VARCHAR", "deleted": "BIGINT"},
     "held": {"purpose": "VARCHAR", **_VISIT},  # due, and kept by an officer's hold
+    "held_emotion": {"purpose": "VARCHAR", **_EXPRESSION},
 }
+LATER = frozenset({Purpose.EMOTION.value, "held_emotion"})  # made when they are needed
+_APART = {**dict.fromkeys(PURPOSES, "held"), Purpose.EMOTION: "held_emotion"}  # where a purpose's held rows are
 _STAYS_BEHIND = frozenset({"erasing"})  # a rewrite does not carry it over
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -92,6 +108,15 @@ class NewVisit:
     visitor: int
     day: date
     row: VisitRow
+
+
+@dataclass(frozen=True, slots=True)
+class NewExpression:
+    """One row to load: the shares of expressions of a visit, under a pseudonym of its own, with its store-local day."""
+
+    visitor: int
+    day: date
+    row: ExpressionRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +157,7 @@ class Visits(DuckFile):
             stays_behind=_STAYS_BEHIND,
             uncompressed=frozenset({"visitor"}),
             nullable=frozenset({"kind"}),  # unknown where store.toml no longer names the zone
+            later=LATER,
             first=("INSERT INTO {}.loaded VALUES (0)",),
             threads=threads,
             memory_limit=memory_limit,
@@ -145,7 +171,11 @@ class Visits(DuckFile):
         return int(self._one("SELECT inbox FROM visits.loaded")[0])
 
     def load(
-        self, rows: Sequence[NewVisit], mark: int, kinds: Mapping[tuple[str, str], ZoneKind] | None = None
+        self,
+        rows: Sequence[NewVisit],
+        mark: int,
+        kinds: Mapping[tuple[str, str], ZoneKind] | None = None,
+        expressions: Sequence[NewExpression] = (),
     ) -> None:
         """Insert rows and move the mark, in one transaction.
 
@@ -153,15 +183,19 @@ class Visits(DuckFile):
             rows: of inbox rows above the present mark.
             mark: number of the newest inbox row they came from.
             kinds: what kind of zone (camera, name) is, as store.toml has it.
+            expressions: rows of expression among those inbox rows.
 
         Raises:
             StoreError: the mark would move back, or the file holds what is not declared.
         """
         self._nothing_strange()
+        if expressions:
+            self._make_later()
         with self._transaction():
             if mark < self.mark:
                 raise StoreError("inbox rows that were loaded already cannot be loaded again")
-            zones = self._zones({(n.row.camera, n.row.zone) for n in rows}, kinds or {})
+            named = {(n.row.camera, n.row.zone) for n in rows} | {(n.row.camera, n.row.zone) for n in expressions}
+            zones = self._zones(named, kinds or {})
             for purpose in PURPOSES:
                 chosen = [n for n in rows if n.purpose is purpose]
                 if not chosen:
@@ -182,6 +216,20 @@ class Visits(DuckFile):
                     "day": [n.day for n in chosen],
                 }
                 self._insert(f"visits.{purpose.value}", _VISIT, columns)
+            if expressions:
+                self._insert(
+                    f"visits.{Purpose.EMOTION.value}",
+                    _EXPRESSION,
+                    {
+                        "visitor": [n.visitor for n in expressions],
+                        "zone": [zones[n.row.camera, n.row.zone] for n in expressions],
+                        "enter": [n.row.enter_us for n in expressions],
+                        "leave": [n.row.leave_us for n in expressions],
+                        "samples": [n.row.samples for n in expressions],
+                        "shares": [list(n.row.shares) for n in expressions],
+                        "day": [n.day for n in expressions],
+                    },
+                )
             self._run("UPDATE visits.loaded SET inbox = ?", mark)
 
     def _zones(
@@ -205,10 +253,23 @@ class Visits(DuckFile):
 
     def count(self, purpose: Purpose) -> int:
         """Return the number of rows held for a purpose."""
+        if purpose not in self._kept_now():
+            return 0
         return int(self._one(f"SELECT count(*) FROM visits.{purpose.value}")[0])
+
+    def _kept_now(self) -> tuple[Purpose, ...]:
+        """Return the purposes whose tables are there."""
+        return tuple(p for p in KEPT if p.value not in LATER or self.has(p.value))
+
+    def _held_now(self) -> dict[str, tuple[Purpose, ...]]:
+        """Return the tables of rows that were set apart, with the purposes of what is in them."""
+        here = self._kept_now()
+        return {table: tuple(p for p in here if _APART[p] == table) for table in sorted({_APART[p] for p in here})}
 
     def days(self, purpose: Purpose) -> list[date]:
         """Return the store-local days on which there are rows for a purpose."""
+        if purpose not in self._kept_now():
+            return []
         return [day for (day,) in self._all(f"SELECT DISTINCT day FROM visits.{purpose.value} ORDER BY day")]
 
     def read(
@@ -236,8 +297,23 @@ class Visits(DuckFile):
         for visitor, day, *columns in self._stream(sql, since_us, until_us, *more):
             yield NewVisit(purpose, visitor, day, _row(columns))
 
+    def read_expression(self, *, since_us: int = 0, zone: tuple[str, str] | None = None) -> Iterator[NewExpression]:
+        """Yield the rows of expression that were entered from an instant on, of one zone or of all; see `read`."""
+        if Purpose.EMOTION not in self._kept_now():
+            return
+        narrowed = " AND camera = ? AND name = ?" if zone else " ORDER BY enter, visitor"
+        more: tuple[str, ...] = zone or ()
+        sql = (
+            'SELECT visitor, camera, name, epoch_us(enter), epoch_us("leave"), samples, shares, day'
+            f" FROM visits.emotion JOIN visits.zones ON zone = id WHERE enter >= make_timestamp(?){narrowed}"
+        )
+        for visitor, camera, name, enter, leave, samples, shares, day in self._stream(sql, since_us, *more):
+            yield NewExpression(visitor, day, ExpressionRow(camera, name, enter, leave, samples, tuple(shares)))
+
     def first_ends(self, purpose: Purpose) -> dict[tuple[str, str], int]:
         """Return when the oldest row of each zone (camera, name) ended, UTC microseconds."""
+        if purpose not in self._kept_now():
+            return {}
         sql = (
             f'SELECT camera, name, epoch_us(min("leave")) FROM visits.{purpose.value} JOIN visits.zones ON zone = id'
             " GROUP BY camera, name"
@@ -248,6 +324,8 @@ class Visits(DuckFile):
         """Return every row under the pseudonyms, each with whether it is held; inside this process only."""
         found = []
         for purpose, visitors in pseudonyms.items():
+            if purpose not in PURPOSES:
+                continue
             for table, mine in ((purpose.value, ""), ("held", f" AND purpose = '{purpose.value}'")):
                 sql = (
                     f"SELECT visitor, day, {_READ} FROM visits.{table} JOIN visits.zones ON zone = id"
@@ -255,6 +333,22 @@ class Visits(DuckFile):
                 )
                 for visitor, day, *columns in self._all(sql, list(visitors)):
                     found.append((NewVisit(purpose, visitor, day, _row(columns)), table == "held"))
+        return found
+
+    def expression_of(self, visitors: Collection[int]) -> list[tuple[NewExpression, bool]]:
+        """Return every row of expression under the pseudonyms, each with whether it is held; see `of`."""
+        if Purpose.EMOTION not in self._kept_now():
+            return []
+        found = []
+        for table in (Purpose.EMOTION.value, _APART[Purpose.EMOTION]):
+            sql = (
+                'SELECT visitor, camera, name, epoch_us(enter), epoch_us("leave"), samples, shares, day'
+                f" FROM visits.{table} JOIN visits.zones ON zone = id"
+                " WHERE visitor IN (SELECT unnest(?::UBIGINT[])) ORDER BY enter"
+            )
+            for visitor, camera, zone, enter, leave, samples, shares, day in self._all(sql, list(visitors)):
+                row = ExpressionRow(camera, zone, enter, leave, samples, tuple(shares))
+                found.append((NewExpression(visitor, day, row), table != Purpose.EMOTION.value))
         return found
 
     # erasing
@@ -290,16 +384,16 @@ class Visits(DuckFile):
         if not held:
             return 0
         self._doom(covers, oldest_us, among, held)
-        columns = ", ".join(f'"{column}"' for column in _VISIT)
         with self._transaction():
-            for p in PURPOSES:
+            for p in self._kept_now():
+                columns = ", ".join(f'"{column}"' for column in DECLARED[p.value])
                 places = f"(SELECT place FROM doomed WHERE source = '{p.value}' AND held)"
                 self._run(
-                    f"INSERT INTO visits.held (purpose, {columns}) SELECT '{p.value}', {columns}"
+                    f"INSERT INTO visits.{_APART[p]} (purpose, {columns}) SELECT '{p.value}', {columns}"
                     f" FROM visits.{p.value} WHERE rowid IN {places}"
                 )
                 self._run(f"DELETE FROM visits.{p.value} WHERE rowid IN {places}")
-        return int(self._one("SELECT count(*) FROM doomed WHERE held AND source <> 'held'")[0])
+        return int(self._one("SELECT count(*) FROM doomed WHERE held AND NOT starts_with(source, 'held')")[0])
 
     def delete(
         self,
@@ -321,11 +415,12 @@ class Visits(DuckFile):
         """
         self._doom(covers, oldest_us, among, held)
         with self._transaction():
-            for source in (*(p.value for p in PURPOSES), "held"):
+            for source in (*(p.value for p in self._kept_now()), *self._held_now()):
                 places = f"(SELECT place FROM doomed WHERE source = '{source}' AND NOT held)"
                 self._run(f"DELETE FROM visits.{source} WHERE rowid IN {places}")
             self._run("INSERT INTO visits.erasing SELECT DISTINCT visitor FROM doomed WHERE NOT held")
-            for source in (*(p.value for p in PURPOSES), "held"):  # a pseudonym with other rows stays there rightly
+            for source in (*(p.value for p in self._kept_now()), *self._held_now()):
+                # a pseudonym with other rows stays there rightly
                 stays = f"SELECT DISTINCT v.visitor FROM visits.{source} v SEMI JOIN visits.erasing e USING (visitor)"
                 self._run(f"DELETE FROM visits.erasing WHERE visitor IN ({stays})")
             self._run(
@@ -358,7 +453,7 @@ class Visits(DuckFile):
             "CREATE OR REPLACE TEMP TABLE doomed"
             " (source VARCHAR, purpose VARCHAR, place BIGINT, visitor UBIGINT, held BOOLEAN)"
         )
-        for p in PURPOSES:
+        for p in self._kept_now():
             kept, days = _kept(p, held)
             chosen = "" if among is None else " AND v.visitor IN (SELECT unnest(?::UBIGINT[]))"
             wanted = [] if among is None else [list(among.get(p, ()))]
@@ -372,7 +467,8 @@ class Visits(DuckFile):
                 *(*days, *wanted),
             )
             self._run(
-                f"INSERT INTO doomed SELECT 'held', v.purpose, v.rowid, v.visitor, {kept} FROM visits.held v"
+                f"INSERT INTO doomed SELECT '{_APART[p]}', v.purpose, v.rowid, v.visitor, {kept}"
+                f" FROM visits.{_APART[p]} v"
                 f" WHERE v.purpose = '{p.value}'",
                 *days,
             )
@@ -383,7 +479,8 @@ class Visits(DuckFile):
         """Return purpose, store-local day, on hold, past its term, and number of rows, of what is due or set apart."""
         self._doom(covers, oldest_us, None, held)
         found: list[tuple[Purpose, date, bool, bool, int]] = []
-        for source, purpose in [*((p.value, p) for p in PURPOSES), *(("held", p) for p in PURPOSES)]:
+        here = self._kept_now()
+        for source, purpose in [*((p.value, p) for p in here), *((_APART[p], p) for p in here)]:
             sql = (
                 f'SELECT v.day, d.held, v."leave" <= make_timestamp(?) AS late, count(*) FROM visits.{source} v'
                 f" JOIN doomed d ON d.place = v.rowid AND d.source = '{source}' AND d.purpose = '{purpose.value}'"
@@ -399,9 +496,9 @@ class Visits(DuckFile):
             covers: everything that live grants cover.
             days: terms.
         """
-        self._doom(covers, dict.fromkeys(PURPOSES, 0), None, ())
+        self._doom(covers, dict.fromkeys(KEPT, 0), None, ())
         found: list[tuple[Purpose, date, bool, int]] = []
-        for p in PURPOSES:
+        for p in self._kept_now():
             term = f'v."leave" + INTERVAL {int(days[p])} DAY'
             sql = (
                 f"SELECT least({term}, c.until)::DATE AS d, {term} < c.until AS own, count(*) FROM visits.{p.value} v"
@@ -414,7 +511,7 @@ class Visits(DuckFile):
     def oldest(self) -> dict[str, int]:
         """Return the first instant of the oldest row by table, UTC microseconds; tables without one are not in it."""
         found = {}
-        for table in (*(p.value for p in PURPOSES), "held"):
+        for table in (*(p.value for p in self._kept_now()), *self._held_now()):
             ((instant,),) = self._all(f"SELECT epoch_us(min(enter)) FROM visits.{table}")
             if instant is not None:
                 found[table] = int(instant)
@@ -423,12 +520,15 @@ class Visits(DuckFile):
     def held(self) -> set[tuple[Purpose, int, date]]:
         """Return purpose, pseudonym and day of the rows that were set apart."""
         return {
-            (Purpose(p), v, day) for p, v, day in self._all("SELECT DISTINCT purpose, visitor, day FROM visits.held")
+            (Purpose(p), v, day)
+            for table in self._held_now()
+            for p, v, day in self._all(f"SELECT DISTINCT purpose, visitor, day FROM visits.{table}")
         }
 
     def sample(self) -> list[int]:
         """Return one pseudonym that is in the file rightly, none where it is empty."""
-        parts = " UNION ALL ".join(f"(SELECT visitor FROM visits.{p.value} LIMIT 1)" for p in PURPOSES)  # of one block
+        tables = [p.value for p in self._kept_now()]
+        parts = " UNION ALL ".join(f"(SELECT visitor FROM visits.{table} LIMIT 1)" for table in tables)  # of one block
         return [visitor for (visitor,) in self._all(f"SELECT visitor FROM ({parts}) LIMIT 1")]
 
     def erasing(self) -> list[int]:

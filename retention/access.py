@@ -2,7 +2,7 @@
 
     LIESMICH.txt, README.txt        what each file and field means, and how to check the proofs
     everything.json                 all of it in one file
-    visits.csv, consents.csv, entries.csv
+    visits.csv, expression.csv, consents.csv, entries.csv
     statement.json, log-key.txt     the log entries with their proofs, and the key to check them with
 
 Rules:
@@ -27,9 +27,9 @@ from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
 
-from analytics.row import RowError, VisitRow
+from analytics.row import CLASSES, EXPRESSION, ExpressionRow, RowError, VisitRow
 from analytics.state import State
-from analytics.store import PURPOSES, Visits
+from analytics.store import KEPT, Visits
 from consent import log
 from consent.answers import REQUEST, seal
 from consent.events import EventKind, Leaf, Purpose
@@ -119,18 +119,26 @@ def collect(state: State, ledger: Ledger, visits: Visits, subject: bytes, now_us
         _visit(new.purpose, new.row, new.day.isoformat(), held=held, pseudonym=new.visitor)
         for new, held in visits.of(pseudonyms)
     ]
+    expressions = [
+        _expression(new.row, new.day.isoformat(), held=held, pseudonym=new.visitor)
+        for new, held in visits.expression_of(pseudonyms[Purpose.EMOTION])
+    ]
     everything: dict[str, Any] = {
         "made": _instant(now_us),
         "shop": {"name": state.store.store.name, "id": ledger.store, "timezone": str(state.store.timezone)},
         "controller": state.store.controller.model_dump(mode="json"),
         **told,
         "visits": rows,
+        "expressions": expressions,
     }
     keys = [log.verifier_key(ledger.origin, public) for public in ledger.keys.public_keys("log")]
     return {
         **{name: _text(source) for name, source in _READ_ME.items()},
         "everything.json": json.dumps(everything, indent=1, ensure_ascii=False).encode(),
-        "visits.csv": _csv(_VISIT, [*rows, *told["visits_on_their_way"]]),
+        "visits.csv": _csv(_VISIT, [*rows, *(way for way in told["visits_on_their_way"] if "shares" not in way)]),
+        "expression.csv": _csv(
+            _EXPRESSION, [*expressions, *(way for way in told["visits_on_their_way"] if "shares" in way)]
+        ),
         "consents.csv": _csv(_CONSENT, told["consents"]),
         "entries.csv": _csv(_ENTRY, told["entries"]),
         "statement.json": json.dumps(statement, indent=1).encode(),
@@ -141,11 +149,11 @@ def collect(state: State, ledger: Ledger, visits: Visits, subject: bytes, now_us
 def _pseudonyms(ledger: Ledger, visits: Visits, subject: bytes) -> dict[Purpose, list[int]]:
     """Return every pseudonym under which a row of the subject may stand."""
     key = ledger.subject_key(subject)
-    days = {p: {day.isoformat() for day in visits.days(p)} for p in PURPOSES}
+    days = {p: {day.isoformat() for day in visits.days(p)} for p in KEPT}
     for purpose, _, day in visits.held():
         days[purpose].add(day.isoformat())
     days[Purpose.REPEAT] = {ALWAYS}
-    return {p: [visitor(key, p, period, ledger.store) for period in sorted(days[p])] for p in PURPOSES}
+    return {p: [visitor(key, p, period, ledger.store) for period in sorted(days[p])] for p in KEPT}
 
 
 def _of_ledger(ledger: Ledger, subject: bytes) -> dict[str, Any]:
@@ -191,7 +199,7 @@ def _of_ledger(ledger: Ledger, subject: bytes) -> dict[str, Any]:
             for _, data in ledger.leaves(record.leaf_index, record.leaf_index + 1)
         ],
         "visits_on_their_way": [
-            {"kind": kind, "written": _instant(written_us), **_on_its_way(payload)}
+            {"kind": kind, "written": _instant(written_us), **_on_its_way(kind, payload)}
             for kind, written_us, payload in inbox
         ],
         "taps_at_the_pad_without_an_answer": [
@@ -203,8 +211,10 @@ def _of_ledger(ledger: Ledger, subject: bytes) -> dict[str, Any]:
     }
 
 
-def _on_its_way(payload: bytes) -> dict[str, Any]:
+def _on_its_way(kind: str, payload: bytes) -> dict[str, Any]:
     try:
+        if kind == EXPRESSION:
+            return _expression(ExpressionRow.decode(payload), "")
         return _visit(None, VisitRow.decode(payload), "")
     except RowError:  # of another version: handed out as it is
         return {"payload": payload.decode("utf-8", errors="replace")}
@@ -233,8 +243,24 @@ def _visit(
     }
 
 
+def _expression(row: ExpressionRow, day: str, *, held: bool = False, pseudonym: int | None = None) -> dict[str, Any]:
+    return {
+        "purpose": Purpose.EMOTION.value,
+        "pseudonym": "" if pseudonym is None else str(pseudonym),
+        "day": day,
+        "camera": row.camera,
+        "zone": row.zone,
+        "enter": _instant(row.enter_us),
+        "leave": _instant(row.leave_us),
+        "looks": row.samples,
+        "shares": {name: share / 1000 for name, share in zip(CLASSES, row.shares, strict=True)},
+        "on_hold": held,
+    }
+
+
 # its form
 
+_EXPRESSION = ("purpose", "pseudonym", "day", "camera", "zone", "enter", "leave", "looks", "shares", "on_hold")
 _VISIT = (
     *("purpose", "pseudonym", "day", "camera", "zone", "enter", "leave", "seconds", "start", "end", "stopped_seconds"),
     *("decisions_seconds", "undecided", "poses_seconds", "outcomes", "on_hold"),

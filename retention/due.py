@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from analytics.state import State
-from analytics.store import PURPOSES, Cover, Held, Visits, day_of
+from analytics.store import KEPT, Cover, Held, Visits, day_of
 from consent.events import DAY_US, ConsentError, Purpose
 from consent.ledger import Ledger
 from consent.subjects import ALWAYS, visitor
@@ -65,7 +65,7 @@ class Due:
             list(self._covers(now_us, subjects)),
             self._oldest(now_us),
             None if subjects is None else self._pseudonyms(subjects),
-            [Held(p, h.first, h.last) for h in placed for p in PURPOSES if p.value in h.classes],
+            [Held(p, h.first, h.last) for h in placed for p in KEPT if p.value in h.classes],
             placed,
         )
 
@@ -103,11 +103,11 @@ class Due:
 
     def _covers(self, now_us: int, subjects: Collection[bytes] | None) -> Iterator[Cover]:
         level, zone = self.state.level(self._ledger), self.state.store.timezone
-        days = {p: self._visits.days(p) for p in PURPOSES}
+        days = {p: self._visits.days(p) for p in KEPT}
         for subject, grants in self._ledger.live_grants(now_us).items():
             if subjects is not None and subject not in subjects:
                 continue
-            wanted = [s for s in grants if s.purpose in PURPOSES and level.allows(s.purpose) and days[s.purpose]]
+            wanted = [s for s in grants if s.purpose in KEPT and level.allows(s.purpose) and days[s.purpose]]
             if not wanted:
                 continue
             key = self._ledger.subject_key(subject)
@@ -120,15 +120,15 @@ class Due:
     def _oldest(self, now_us: int) -> dict[Purpose, int]:
         """Return, for each purpose, the instant at which rows that ended then are past their term."""
         days = policy.sweep(self.state.store.terms.days()).rows
-        return {p: max(0, now_us - days[p] * DAY_US) for p in PURPOSES}
+        return {p: max(0, now_us - days[p] * DAY_US) for p in KEPT}
 
     def _pseudonyms(self, subjects: Iterable[bytes]) -> dict[Purpose, list[int]]:
-        periods = {p: {_period(p, day) for day in self._visits.days(p)} for p in PURPOSES}
-        found: dict[Purpose, list[int]] = {p: [] for p in PURPOSES}
+        periods = {p: {_period(p, day) for day in self._visits.days(p)} for p in KEPT}
+        found: dict[Purpose, list[int]] = {p: [] for p in KEPT}
         for subject in subjects:
             key = self._key(subject)
             if key is not None:
-                for p in PURPOSES:
+                for p in KEPT:
                     found[p] += [visitor(key, p, period, self._ledger.store) for period in periods[p]]
         return found
 

@@ -30,9 +30,9 @@ from typing import Self
 from analytics.config import ConfigError
 from analytics.figures import Audience
 from analytics.payload import CellError, CellPayload
-from analytics.row import VISIT, RowError, VisitRow
+from analytics.row import EXPRESSION, VISIT, ExpressionRow, RowError, VisitRow
 from analytics.state import State
-from analytics.store import PURPOSES, NewVisit, StoreError, Visits, day_of
+from analytics.store import PURPOSES, NewExpression, NewVisit, StoreError, Visits, day_of
 from consent.answers import REQUEST as ACCESS
 from consent.events import DAY_US, END_EVENTS, ConsentError, EventKind, Leaf, Level, Purpose
 from consent.ledger import InboxRow, Ledger, LedgerError, RequestStatus
@@ -318,7 +318,7 @@ class Keeper:
         loaded = refused = 0
         ((newest,),) = self._ledger.select("SELECT coalesce(max(id), 0) FROM inbox")  # a stream of rows ends no pass
         while (batch := self._batch()) and batch[0].id <= newest:
-            rows: list[NewVisit] = []
+            rows: list[NewVisit | NewExpression] = []
             through: list[int] = []
             keys: dict[bytes, bytes] = {}
             mark = self._visits.mark
@@ -334,7 +334,9 @@ class Keeper:
                     refused += not made
                 through.append(item.id)
             if through and through[-1] > mark:
-                self._visits.load(rows, through[-1], self.state.store.kinds())
+                visits = [new for new in rows if isinstance(new, NewVisit)]
+                expressions = [new for new in rows if isinstance(new, NewExpression)]
+                self._visits.load(visits, through[-1], self.state.store.kinds(), expressions)
                 loaded += len(rows)
             self._ledger.delete_inbox(through)
             if blocked is not None:
@@ -350,24 +352,29 @@ class Keeper:
             after = page[-1].id
         return found[:_BATCH]
 
-    def _admit(self, item: InboxRow, now_us: int, keys: dict[bytes, bytes]) -> list[NewVisit]:
+    def _admit(self, item: InboxRow, now_us: int, keys: dict[bytes, bytes]) -> list[NewVisit | NewExpression]:
         """Return the rows that an inbox row becomes: one for each purpose whose grant holds for all of it now."""
-        if item.kind != VISIT or item.subject is None:
+        if item.kind not in (VISIT, EXPRESSION) or item.subject is None:
             raise RowError(f"inbox row {item.id} is of a kind this version does not know")
-        row = VisitRow.decode(item.payload)
+        row = VisitRow.decode(item.payload) if item.kind == VISIT else ExpressionRow.decode(item.payload)
+        wanted = PURPOSES if item.kind == VISIT else (Purpose.EMOTION,)
         level, terms = self.state.level(self._ledger), self.state.store.terms.days()
-        found = []
+        found: list[NewVisit | NewExpression] = []
         for grant in live(self._ledger.standing(item.subject), now_us):
             purpose = grant.purpose
             covered = grant.given_us <= row.enter_us and row.leave_us <= grant.until_us
             over = row.leave_us <= now_us - terms[purpose] * DAY_US
-            if purpose not in PURPOSES or not level.allows(purpose) or not covered or over:
+            if purpose not in wanted or not level.allows(purpose) or not covered or over:
                 continue
             if item.subject not in keys:
                 keys[item.subject] = self._ledger.subject_key(item.subject)
             zone = self.state.store.timezone
             pseudonym = visitor(keys[item.subject], purpose, period_of(purpose, row.enter_us, zone), self._ledger.store)
-            found.append(NewVisit(purpose, pseudonym, day_of(row.enter_us, zone), row))
+            day = day_of(row.enter_us, zone)
+            if isinstance(row, VisitRow):
+                found.append(NewVisit(purpose, pseudonym, day, row))
+            else:
+                found.append(NewExpression(pseudonym, day, row))
         return found
 
     def _release_sums(self) -> tuple[int, int | None, str | None]:

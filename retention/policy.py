@@ -121,6 +121,7 @@ _VISIT = (
     *("visitor", "zone", "enter", "leave", "censored", "start_reason", "end_reason", "stopped_us"),
     *("decisions", "undecided", "poses", "outcomes", "day"),
 )
+_EXPRESSION = ("visitor", "zone", "enter", "leave", "samples", "shares", "day")
 _LINE = ("audience", "figure", "camera", "zone")
 _CONSENT = "6(1)(a) consent; 7(1) to show it"
 _DUTY = "6(1)(c) with 5(2): to show that duties were kept"
@@ -149,9 +150,22 @@ CATEGORIES: tuple[Category, ...] = (
         )
     ),
     Category(
+        name=Purpose.EMOTION.value,
+        place=Place.VISITS,
+        columns={Purpose.EMOTION.value: _EXPRESSION},
+        about="what share of the looks at the faces of shoppers who said yes showed which expression, by zone visit,"
+        " under a keyed hash of its own that changes every day; no picture, no face template, no series",
+        purpose="which expressions shoppers show before which shelf",
+        basis="6(1)(a) and 9(2)(a) explicit consent",
+        trigger="end of the visit; or of the consent, whichever ends it first",
+        term=Term("terms.emotion; at once when the consent ends", purpose=Purpose.EMOTION),
+        action=Action.REWRITE,
+        holdable=True,
+    ),
+    Category(
         name="held",
         place=Place.VISITS,
-        columns={"held": ("purpose", *_VISIT)},
+        columns={"held": ("purpose", *_VISIT), "held_emotion": ("purpose", *_EXPRESSION)},
         about="zone visits that are due and stay because an officer's hold says so; nothing is computed from them",
         purpose="restriction of processing",
         basis="18(1), 18(2); 17(3)(e)",
@@ -195,7 +209,8 @@ CATEGORIES: tuple[Category, ...] = (
         name="inbox",
         place=Place.LEDGER,
         columns={"inbox": ("id", "kind", "subject", "written_us", "payload")},
-        about="closed zone visits on their way from the camera to the visits, and sums about everybody",
+        about="closed zone visits and their expression on their way from the camera to the visits, and sums about"
+        " everybody",
         purpose="to hand over rows without losing one",
         basis="6(1)(a) consent",
         trigger="loaded by the keeper; or end of the consent, whichever is first",

@@ -22,6 +22,7 @@ from analytics.row import RowError, VisitRow
 from analytics.store import (
     DECLARED,
     END_CODES,
+    LATER,
     PURPOSES,
     START_CODES,
     Cover,
@@ -181,7 +182,8 @@ def test_the_file_holds_exactly_what_is_declared(tmp_path: Path) -> None:
         found = db.execute("SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal")
         columns = set(found.fetchall())
         assert db.execute("SELECT count(*) FROM duckdb_indexes()").fetchone() == (0,)
-    assert columns == {(t, c, kind) for t, declared in DECLARED.items() for c, kind in declared.items()}
+    at_once = {t: declared for t, declared in DECLARED.items() if t not in LATER}
+    assert columns == {(t, c, kind) for t, declared in at_once.items() for c, kind in declared.items()}
 
 
 @pytest.mark.parametrize(

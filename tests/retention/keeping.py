@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analytics.model import SECOND, EndReason, StartReason
-from analytics.row import VISIT, VisitRow
+from analytics.row import EXPRESSION, VISIT, ExpressionRow, VisitRow
 from analytics.start import init
 from analytics.state import State
 from analytics.store import Visits
@@ -40,6 +40,11 @@ class Shop:
             ledger.set_level(level, now_us=NOON - DAY_US, approvals=people, dpia_sha256=NOTICE)
         return cls(state, ledger)
 
+    def allow_expression(self) -> None:
+        """Raise the level to `emotion`."""
+        self.set('level = "repeat"', 'level = "emotion"')
+        self.ledger.set_level(Level.EMOTION, now_us=NOON - DAY_US, approvals=(b"a" * 32, b"b" * 32), dpia_sha256=NOTICE)
+
     def set(self, before: str, after: str) -> None:
         """Edit store.toml."""
         toml = self.state.root / "store.toml"
@@ -71,6 +76,26 @@ class Shop:
             visit_end_us=row.leave_us,
             requires={Purpose.DWELL},
             operation=operation,
+        )
+
+    def face(
+        self,
+        subject: bytes,
+        enter_us: int,
+        shares: tuple[int, ...] = (0, 0, 0, 400, 0, 0, 500, 100),
+        length_us: int = 10 * SECOND,
+        zone: str = "floor",
+    ) -> bool:
+        """Write the expression of a visit into the inbox, as `watch` does."""
+        row = ExpressionRow("entrance", zone, enter_us, enter_us + length_us, 20, shares)
+        return self.ledger.write_inbox(
+            EXPRESSION,
+            subject,
+            row.encode(),
+            now_us=row.leave_us,
+            visit_start_us=row.enter_us,
+            visit_end_us=row.leave_us,
+            requires={Purpose.EMOTION},
         )
 
     def hash_of(self, subject: bytes, at_us: int, purpose: Purpose = Purpose.DWELL) -> int:
