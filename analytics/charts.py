@@ -156,7 +156,7 @@ def footfall_by_day(
     """Draw entries of each day; a day that is not whole is drawn pale."""
     rows = [
         {
-            "day": _noon(day),
+            "day": _at(day),
             "label": f"{day:%a} {day.day} {day:%b}",
             "entries": total.n,
             "whole": "yes" if not total.suppressed and (total.coverage or 0) >= FLAGGED else "no",
@@ -185,8 +185,10 @@ def footfall_by_day(
 
 
 def day_axis() -> alt.X:
-    """Return the axis of a chart over days; each day stands at its noon, in a column called ``day``."""
-    return alt.X("day:T", title=None, axis=alt.Axis(format="%d %b", grid=False, labelOverlap=True))
+    """Return the axis of a chart over days; each day stands at its midnight, in a column called ``day``."""
+    return alt.X(
+        "day:T", title=None, axis=alt.Axis(format="%d %b", grid=False, labelOverlap=True, tickMinStep=86_400_000)
+    )
 
 
 def happened(notes: Sequence[Note], colours: Colours = LIGHT, *, by_day: bool = False) -> list[alt.Chart]:
@@ -205,7 +207,7 @@ def happened(notes: Sequence[Note], colours: Colours = LIGHT, *, by_day: bool = 
         mark = alt.Chart(data).mark_text(align="left", baseline="bottom", dy=-4, color=colours.amber, fontSize=12)
         return [mark.encode(x=alt.value(0), y=alt.value(0), text="text:N")]
     rows = [
-        {"day": _noon(note.day), "text": note.text, "zone": note.zone or "whole shop", "row": i % 3}
+        {"day": _at(note.day), "text": note.text, "zone": note.zone or "whole shop", "row": i % 3}
         for i, note in enumerate(notes)
     ]
     base = alt.Chart(pd.DataFrame(rows)).encode(x=day_axis())
@@ -320,8 +322,8 @@ def _share(cell: Cell) -> str:
     return f"{cell.observed_us / cell.open_us:.0%}" if cell.open_us else "not known"
 
 
-def _noon(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, 12)
+def _at(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day)
 
 
 def plain(layers: list[alt.Chart], height: int) -> alt.LayerChart:

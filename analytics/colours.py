@@ -22,6 +22,8 @@ class Colours:
         ground: of the page.
         low: lower end of a scale.
         on_accent: of words on the accent.
+        deep: beyond the accent, of the most of something.
+        soft: of the least of something; darker than the ground.
     """
 
     accent: str
@@ -33,6 +35,8 @@ class Colours:
     ground: str
     low: str
     on_accent: str
+    deep: str
+    soft: str
 
 
 LIGHT = Colours(
@@ -45,6 +49,8 @@ LIGHT = Colours(
     ground="#ffffff",
     low="#ecfdf5",
     on_accent="#ffffff",
+    deep="#134e4a",
+    soft="#c7c3bf",
 )
 DARK = Colours(
     accent="#2dd4bf",
@@ -56,4 +62,6 @@ DARK = Colours(
     ground="#14171a",
     low="#12302d",
     on_accent="#0c1a18",
+    deep="#ccfbf1",
+    soft="#57534e",
 )

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from analytics.colours import DARK, LIGHT
 from analytics.config import DashboardTable, read_store
 from analytics.state import STORE_TOML, State
 from consent.access import Access, Action, Who
@@ -58,11 +59,14 @@ _OPTIONS = {
     "browser.gatherUsageStats": "false",
     "client.toolbarMode": "minimal",
     "client.showErrorDetails": "none",
-    "theme.base": "light",
-    "theme.primaryColor": "#0f766e",
-    "theme.backgroundColor": "#ffffff",
-    "theme.secondaryBackgroundColor": "#f5f5f4",
-    "theme.textColor": "#1c1917",
+    "theme.light.primaryColor": LIGHT.accent,
+    "theme.light.backgroundColor": LIGHT.ground,
+    "theme.light.secondaryBackgroundColor": "#f5f5f4",
+    "theme.light.textColor": "#1c1917",
+    "theme.dark.primaryColor": DARK.accent,
+    "theme.dark.backgroundColor": DARK.ground,
+    "theme.dark.secondaryBackgroundColor": "#22262a",
+    "theme.dark.textColor": "#f5f5f4",
 }
 
 

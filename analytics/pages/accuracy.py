@@ -171,7 +171,7 @@ def _lost(report: Answers, choice: Choice, tz: str) -> None:
     if many:
         st.warning(
             f"In {', '.join(many)} every fifth stay or more ends out of sight: a shelf, a display or the edge of the"
-            " picture hides people there. Move the camera, or draw the zone where it sees; medians are uncertain there.",
+            " picture hides people. Move the camera, or draw the zone where it sees; medians are uncertain there.",
             icon=":material/visibility_off:",
         )
     source(

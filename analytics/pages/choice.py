@@ -96,12 +96,13 @@ def period(
         first: local day shown at first.
         last: local day shown at first.
     """
-    if key not in st.session_state and key not in st.query_params:
-        st.session_state[key] = (first, last)
+    asked = _asked(key, days)
+    shown = (asked[0], asked[1]) if len(asked) == 2 and asked[0] <= asked[1] else (first, last)
     picked = place.date_input(
-        label, [], min_value=days[0], max_value=days[-1], format="YYYY-MM-DD", key=key, bind="query-params"
+        label, shown, min_value=days[0], max_value=days[-1], format="YYYY-MM-DD", key=key, persist_state="session"
     )
     if isinstance(picked, tuple) and len(picked) == 2:
+        st.query_params[key] = [day.isoformat() for day in picked]
         return picked[0], picked[1]
     place.caption("Choose the last day, too.")
     return None
@@ -114,9 +115,28 @@ def day(place: st.delta_generator.DeltaGenerator, days: Sequence[date]) -> date:
         place: where it is drawn.
         days: on which there are figures, oldest first; not empty.
     """
-    if "day" not in st.session_state and "day" not in st.query_params:
-        st.session_state["day"] = days[-1]
+    asked = _asked("day", days)
     picked = place.date_input(
-        "Day", None, min_value=days[0], max_value=days[-1], format="YYYY-MM-DD", key="day", bind="query-params"
+        "Day",
+        asked[0] if asked else days[-1],
+        min_value=days[0],
+        max_value=days[-1],
+        format="YYYY-MM-DD",
+        key="day",
+        persist_state="session",
     )
-    return picked if isinstance(picked, date) else days[-1]
+    st.query_params["day"] = picked.isoformat()
+    return picked
+
+
+def _asked(key: str, days: Sequence[date]) -> list[date]:
+    """Return the days that the address names; none where it names anything else.
+
+    A link without days would show other ones tomorrow, so they are written into the address even where nobody chose
+    them; Streamlit's own binding leaves out what is as it was at first.
+    """
+    try:
+        asked = [date.fromisoformat(text) for text in st.query_params.get_all(key)]
+    except ValueError:
+        return []
+    return asked if all(days[0] <= one <= days[-1] for one in asked) else []

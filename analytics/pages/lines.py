@@ -42,7 +42,7 @@ def over_days(
         tooltip=[alt.Tooltip("day:T", title="Day", format="%a %d %b %Y"), alt.Tooltip("value:Q", format=form)],
     )
     layers = [base.mark_circle(size=55, color=colours.accent)]
-    spans = [{"day": _at(a, 0), "until": _at(b, 24), "value": v, "period": name} for a, b, v, name in levels]
+    spans = [{"day": _at(a), "until": _at(b), "value": v, "period": name} for a, b, v, name in levels]
     if spans:
         tones = [colours.other, colours.accent]
         layers.append(
@@ -66,7 +66,7 @@ def over_days(
 
 def parts(rows: Sequence[Mapping[str, Any]], names: Sequence[str], colours: Colours = LIGHT) -> alt.LayerChart:
     """Draw shares of a whole, a bar a row: columns ``zone``, ``part`` (one of `names`), ``share`` and ``n``."""
-    tones = [colours.grey, colours.pale, colours.accent, colours.other]
+    tones = [colours.soft, colours.pale, colours.accent, colours.deep]
     bars = (
         alt.Chart(pd.DataFrame([{**row, "rank": list(names).index(row["part"])} for row in rows]))
         .mark_bar(stroke=colours.ground, strokeWidth=1)
@@ -124,5 +124,5 @@ def differences(rows: Sequence[Mapping[str, Any]], colours: Colours = LIGHT) -> 
     return plain([none, reach, points], 26 * len(rows) + 60)
 
 
-def _at(day: date, hour: int = 12) -> datetime:
-    return datetime(day.year, day.month, day.day, hour) if hour < 24 else datetime(day.year, day.month, day.day, 23, 59)
+def _at(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day)

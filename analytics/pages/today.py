@@ -128,7 +128,7 @@ def _cards(report: Answers, that: date, tz: str) -> None:
     as_usual = usual(report, that, tz, entries.end_us)
     delta = None
     if as_usual is not None and as_usual[0] and entries.cells:
-        delta = f"{entries.n / as_usual[0] - 1:+.0%} than usual {that:%A}s"
+        delta = f"{entries.n / as_usual[0] - 1:+.0%} against a usual {that:%A}"
     with st.container(key="cards"):
         boxes = st.columns(4)
         boxes[0].metric("Entries", f"{entries.n:,}" if entries.cells else "–", delta)
