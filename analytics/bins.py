@@ -32,6 +32,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST = {Audience.EVERYBODY: DAY, Audience.CONSENTING: WEEK}  # everybody's bins live in RAM, and no longer than a day
 
 
+# the steps out of a zone lead to many places, with few people to each in an hour
+FIXED = {Figure.TRANSITIONS: DAY, Figure.FUNNEL: DAY, Figure.SALES: HOUR}
+
+
 def local(t_us: int, tz: str) -> datetime:
     """Return an instant as the store's clock shows it, exact to the microsecond."""
     return (_EPOCH + timedelta(microseconds=t_us)).astimezone(_zone(tz))
@@ -104,7 +108,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The lengths chosen so far. A zone nobody chose for has bins of an hour."""
+    """The lengths chosen so far. A zone nobody chose for has bins of an hour; see `FIXED` for what nobody chooses."""
 
     choices: tuple[Choice, ...] = ()
     _by_line: dict[tuple[str, str, str, str], list[tuple[int, int]]] = field(init=False, repr=False, compare=False)
@@ -118,6 +122,8 @@ class Plan:
 
     def length(self, audience: Audience, figure: Figure, camera: str, zone: str, t_us: int) -> int:
         """Return how long the bin is that holds an instant, microseconds."""
+        if figure in FIXED:
+            return FIXED[figure]
         line = self._by_line.get((audience.value, figure.value, camera, zone), [])
         at = bisect_right(line, (t_us, WEEK))
         return line[at - 1][1] if at else HOUR

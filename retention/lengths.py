@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-from analytics.bins import LONGEST, Choice, choose, day_of
-from analytics.figures import UNSEEN, Audience, Figure, least, origin
+from analytics.bins import FIXED, LONGEST, Choice, choose, day_of
+from analytics.figures import Audience, Figure, least
 from retention.figures import Row
 
 Opening = Callable[[int], tuple[int, int] | None]
@@ -26,9 +26,9 @@ def choose_lengths(past: Iterable[Row], from_us: int, tz: str, opening: Opening 
     """
     spans: dict[tuple[Audience, Figure, str, str], list[tuple[int, int, float]]] = defaultdict(list)
     for row in past:
-        if Figure(row["figure"]) in UNSEEN:
-            continue  # whoever brings them has whole days
-        line = Audience(row["audience"]), Figure(row["figure"]), row["camera"], origin(row["zone"])
+        if Figure(row["figure"]) in FIXED:
+            continue
+        line = Audience(row["audience"]), Figure(row["figure"]), row["camera"], row["zone"]
         spans[line] += _open_parts(row["start_us"], row["end_us"], row["people"] or 0, tz, opening)
     return [
         Choice(*line, from_us, choose(parts, least(*line[:2]), longest_us=LONGEST[line[0]], tz=tz))

@@ -301,7 +301,7 @@ def test_steps_out_of_a_zone_are_told_by_where_they_lead_and_small_ones_together
         "coffee > wine": (9, (9,)),
         "coffee > /others": (7, (7,)),
     }
-    assert {(c.start_us, c.end_us) for c in found} == {(at(8), at(10))}
+    assert {(c.start_us, c.end_us) for c in found} == {(at(0), at(24))}
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 5)), min_size=1))
