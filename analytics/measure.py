@@ -1,29 +1,35 @@
 """`openaisle measure`: zone visits of one clip, scored against a truth where there is one. Stores nothing.
 
 The parts are those that `watch` runs; only the end differs: visits go to the caller instead of through the gate. Times
-in the result are seconds from the first picture.
+in the result are seconds from the first picture. With a pose net everybody in the clip is looked at as `watch` looks at
+shoppers who said yes, and at nobody else: it is for clips whose people all agreed to that, or do not exist.
 """
 
 from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from analytics.accuracy import Score, Stay
 from analytics.config import ConfigError, ZoneFile
+from analytics.decided import Decided, DecisionScore, Reached
+from analytics.decision import Deliberation, Outcome, deliberations
 from analytics.detect import Detector
 from analytics.dwell import DwellEngine
+from analytics.look import Joints, SecondLook
 from analytics.model import SECOND, Blind, Visit
+from analytics.reach import Reaches
 from analytics.tables import refuse_pipe
 from analytics.video import Source, frames, probe
 from analytics.vision import MotionGate, Vision
 from analytics.zones import ZoneKind
+from consent.events import Purpose
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +51,11 @@ class Measurement:
         seconds: of media, first to last picture.
         blind_s: seconds of it in which nothing was seen.
         cpu_seconds: of this process for reading, seeing and measuring; loading the model is not in it.
+        decisions: zone and deliberation, of product zones.
+        reaches: of everybody who was looked at in a product zone.
+        looks: how often the pose net ran.
+        looks_cpu_s: CPU time of that, seconds.
+        decided: against true decisions, or None.
         score: against true visits, or None.
         tracking: HOTA and IDF1 against true boxes, or None.
     """
@@ -57,6 +68,22 @@ class Measurement:
     cpu_seconds: float = 0.0
     score: Score | None = None
     tracking: dict[str, float] | None = None
+    decisions: list[tuple[str, Deliberation]] = field(default_factory=list)
+    reaches: list[Reached] = field(default_factory=list)
+    looks: int = 0
+    looks_cpu_s: float = 0.0
+    decided: DecisionScore | None = None
+
+    def decisions_made(self) -> list[Decided]:
+        """Return the deliberations as the scorer wants them."""
+        return [
+            Decided(
+                Stay(zone, d.start_us / SECOND, d.leave_us / SECOND),
+                None if d.pose_us is None else d.pose_us / SECOND,
+                None if d.pose_us is None else d.outcome,
+            )
+            for zone, d in self.decisions
+        ]
 
     def stays(self) -> list[Stay]:
         """Return the visits as the scorer wants them."""
@@ -75,12 +102,26 @@ class Measurement:
                 }
                 for visit in self.visits
             ],
+            "decisions": [
+                {
+                    "zone": one.stay.zone,
+                    "start_s": round(one.stay.enter_s, 3),
+                    "leave_s": round(one.stay.leave_s, 3),
+                    "pose_s": None if one.pose_s is None else round(one.pose_s, 3),
+                    "outcome": one.outcome,
+                }
+                for one in self.decisions_made()
+            ],
+            "reaches": [{"zone": one.zone, "onset_s": round(one.onset_s, 3)} for one in self.reaches],
+            "looks": self.looks,
+            "looks_cpu_seconds": round(self.looks_cpu_s, 3),
             "frames": self.frames,
             "seconds": round(self.seconds, 3),
             "blind_s": round(self.blind_s, 3),
             "cpu_seconds": round(self.cpu_seconds, 3),
             "inferences": self.inferences,
             "score": {**(self.score.as_dict() if self.score else {}), **(self.tracking or {})} or None,
+            "decision_score": self.decided.as_dict() if self.decided else None,
         }
 
     def table(self) -> str:
@@ -93,6 +134,8 @@ class Measurement:
             lines.append(
                 f"{zone:<20}{len(dwells):>8}{median:>8.1f} s{p90:>8.1f} s{dwells[-1]:>8.1f} s{censored:>10.0%}"
             )
+        if self.looks:
+            lines += self._decision_lines()
         seen = 1 - self.blind_s / self.seconds if self.seconds else 0.0
         lines.append(
             f"{self.seconds:.1f} s of video, coverage {seen:.0%}{' (low: read with care)' if seen < 0.9 else ''}, "
@@ -106,7 +149,31 @@ class Measurement:
             lines.append(f"against the truth: visit F1 {s.f1:.3f} ({visits}), {dwell}{total}")
         if self.tracking is not None:
             lines.append(f"against true boxes: HOTA {self.tracking['hota']:.3f}, IDF1 {self.tracking['idf1']:.3f}")
+        if self.decided is not None:
+            lines.append(f"against the truth: {self.decided}")
         return "\n".join(lines)
+
+    def _decision_lines(self) -> list[str]:
+        """Return how long people took to decide, by zone, from boxes and from joints, and what came of it."""
+        names = ("take", "put back", "no touch", "lost")
+        head = f"{'decisions':<20}{'box':>8}{'median':>10}{'pose':>8}{'median':>10}" + "".join(
+            f"{n:>10}" for n in names
+        )
+        lines = [head]
+        made = self.decisions_made()
+        for zone in sorted({one.stay.zone for one in made}):
+            mine = [one for one in made if one.stay.zone == zone]
+            box = float(np.median([one.stay.leave_s - one.stay.enter_s for one in mine]))
+            posed = [one.pose_s for one in mine if one.pose_s is not None]
+            pose = f"{float(np.median(posed)):.1f} s" if posed else "-"
+            outcomes = "".join(f"{sum(one.outcome is o for one in mine):>10}" for o in Outcome)
+            lines.append(f"{zone:<20}{len(mine):>8}{f'{box:.1f} s':>10}{len(posed):>8}{pose:>10}{outcomes}")
+        share = self.looks_cpu_s / self.seconds if self.seconds else 0.0
+        lines.append(
+            f"{len(self.reaches)} reaches; {self.looks} second looks, {self.looks_cpu_s:.1f} s of CPU"
+            f" ({1000 * self.looks_cpu_s / self.looks:.1f} ms each, {share:.1%} of a core over the clip)"
+        )
+        return lines
 
 
 def measure(
@@ -120,6 +187,7 @@ def measure(
     canvas: Canvas | None = None,
     progress: Callable[[float], object] | None = None,
     audit: TrackAudit | None = None,
+    net: Callable[[], Joints] | None = None,
 ) -> Measurement:
     """Measure the zone visits of a clip; pads and staff zones are no zones of a shop and are not measured.
 
@@ -133,6 +201,7 @@ def measure(
         canvas: gets what was seen, to draw it; no picture.
         progress: called with the seconds of media done.
         audit: compares people with true boxes, frame by frame.
+        net: makes the pose net; with it, everybody before a drawn shelf is looked at.
 
     Raises:
         VideoError: the file gives no picture.
@@ -143,16 +212,33 @@ def measure(
     vision = Vision(detector, gate=MotionGate() if motion_gate else None)
     measured = [zone for zone in zones.zones() if zone.kind not in (ZoneKind.PAD, ZoneKind.STAFF)]
     engine = DwellEngine(measured, ground=zones.floor(), frame_size=(info.width, info.height))
+    reaches = Reaches(measured, zones.floor())
+    look = None if net is None else SecondLook([reaches], net)
+    products = {zone.name for zone in measured if zone.kind is ZoneKind.PRODUCT}
     result = Measurement()
+
+    def close(visits: Sequence[Visit]) -> None:
+        result.visits += visits
+        for visit in visits:
+            if visit.zone in products:
+                handling = reaches.take(visit.track, visit.zone, visit.enter_us, visit.leave_us)
+                result.decisions += [(visit.zone, d) for d in deliberations(visit, handling)]
+                result.reaches += [Reached(visit.zone, start / SECOND) for start, _ in handling.reaches]
+
     started, last_us = time.process_time(), 0
     for item in frames(source):
         if isinstance(item, Blind):
-            result.visits += engine.blind(item.start_us, item.end_us)
+            close(engine.blind(item.start_us, item.end_us))
             result.blind_s += (item.end_us - item.start_us) / SECOND
             vision.reset()
             continue
         seen = vision.see(item)
-        result.visits += engine.step(item.t_us, seen.sightings)
+        close(engine.step(item.t_us, seen.sightings))
+        if look is not None:
+            people = {s.track: engine.person(s.track) for s in seen.sightings}
+            everybody = dict.fromkeys(people, frozenset({Purpose.DWELL}))
+            look.step(item.t_us, item.image, seen.sightings, people, everybody, seen.untracked)
+            look.forget(dict.fromkeys(engine.alive(), frozenset({Purpose.DWELL})))
         result.frames += 1
         last_us = item.t_us
         if canvas is not None:
@@ -163,7 +249,11 @@ def measure(
             progress(last_us / SECOND)
         if until_s is not None and last_us >= until_s * SECOND:
             break
-    result.visits += engine.flush()
+    close(engine.flush())
+    if look is not None:
+        result.looks, result.looks_cpu_s = look.looks, look.cpu_s
+    result.decisions.sort(key=lambda made: (made[1].start_us, made[0]))
+    result.reaches.sort(key=lambda one: (one.onset_s, one.zone))
     result.cpu_seconds = time.process_time() - started
     result.visits.sort(key=lambda visit: (visit.enter_us, visit.zone, visit.track))
     result.inferences = vision.inferences
@@ -241,25 +331,61 @@ def read_truth(path: Path, zones: ZoneFile) -> list[Stay]:
     return true
 
 
+def read_decisions(path: Path) -> list[Decided]:
+    """Read decisions from a CSV with the columns zone, person, start_s, leave_s, pose_s, outcome.
+
+    `pose_s` and `outcome` may be empty where somebody never faced the shelf.
+
+    Raises:
+        ConfigError: one line with the file, the row and what is wrong.
+    """
+
+    def one(row: Mapping[str, str]) -> Decided:
+        stay = Stay(row["zone"], float(row["start_s"]), float(row["leave_s"]))
+        if not row["pose_s"] and not row["outcome"]:
+            return Decided(stay, None, None)
+        return Decided(stay, float(row["pose_s"]), Outcome(row["outcome"]))
+
+    return _rows(path, ("zone", "start_s", "leave_s", "pose_s", "outcome"), one)
+
+
+def read_reaches(path: Path) -> list[Reached]:
+    """Read reaches from a CSV with the columns zone, person, onset_s.
+
+    Raises:
+        ConfigError: one line with the file, the row and what is wrong.
+    """
+    return _rows(path, ("zone", "onset_s"), lambda row: Reached(row["zone"], float(row["onset_s"])))
+
+
 def read_stays(path: Path) -> list[Stay]:
     """Read visits from a CSV with the columns zone, person, enter_s, leave_s.
 
     Raises:
         ConfigError: one line with the file, the row and what is wrong.
     """
-    wanted = {"zone", "enter_s", "leave_s"}
+    wanted = ("zone", "enter_s", "leave_s")
+    return _rows(path, wanted, lambda row: Stay(row["zone"], float(row["enter_s"]), float(row["leave_s"])))
+
+
+Row = TypeVar("Row")
+
+
+def _rows(path: Path, wanted: Sequence[str], one: Callable[[Mapping[str, str]], Row]) -> list[Row]:
+    """Read a truth file row by row; a column that is not wanted does no harm."""
     try:
         refuse_pipe(path)
         with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before the first word
             rows = csv.DictReader(file)
-            if rows.fieldnames is None or not wanted <= set(rows.fieldnames):
-                raise ConfigError(f"{path} needs the columns zone, person, enter_s, leave_s in its first row")
-            stays = []
+            if rows.fieldnames is None or not set(wanted) <= set(rows.fieldnames):
+                columns = ", ".join((wanted[0], "person", *wanted[1:]))
+                raise ConfigError(f"{path} needs the columns {columns} in its first row")
+            found = []
             for row in rows:
                 try:
-                    stays.append(Stay(str(row["zone"]), float(row["enter_s"]), float(row["leave_s"])))
+                    found.append(one({name: row[name] or "" for name in wanted}))
                 except (TypeError, ValueError) as error:
                     raise ConfigError(f"{path}, row {rows.line_num}: {error}") from error
-            return stays
+            return found
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{path} cannot be read as a truth file: {error}") from error

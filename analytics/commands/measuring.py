@@ -26,6 +26,15 @@ def add(commands: Commands) -> None:
     measure.add_argument(
         "--boxes", type=Path, metavar="TXT", help="true boxes (MOTChallenge gt.txt), for HOTA and IDF1"
     )
+    measure.add_argument(
+        "--pose",
+        action="store_true",
+        help="also tell when people face and reach into drawn shelves: only where everybody in the clip agreed to it",
+    )
+    measure.add_argument(
+        "--decisions", type=Path, metavar="CSV", help="true decisions; docs/metrics.md names the columns"
+    )
+    measure.add_argument("--reaches", type=Path, metavar="CSV", help="true reaches: zone,person,onset_s")
     measure.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     measure.add_argument("--fps", type=_rate, default=10.0, metavar="N", help="looks a second, or 'all' (default: 10)")
     measure.add_argument("--no-gate", action="store_true", help="run the network on still pictures too")
@@ -51,17 +60,24 @@ def _rate(text: str) -> float | None:
 def _measure(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from analytics import accuracy, measure
+    from analytics import accuracy, decided, measure
     from analytics.canvas import Canvas
     from analytics.config import read_zones
     from analytics.detect import detector
     from analytics.model import AnalyticsError
+    from analytics.pose import Pose
     from analytics.video import Source, probe
 
     zones = read_zones(arguments.zones)
     # read first: a typing slip must not cost a whole run
     shop = None if arguments.keep is None else _shop(arguments)
     true = None if arguments.truth is None else measure.read_truth(arguments.truth, zones)
+    true_decisions = [] if arguments.decisions is None else measure.read_decisions(arguments.decisions)
+    true_reaches = [] if arguments.reaches is None else measure.read_reaches(arguments.reaches)
+    if arguments.pose and not any(zone.shelf for zone in zones.zone):
+        raise AnalyticsError(f"--pose finds no shelf in {arguments.zones}; give a product zone its shelf")
+    if arguments.reaches is not None and not arguments.pose:
+        raise AnalyticsError("--reaches needs --pose: without it no reach is looked for")
     info = probe(Source(str(arguments.video)))
     audit = None if arguments.boxes is None else measure.TrackAudit(arguments.boxes, info.fps or 25.0)
     model = detector(arguments.model, fit_aspect=not arguments.square_input)
@@ -82,9 +98,12 @@ def _measure(arguments: argparse.Namespace) -> int:
             canvas=canvas,
             progress=lambda done: bar.update(round(done - bar.n, 3)),
             audit=audit,
+            net=Pose if arguments.pose else None,
         )
     if true is not None:
         result.score = accuracy.score(true, result.stays())
+    if arguments.decisions is not None or arguments.reaches is not None:
+        result.decided = decided.score(true_decisions, result.decisions_made(), true_reaches, result.reaches)
     if audit is not None:
         result.tracking = audit.figures()
     if shop is not None:

@@ -5,6 +5,8 @@
 | ``demo.mp4`` | the clip (`render`) |
 | ``demo.zones.toml`` | zones and ground calibration, the zone file format |
 | ``demo.visits.csv`` | zone visits of shoppers and passers in measured zones: ``zone,person,enter_s,leave_s`` |
+| ``demo.decisions.csv`` | shoppers' deliberations: ``zone,person,start_s,leave_s,pose_s,outcome`` |
+| ``demo.reaches.csv`` | everybody's reaches: ``zone,person,onset_s`` |
 | ``demo.truth.json`` | `Truth`: people, all visits, stops, reaches, decisions, pad times, consent script, deeds |
 | ``demo.boxes.csv.gz`` | one row per person and frame: box, visible share, key points |
 
@@ -32,6 +34,7 @@ from analytics.zones import ZoneKind
 
 HERE = Path(__file__).parent
 CLIP, ZONES, VISITS = "demo.mp4", "demo.zones.toml", "demo.visits.csv"
+DECISIONS, REACHES = "demo.decisions.csv", "demo.reaches.csv"
 TRUTH, BOXES = "demo.truth.json", "demo.boxes.csv.gz"
 GROUND_METRES = ((1.0, 2.0), (7.0, 1.0), (7.0, 5.5), (1.5, 5.5))  # four floor points well apart in the picture
 NOT_MEASURED = (ZoneKind.PAD, ZoneKind.STAFF)
@@ -174,7 +177,11 @@ def zones_toml() -> str:
     lines = ["# The demo shop's floor as its camera sees it; made from the plan in analytics/shopfloor/shop.py.", ""]
     for zone in zones():
         corners = ", ".join(f"[{x}, {y}]" for x, y in zone.polygon)
-        lines += ["[[zone]]", f'name = "{zone.name}"', f'kind = "{zone.kind}"', f"polygon = [{corners}]", ""]
+        lines += ["[[zone]]", f'name = "{zone.name}"', f'kind = "{zone.kind}"', f"polygon = [{corners}]"]
+        if zone.shelf is not None:
+            face, edge = ([list(p) for p in points] for points in (zone.shelf.face, zone.shelf.edge))
+            lines += [f"shelf = {{ face = {face}, edge = {edge} }}"]
+        lines += [""]
     lines += ["[ground]", f"image = {image}", f"metres = {[list(p) for p in GROUND_METRES]}", ""]
     return "\n".join(lines)
 
@@ -224,6 +231,17 @@ def write(out: Path) -> sight.Stage:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["zone", "person", "enter_s", "leave_s"])
         writer.writerows([v.zone, v.person, v.enter_s, v.leave_s] for v in told.measured())
+    with (out / DECISIONS).open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["zone", "person", "start_s", "leave_s", "pose_s", "outcome"])
+        for d in told.decisions:
+            outcome = "lost" if d.censored else d.outcome
+            posed = ("", "") if d.decision_pose_s is None else (d.decision_pose_s, outcome)
+            writer.writerow([d.zone, d.person, d.stop_s, d.leave_s, *posed])
+    with (out / REACHES).open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["zone", "person", "onset_s"])
+        writer.writerows([r.shelf, r.person, r.onset_s] for r in told.reaches)
     # no name and no time in the header: the same truth gives the same file
     (out / BOXES).write_bytes(gzip.compress(boxes_csv(found).encode(), 9, mtime=0))
     return performance

@@ -7,12 +7,14 @@ without distortion; its pixels are those of the full frame, origin top left, pix
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analytics import zones as drawn
 from analytics.zones import Zone, ZoneKind
 
 Array = NDArray[np.float64]
@@ -241,11 +243,19 @@ AFTER_PAYING = (2.6, 3.7)  # out of the queue's way
 
 def zones(camera: Camera = CAMERA) -> tuple[Zone, ...]:
     """Return the floor zones in pixels, to a tenth of a pixel as the zone file holds them."""
+    faces = shelf_faces(camera)
     found = []
     for name, (kind, corners) in FLOOR_ZONES.items():
-        pixels = camera.project(np.array([(x, y, 0.0) for x, y in corners]))
-        found.append(Zone(name, kind, tuple((round(float(u), 1), round(float(v), 1)) for u, v, _ in pixels)))
+        shelf = None
+        if name in SHELVES:
+            left, right = _pixels(camera, [(*SHELVES[name].low, 0.0), (*SHELVES[name].high, 0.0)])
+            shelf = drawn.Shelf(faces[name], (left, right))
+        found.append(Zone(name, kind, _pixels(camera, [(x, y, 0.0) for x, y in corners]), shelf))
     return tuple(found)
+
+
+def _pixels(camera: Camera, points: Sequence[tuple[float, float, float]]) -> tuple[tuple[float, float], ...]:
+    return tuple((round(float(u), 1), round(float(v), 1)) for u, v, _ in camera.project(np.array(points)))
 
 
 def shelf_faces(camera: Camera = CAMERA) -> dict[str, tuple[tuple[float, float], ...]]:
@@ -258,6 +268,5 @@ def shelf_faces(camera: Camera = CAMERA) -> dict[str, tuple[tuple[float, float],
             corners = [(x1, y1, 0.85), (x2, y2, 0.85), (x2, y2 + 0.55, 0.85), (x1, y1 + 0.55, 0.85)]
         else:
             corners = [(x1, y1, bottom), (x2, y2, bottom), (x2, y2, top), (x1, y1, top)]
-        pixels = camera.project(np.array(corners))
-        faces[shelf.name] = tuple((round(float(u), 1), round(float(v), 1)) for u, v, _ in pixels)
+        faces[shelf.name] = _pixels(camera, corners)
     return faces
