@@ -2,6 +2,10 @@
 
 The keys lie elsewhere: beside the directory, or where `store.toml` or the caller says. Nothing here is made or
 changed; `analytics.start` makes a new shop.
+
+A ledger that does not hold the newest checkpoint the keeper signed is an older copy, put back by hand: people who said
+no since would be measured again. No process opens it; `openaisle restore` brings it up to date. The checkpoint lies
+beside the journal; where no keeper ever ran there is none, and nothing to hold the ledger against.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from consent.ledger import Ledger
 
 STORE_TOML = "store.toml"
 RESTORING = "restoring"  # a file that stands in a state directory until `openaisle restore` has finished
+HEAD = "head"  # a file beside the journal: the newest checkpoint that the keeper signed
 
 
 def keys_beside(root: Path) -> Path:
@@ -119,7 +124,7 @@ class State:
 
         Raises:
             ConsentError: the keys are not there or not for this role, or the ledger belongs to another store.
-            ConfigError: there is no ledger, or the keys are those of another.
+            ConfigError: there is no ledger, the keys are those of another, or it is older than what its keeper signed.
         """
         if not self.ledger.is_file():
             raise ConfigError(f"{self.root} has no ledger.sqlite; restore it from a backup, or `openaisle init` anew")
@@ -133,7 +138,53 @@ class State:
             raise ConfigError(
                 f"the keys in {self.keys} are not those of {self.ledger}; name the right directory with --keys"
             ) from error
+        try:
+            self.check_head(ledger)
+        except ConfigError:
+            ledger.close()
+            raise
         return ledger
+
+    def head(self) -> str | None:
+        """Return the newest checkpoint that the keeper signed, None where none is known here.
+
+        Raises:
+            ConfigError: it is there and cannot be read.
+        """
+        path = self.journal / HEAD
+        try:
+            return path.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except PermissionError as error:
+            raise ConfigError(
+                f"{path} cannot be read, so nobody knows whether the ledger is the newest: run the keeper once, and "
+                f"let this user pass through {path.parent.parent}"
+            ) from error
+        except (OSError, UnicodeError) as error:
+            raise ConfigError(f"{path} cannot be read; remove it, and run `openaisle keeper --once`") from error
+
+    def check_head(self, ledger: Ledger) -> None:
+        """Find that a ledger holds everything its keeper signed.
+
+        Raises:
+            ConfigError: it is an older copy, or another's.
+        """
+        note = self.head()
+        if note is None:
+            return
+        try:
+            known = log.open_note(note, ledger.keys.public_keys("log"), origin=ledger.origin)
+        except log.LogError as error:
+            raise ConfigError(
+                f"{self.journal / HEAD} is not of this shop ({error}); put its own journal back, or name it in "
+                "store.toml"
+            ) from error
+        if known.size > ledger.size or ledger.root(known.size) != known.root:
+            raise ConfigError(
+                f"{self.ledger} was put back by hand: its keeper signed {known.size} log entries, and they are not in "
+                f"its {ledger.size}; put a backup back with `openaisle restore`, so that nothing erased returns"
+            )
 
     def level(self, ledger: Ledger) -> Level:
         """Return the privacy level in force: what `store.toml` asks for, and no more than was approved."""

@@ -36,6 +36,8 @@ from consent.register import LIVE, Register, UnknownCodeError
 from consent.subjects import new_secret, read_secret
 from consent.tree import Entry
 
+_JUMP_US = 7 * DAY_US  # further than any clock drifts; ours
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -259,7 +261,8 @@ class Consents(Register):
 
         Their track is suppressed by a pad request of kind `object`; a linked shopper's consent ends by `end`.
         """
-        return self._once(Entry(EventKind.OBJECTED, now_us, {"channel": channel.value}), operation)
+        entry = Entry(EventKind.OBJECTED, now_us, {"channel": channel.value})
+        return self._surely(lambda: self._once(entry, operation))
 
     def withdraw(
         self,
@@ -321,6 +324,17 @@ class Consents(Register):
         channel: Channel,
         operation: bytes | None,
     ) -> Withdrawal:
+        return self._surely(lambda: self._end_once(subjects, how, now_us, purposes, channel, operation))
+
+    def _end_once(
+        self,
+        subjects: Sequence[bytes],
+        how: Move,
+        now_us: int,
+        purposes: Collection[Purpose] | None,
+        channel: Channel,
+        operation: bytes | None,
+    ) -> Withdrawal:
         with self._write() as db:
             if done := self._done(how, operation):
                 ended = frozenset(Purpose(p) for p in done["purposes"])
@@ -361,9 +375,30 @@ class Consents(Register):
         return Withdrawal(subject, frozenset(chosen), leaf)
 
     def expire(self, now_us: int) -> list[Withdrawal]:
-        """End every consent whose term is over, each with its leaf; permission ends at the term even before this."""
+        """End every consent whose term is over, each with its leaf; permission ends at the term even before this.
+
+        So is one that was given while the clock was far ahead: it would outlive its term by as much, and permit nothing
+        until then. The clock was ahead where the log goes on by more than a week from one entry to the next, and now
+        it is between the two. A clock that was put back by mistake finds no such gap, and ends nothing.
+        """
         with self._write() as db:
-            return self._expire_due(db, now_us, None)
+            return [*self._expire_due(db, now_us, None), *self._expire_ahead(db, now_us)]
+
+    def _expire_ahead(self, db: sqlite3.Connection, now_us: int) -> list[Withdrawal]:
+        sql = (
+            "SELECT g.subject, g.purpose, g.leaf FROM grants g JOIN records r ON r.leaf = g.leaf"  # noqa: S608
+            f" WHERE g.{LIVE} AND r.at_us > ?"
+        )
+        ahead: dict[bytes, set[Purpose]] = {}
+        for subject, purpose, leaf in db.execute(sql, (now_us + DAY_US,)).fetchall():
+            sql = "SELECT leaf, at_us FROM records WHERE leaf < ? AND at_us <= ? ORDER BY leaf DESC LIMIT 1"
+            before = db.execute(sql, (leaf, now_us + DAY_US)).fetchone()
+            if before is not None:
+                sql = "SELECT at_us FROM records WHERE leaf > ? ORDER BY leaf LIMIT 1"
+                (after_us,) = db.execute(sql, (before[0],)).fetchone()
+                if after_us - before[1] > _JUMP_US:
+                    ahead.setdefault(subject, set()).add(Purpose(purpose))
+        return [self._finish(db, s, Move.EXPIRE, now_us, p, Channel.SYSTEM) for s, p in ahead.items()]
 
     def _expire_due(self, db: sqlite3.Connection, now_us: int, subject: bytes | None) -> list[Withdrawal]:
         sql = f"SELECT subject, purpose FROM grants WHERE {LIVE} AND until_us <= ?"  # noqa: S608

@@ -6,6 +6,7 @@ Rules:
 - What may have to be forgotten (subjects, grants, records, requests, cases, inbox, operations) stands in tables of its
   own.
 - The file is opened with `synchronous=FULL` and `secure_delete=ON`; temporary data stays in memory.
+- Where the disk is full, a no is written into the room that is kept for it (`reserve`); everything else is refused.
 
 What the rows mean is not decided here.
 """
@@ -18,16 +19,18 @@ import json
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from consent.events import ConsentError
 from consent.keys import KeyRing
+from consent.reserve import Reserve
 
 SCHEMA_VERSION = 2
 _BUSY_MS = 20_000
+_Result = TypeVar("_Result")
 _STORE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _TABLES = """
@@ -103,6 +106,13 @@ class LedgerError(ConsentError):
     """The ledger's file cannot be used as asked."""
 
 
+class DiskFullError(LedgerError):
+    """There is no room on the disk for what was to be written."""
+
+    def __init__(self) -> None:
+        super().__init__("the disk is full, so nothing was written: make room, and repeat the same operation")
+
+
 class Database:
     """One open ledger file. Safe to share between threads; every process opens its own.
 
@@ -126,6 +136,7 @@ class Database:
                 f"keys must not lie in the state directory {path.parent}; move {keys.directory} elsewhere"
             )
         self.path, self.keys, self.store = path, keys, store
+        self.reserve = Reserve(path.parent)
         self.origin = f"openaisle/{store}"
         self._lock = threading.RLock()
         if path.parent.is_dir() and not path.exists():
@@ -207,10 +218,21 @@ class Database:
             except sqlite3.IntegrityError as error:
                 raise LedgerError(f"the ledger refused it and changed nothing: {error}") from error
             except sqlite3.Error as error:
+                if _is_full(error):
+                    raise DiskFullError from error
                 raise LedgerError(f"the ledger could not be written ({error}); repeat the same operation") from error
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
+
+    def _surely(self, write: Callable[[], _Result]) -> _Result:
+        """Write a no; where the disk is full, in the room that is kept for it."""
+        while True:
+            try:
+                return write()
+            except DiskFullError:
+                if not self.reserve.give():
+                    raise
 
     def select(self, sql: str, *args: bytes | str | int) -> list[Any]:
         """Return the rows of a SELECT."""
@@ -250,6 +272,10 @@ class Database:
         if operation is not None:
             row = (_op(operation), what, subject, now_us, json.dumps(result))
             self._db.execute("INSERT INTO operations VALUES (?, ?, ?, ?, ?)", row)
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 
 
 def _op(operation: bytes) -> bytes:

@@ -120,7 +120,12 @@ class Mailbox(Tree):
         screen, tap = now_us if screen_us is None else screen_us, now_us if tap_us is None else tap_us
         if tap < screen:
             raise LedgerError("a tap comes after its screen; check the clock and ask again")
-        return self._put_once("pad", sql, (pad, kind.value, subject, screen, tap, now_us), now_us, operation, subject)
+        row = (pad, kind.value, subject, screen, tap, now_us)
+
+        def put() -> int:
+            return self._put_once("pad", sql, row, now_us, operation, subject)
+
+        return put() if kind in (PadKind.GRANT, PadKind.LINK) else self._surely(put)
 
     def pending_pad_requests(self, pad: str | None = None) -> list[PadRequest]:
         """Return the questions nobody has answered, oldest first."""

@@ -15,6 +15,9 @@ Rules:
   there is one, and after that by a checkpoint from a witness or a receipt.
 - It is kept as long as a backup may live, and begins anew with a line `start`; no older backup can be restored by it.
 
+Beside it lies the newest checkpoint that was signed, for every process to hold its ledger against; it alone is open to
+other users of this machine, and says no more than a receipt does.
+
 No subject, pseudonym, key or secret is ever here. What is done with it is decided in `retention.restore`.
 """
 
@@ -30,6 +33,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from analytics.state import HEAD
 from consent.events import DAY_US, END_EVENTS, EventKind, Leaf, Level, Purpose
 from consent.ledger import Ledger
 from retention.archive import sync
@@ -192,13 +196,33 @@ class Journal:
             return Line(kind, now_us, as_of.size, as_of.root)
         return Line(kind, now_us, size, self._ledger.root(size).hex())
 
+    def note_head(self, note: str) -> None:
+        """Put down the newest checkpoint, once the journal holds all that it speaks of.
+
+        Args:
+            note: signed.
+
+        Raises:
+            JournalError: it cannot be written.
+        """
+        new = self.folder / f"{HEAD}.new"
+        with self._tells():
+            self.folder.chmod(self.folder.stat().st_mode & 0o777 | 0o011)  # through, and no look at what else is here
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "w", encoding="utf-8") as file:
+                new.chmod(0o644)
+                file.write(note)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self.folder / HEAD)
+            sync(self.folder)
+
     # the file
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
         """Open the file for this process alone, read what is new in it, and cut a torn line off."""
         with self._tells():
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
             lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             with self._tells():

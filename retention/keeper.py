@@ -39,11 +39,12 @@ from consent.ledger import InboxRow, Ledger, LedgerError, RequestStatus
 from consent.subjects import period_of, visitor
 from retention import access, policy
 from retention.backup import REQUEST as BACKUP
+from retention.clock import Clock
 from retention.erasure import Erased, Erasure, live
 from retention.journal import Journal
 from retention.model import RetentionError
 from retention.release import Release, Rng
-from retention.status import note_sweep
+from retention.status import last_sweep, note_sweep
 
 SWEEP_S = float(policy.SWEEP_S)  # at least this often everything is looked at
 POLL_S = 0.2  # how often the ledger is asked whether it changed
@@ -133,6 +134,8 @@ class Keeper:
         self._waiting_s: float | None = None  # since when something is due, by the clock of elapsed time
         self._last: tuple[float, float] = (-math.inf, 0.0)  # when the last erasure was done, and how long it took
         self._unkept: str | None = None  # why the journal is not kept
+        self._clock: Clock | None = (last_sweep(state.root) or {}).get("clock")  # the first one is believed
+        self._headless = True  # the newest checkpoint is not beside it yet
 
     def close(self) -> None:
         """Close the visits; the ledger is the caller's."""
@@ -165,6 +168,7 @@ class Keeper:
             AnalyticsError: the visits cannot be used.
         """
         config = self._follow_config(now_us)
+        self._look_at_clock(now_us)
         signed = self._sign(now_us)
         self._answer(now_us)
         self._look_for_ends()
@@ -181,6 +185,7 @@ class Keeper:
                 released, broken = self._release_figures(now_us)
                 cells, figures = cells + released, broken or figures
             self._prune_journal(now_us)
+            self._ledger.reserve.fill()
             self._drop_spare(now_us)
         signed = self._sign(now_us) or signed
         report = PassReport(
@@ -197,7 +202,7 @@ class Keeper:
             unnamed,
         )
         if sweep:
-            note_sweep(self.state.root, asdict(report), now_us)
+            note_sweep(self.state.root, asdict(report), now_us, self._clock or Clock(now_us))
         return report
 
     def _erase(self, now_us: int, *, everybody: bool) -> tuple[list[Erased], str | None]:
@@ -221,9 +226,21 @@ class Keeper:
         sweep = policy.sweep(self.state.store.terms.days())
         self._ledger.forget({table: now_us - age_us for table, age_us in sweep.forget.items()})
         for folder, age_us in sweep.files.items():
+            if folder == self.state.certificates.name and not self._believed:
+                continue
             for path in (self.state.root / folder).glob("*"):
                 if path.is_file() and path.stat().st_mtime_ns // 1000 < now_us - age_us:
                     path.unlink(missing_ok=True)
+
+    @property
+    def _believed(self) -> bool:
+        return self._clock is not None and self._clock.believed
+
+    def _look_at_clock(self, now_us: int) -> None:
+        before = self._clock or Clock(now_us)
+        self._clock = before.look(now_us)
+        if before.believed and (complaint := self._clock.complaint()):
+            _log.warning("the clock %s", complaint)
 
     def _unnamed(self) -> str | None:
         try:
@@ -236,10 +253,25 @@ class Keeper:
         """Sign the log; what it says is in the journal first, and what came in between right after."""
         with self._signing:
             self._follow(now_us)
-            signed = self._ledger.sign_checkpoint() is not None
-            if signed:
+            note = self._ledger.sign_checkpoint()
+            if note is not None:
                 self._follow(now_us)
-            return signed
+            self._note_head(note)
+            return note is not None
+
+    def _note_head(self, note: str | None) -> None:
+        """Let every process know the newest checkpoint, once the journal holds all that it speaks of."""
+        if note is None and not self._headless:
+            return
+        newest = self._ledger.newest_checkpoint()
+        if newest is None or self._unkept is not None:
+            self._headless = True
+            return
+        try:
+            self._erasure.journal.note_head(newest[0])
+            self._headless = False
+        except RetentionError as error:
+            self._unkept, self._headless = str(error), True
 
     def _follow(self, now_us: int) -> None:
         try:
@@ -250,7 +282,7 @@ class Keeper:
 
     def _prune_journal(self, now_us: int) -> None:
         """Forget in the journal what no backup can hold any more."""
-        if self._unkept is None:
+        if self._unkept is None and self._believed:
             self._erasure.journal.prune(now_us - self.state.store.terms.backup * DAY_US)
 
     def _follow_config(self, now_us: int) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from analytics.config import ConfigError
 from analytics.state import State
 from analytics.store import Visits
 from consent.events import PERMITTING
@@ -20,7 +21,7 @@ from retention.due import Due, Scope
 from retention.erasure import REQUEST, unnamed
 from retention.holds import Hold
 from retention.snapshot import snapshot
-from retention.status import last_sweep
+from retention.status import PROBLEMS, last_sweep
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -78,12 +79,18 @@ def status(state: State, now_us: int) -> dict[str, Any]:
                 oldest[name] = instant(at_us)
         pending = sum(request.kind == REQUEST for request in ledger.pending_requests())
         waiting = ledger.select("SELECT count(*) FROM inbox WHERE subject IS NOT NULL")[0][0]
+        problems = [] if last is None else [str(last[name]) for name in last if name in PROBLEMS and last[name]]
+        try:
+            state.check_head(ledger)
+        except ConfigError as error:
+            problems.append(str(error))
     overdue = last is None or now_us - last["swept_us"] > 2 * policy.SWEEP_S * 1_000_000
     return {
         "at": told["at"],
         "last_sweep": None if last is None else instant(last["swept_us"]),
         "overdue": overdue,
-        "problems": [] if last is None else [str(last[name]) for name in last if name != "swept_us" and last[name]],
+        "problems": problems,
+        "clock": None if last is None or last["clock"] is None else last["clock"].complaint(),
         "backlog": {
             "erasures_unfinished": pending,
             "due_now": sum(one["count"] for one in told["now"]),
@@ -107,6 +114,7 @@ def text(told: Mapping[str, Any]) -> str:
         lines += ["oldest: " + (", ".join(f"{name} {at}" for name, at in told["oldest"].items()) or "nothing is held")]
         lines += [f"next due: {told['next_due'] or 'nothing'}"]
         lines += [f"problem: {problem}" for problem in told["problems"]]
+        lines += [f"clock: {told['clock']}"] if told["clock"] else []
     else:
         lines += ["would go now:" if told["now"] else "nothing would go now"]
         lines += [f"  {_line(one)}" for one in told["now"]]

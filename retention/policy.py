@@ -40,6 +40,7 @@ class Place(StrEnum):
     TABLETS = "kiosk.paired"
     NOTES = "notes"
     STATUS = "keeper.json"
+    RESERVE = "ledger.reserve"
     SOCKET = "live.sock"
     SCRATCH = "tmp"
     SPILL = "spill"
@@ -433,6 +434,18 @@ CATEGORIES: tuple[Category, ...] = (
         basis="no personal data",
         trigger="the next sweep",
         term=Term("minutes"),
+        action=Action.LEAVE,
+        backed_up=False,
+        personal=False,
+    ),
+    Category(
+        name="reserve",
+        place=Place.RESERVE,
+        about="nothing: room on the disk",
+        purpose="to write a withdrawal down on a full disk",
+        basis="no personal data",
+        trigger="given back on a full disk, and taken again by a sweep",
+        term=Term("as long as there is room"),
         action=Action.LEAVE,
         backed_up=False,
         personal=False,

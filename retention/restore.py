@@ -61,6 +61,7 @@ class Restored:
         ended: consents that had ended since.
         erased: erasures that were carried out again.
         dropped: unreleased sums of everybody that were left out.
+        unread: why the ledger that went away could not be asked what its keeper had not seen yet; None where it was.
     """
 
     made_us: int
@@ -69,6 +70,7 @@ class Restored:
     ended: int
     erased: tuple[Erased, ...]
     dropped: int
+    unread: str | None = None
 
 
 def restore(
@@ -131,8 +133,9 @@ def _restore(
             live = _live(root)
             if live and not replace_state:
                 raise BackupError(f"{root} is a shop already; add --replace to delete it, and all that is only in it")
+            unread = None
             if live:
-                _follow(root, ring, journal, manifest.store, now_us)
+                unread = _follow(root, ring, journal, manifest.store, now_us)
                 stack.enter_context(alone(root))
             elif root.exists() and any(root.iterdir()) and not (root / RESTORING).exists():
                 raise BackupError(f"{root} is not empty and no shop; name another place")
@@ -147,7 +150,7 @@ def _restore(
             kept = live and _keep_figures(root, staging)
             done = _replay(state, ring, manifest, lines, checkpoints, now_us, figures_are_new=kept)
             _swap(staging, root)
-            return done
+            return replace(done, unread=unread)
     except OSError as error:
         raise BackupError(f"{error.filename or staging} cannot be written: {error.strerror}; make room") from error
     finally:
@@ -206,19 +209,22 @@ def alone(root: Path) -> Iterator[None]:
         yield
 
 
-def _follow(root: Path, ring: KeyRing, journal: Path, store: str, now_us: int) -> None:
-    """Write down what the state that goes away knows and its keeper had not seen yet, as far as it can be read.
+def _follow(root: Path, ring: KeyRing, journal: Path, store: str, now_us: int) -> str | None:
+    """Write down what the state that goes away knows and its keeper had not seen yet; return why it cannot be read.
 
     It asks no `store.toml`: a slip of the pen in it may be why the state goes away, and the ledger is whole.
     """
     ledger_file = root / "ledger.sqlite"
-    if not (journal / NAME).exists() or not ledger_file.is_file():
-        return
+    if not (journal / NAME).exists():
+        return None
+    if not ledger_file.is_file():
+        return "it is not there"
     try:
         with Ledger(ledger_file, ring, store=store) as ledger:
             Journal(journal, ledger).follow(now_us)
-    except (ConsentError, JournalError, sqlite3.Error):
-        return  # it is being replaced because it is broken, or was put back by hand; the journal is read next
+    except (ConsentError, JournalError, sqlite3.Error) as error:
+        return str(error)  # it is being replaced because of that; the journal is read next
+    return None
 
 
 # checks

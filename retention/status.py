@@ -7,19 +7,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from retention.clock import Clock
+
 NAME = "keeper.json"
-_KEPT = ("blocked", "deferred", "config", "journal", "figures", "unnamed")  # of a report: what is wrong, if anything
+PROBLEMS = ("blocked", "deferred", "config", "journal", "figures", "unnamed")  # of a report: what is wrong, if anything
 
 
-def note_sweep(root: Path, report: Mapping[str, Any], now_us: int) -> None:
+def note_sweep(root: Path, report: Mapping[str, Any], now_us: int, clock: Clock | None = None) -> None:
     """Write down that everything was looked at, and what was wrong.
 
     Args:
         root: the state directory.
         report: of the pass.
         now_us: UTC microseconds.
+        clock: what is thought of the clock, where somebody thought of it.
     """
-    told = {"swept_us": now_us, **{name: report[name] for name in _KEPT}}
+    told = {"swept_us": now_us, **{name: report[name] for name in PROBLEMS}, "clock": clock and clock.as_dict()}
     beside = root / f".{NAME}.tmp"
     beside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     beside.chmod(0o640)
@@ -30,6 +33,7 @@ def last_sweep(root: Path) -> dict[str, Any] | None:
     """Return what was written down last; None before the first sweep, or where the file is not readable as one."""
     try:
         told = json.loads((root / NAME).read_bytes())
-        return {"swept_us": int(told["swept_us"]), **{name: told.get(name) for name in _KEPT}}
-    except (OSError, ValueError, KeyError, TypeError):
+        problems = {name: told.get(name) for name in PROBLEMS}
+        return {"swept_us": int(told["swept_us"]), **problems, "clock": Clock.of(told.get("clock"))}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

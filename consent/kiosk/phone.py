@@ -35,6 +35,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
+from consent.database import DiskFullError
 from consent.events import Channel, ConsentError, State
 from consent.kiosk.door import Door
 from consent.kiosk.form import read_form
@@ -148,7 +149,8 @@ def phone(
 
     def failed(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
-        return _problem(visit(request, {}), _PROBLEMS.get(status, "internal"), status)
+        usual = "wrong_method" if status < 500 else "phone.busy"
+        return _problem(visit(request, {}), _PROBLEMS.get(status, usual), status)
 
     def refuse(request: Request, key: str, status: int) -> Response:
         return _problem(visit(request, {}), key, status)
@@ -156,7 +158,7 @@ def phone(
     def file(name: str) -> Callable[[Request], object]:
         return lambda _: FileResponse(_STATIC / name, headers={"cache-control": "no-cache"})
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", page(Visit.start), methods=["GET"]),
             Route("/w", page(Visit.start), methods=["GET", "POST"]),
@@ -170,6 +172,8 @@ def phone(
         middleware=[Middleware(Door, hosts=[host.hostname], refuse=refuse)],
         exception_handlers={HTTPException: failed, Exception: failed},
     )
+    app.router.redirect_slashes = False  # it would answer with a whole address, made of what the request says
+    return app
 
 
 def _liked(request: Request, shop: Shop) -> str:
@@ -183,7 +187,8 @@ def _careful(handler: Callable[[Visit], Response], visit: Visit) -> Response:
         return none.answer
     except (ConsentError, sqlite3.Error, OSError) as error:
         _log.warning("the phone page could not answer: %s", error)
-        return _problem(visit, "phone.busy", 503, again=visit.path)
+        key = "disk_full" if isinstance(error, DiskFullError) else "phone.busy"
+        return _problem(visit, key, 503, again=visit.path)
 
 
 def _problem(visit: Visit, key: str, status: int, *, again: str | None = None) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -71,6 +72,12 @@ def _restore(arguments: argparse.Namespace) -> int:
         f"restored {arguments.state} as of {made}: {done.entries} log entries, {done.adopted} of them from the "
         f"journal; erased again: {people} people, {rows} rows; {done.ended} consents had ended since"
     )
+    if done.unread is not None:
+        print(
+            f"openaisle: the ledger that was there could not be read ({done.unread}): a consent that ended after its "
+            "keeper last looked may be in force again; the shopper's code still ends it",
+            file=sys.stderr,
+        )
     return 0
 
 

@@ -958,3 +958,21 @@ def test_the_commands_make_and_restore_and_refuse_in_one_line(
         assert says in err, (words, err)
         assert err.count("\n") == 1, err
     assert State.read(shop.state.root).store.store.id == "shop"
+
+
+def test_a_ledger_that_could_not_be_asked_any_more_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shop = Shop.make(tmp_path / "shop")
+    shop.ledger.close()
+    state = ("--state", str(shop.state.root))
+    assert cli.main(["keeper", "--once", *state]) == 0
+    assert cli.main(["backup", str(tmp_path / "b.tar"), *state]) == 0
+    for end in ("", "-wal", "-shm"):
+        shop.state.ledger.with_name(f"ledger.sqlite{end}").unlink(missing_ok=True)
+    shop.state.ledger.write_bytes(b"no database" * 1000)
+    capsys.readouterr()
+    assert cli.main(["restore", str(tmp_path / "b.tar"), *state, "--replace"]) == 0
+    said = capsys.readouterr()
+    assert "the ledger that was there could not be read" in said.err
+    assert said.err.count("\n") == 1
+    assert "restored" in said.out
+    shop.state.open_ledger(Role.KIOSK).close()

@@ -15,6 +15,7 @@ import pytest
 
 from analytics.config import ConfigError
 from analytics.start import init
+from analytics.state import HEAD
 from analytics.store import Visits
 from consent.events import Level, Purpose
 from consent.keys import Role
@@ -229,6 +230,9 @@ def test_a_ledger_put_back_by_hand_is_not_kept(shop: Shop, tmp_path: Path) -> No
     again.ledger.close()
     shutil.rmtree(shop.state.root)
     shutil.copytree(tmp_path / "copy", shop.state.root)
+    with pytest.raises(ConfigError, match="openaisle restore"):
+        shop.state.open_ledger(Role.KEEPER)
+    (shop.state.journal / HEAD).unlink()  # as an earlier version left it
     with shop.state.open_ledger(Role.KEEPER) as ledger, pytest.raises(JournalError, match="openaisle restore"):
         Keeper(shop.state, ledger)
 
@@ -255,6 +259,8 @@ def test_old_lines_go_and_what_is_left_still_fits(shop: Shop) -> None:
     gone(shop)
     run_once(shop, NOON + 2 * MINUTE)
     size = shop.ledger.size
+    for day in range(6, 31, 6):
+        run_once(shop, NOON + day * DAY_US)
     late = NOON + 31 * DAY_US
     shop.yes(now_us=late)
     run_once(shop, late)

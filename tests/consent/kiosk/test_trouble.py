@@ -91,7 +91,7 @@ def test_a_full_disk_is_said_and_nothing_is_half_done(front: Front, person: Brow
         person.get("/")
         person.tap("/answer", answer="no")
     assert person.page.status_code == 503
-    assert EN("problem.ledger_full") in person.text
+    assert EN("problem.disk_full") in person.text
     written = front.kinds()
     assert len(written) == filled - 1
     person.get("/choices")
