@@ -1,0 +1,149 @@
+"""`openaisle up`: every process of a shop at once, and how they are on one page of the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from consent.command import Commands, command, until_told
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from analytics.state import State
+    from retention.supervise import Part, Running
+
+NAMES = ("keeper", "watch", "kiosk", "dashboard")  # in the order in which they start
+_LAST = 10  # lines shown beneath the table
+_KNOCK_S = 0.2
+
+
+def add(commands: Commands, program: Sequence[str]) -> None:
+    """Add the command; `program` is how a process of a shop is started."""
+    up = command(commands, "up", "run every process of the shop: keeper, watch, kiosk, dashboard")
+    up.add_argument("--without", action="append", default=[], choices=NAMES, help="leave one out; may be said again")
+    up.set_defaults(
+        run=partial(_up, tuple(program)), looks_only=True
+    )  # the processes have scratch folders of their own
+
+
+def _up(program: tuple[str, ...], arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from retention.supervise import Supervisor
+
+    state = State.read(arguments.state, arguments.keys)
+    stop, said = threading.Event(), deque[str](maxlen=_LAST)
+    until_told(stop)
+    terminal = sys.stdout.isatty()
+
+    def say(name: str, line: str) -> None:
+        if line.strip():
+            said.append(f"{name}: {line}")
+        if not terminal:
+            print(f"{name}: {line}", flush=True)
+
+    parts = _parts(program, state, arguments.keys, [n for n in NAMES if n not in arguments.without])
+    supervisor = Supervisor(parts, environment=os.environ, say=say)
+    if not terminal:
+        code = supervisor.run(stop)
+    else:
+        from rich.live import Live
+
+        with Live(auto_refresh=False) as page:
+            code = supervisor.run(
+                stop, show=lambda: page.update(_drawn(state, supervisor.running, list(said)), refresh=True)
+            )
+    for one in supervisor.running if code else ():
+        if one.code == code and not one.stood:
+            print(one.last[-1] if one.last else f"openaisle: {one.part.name} refused its settings", file=sys.stderr)
+    return code
+
+
+def _parts(program: tuple[str, ...], state: State, keys: Path | None, names: Iterable[str]) -> list[Part]:
+    from consent.padview import ask
+    from retention.supervise import Part
+
+    store, began_us = state.store, time.time_ns() // 1000
+    where = ["--state", str(state.root), *(["--keys", str(keys)] if keys else [])]
+    doors = {name: (str(t.address), t.port) for name, t in (("kiosk", store.kiosk), ("dashboard", store.dashboard))}
+    ready: dict[str, Callable[[], bool]] = {
+        "keeper": partial(_swept, state.root, began_us),
+        "watch": lambda: bool(ask(state.live, "zones", _KNOCK_S)),
+        **{name: partial(_open, *door) for name, door in doors.items()},
+    }
+    scheme = {"kiosk": store.kiosk.certificate, "dashboard": store.dashboard.certificate}
+    return [
+        Part(
+            name,
+            (*program, name, *where),
+            ready[name],
+            ends=name == "watch",
+            where="" if name not in doors else _address(*doors[name], tls=scheme[name] is not None),
+        )
+        for name in names
+    ]
+
+
+def _swept(root: Path, since_us: int) -> bool:
+    from retention.status import last_sweep
+
+    told = last_sweep(root)
+    return told is not None and told["swept_us"] >= since_us
+
+
+def _open(address: str, port: int) -> bool:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104  to knock, not to listen
+    try:
+        socket.create_connection((host, port), timeout=_KNOCK_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def _address(address: str, port: int, *, tls: bool) -> str:
+    return f"{'https' if tls else 'http'}://{'localhost' if address == '127.0.0.1' else address}:{port}"
+
+
+_COLOURS = {"ready": "green", "starting": "yellow", "waiting": "red", "done": "cyan", "stopped": "dim"}
+
+
+def _drawn(state: State, running: Sequence[Running], said: Sequence[str]) -> Group:
+    """Return the page: a row a process, and what was said last."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"{state.store.store.name} · level {state.store.store.level} · Ctrl-C ends everything")
+    for head in ("process", "state", "pid", "for", "started again", "ended last with", "open at"):
+        table.add_column(head)
+    now_s = time.monotonic()
+    for one in running:
+        colour = _COLOURS[one.health]
+        table.add_row(
+            one.part.name,
+            Text(one.health, style=colour),
+            "" if one.pid is None else str(one.pid),
+            _span(one, now_s),
+            str(max(one.starts - 1, 0)),
+            "" if one.code is None else f"signal {-one.code}" if one.code < 0 else f"code {one.code}",
+            one.part.where,
+        )
+    return Group(table, *(Text(line, style="dim", overflow="ellipsis", no_wrap=True) for line in said))
+
+
+def _span(one: Running, now_s: float) -> str:
+    """Say how long it runs, or when it starts."""
+    if one.pid is None:
+        return f"in {one.due_s - now_s:.0f} s" if one.health == "waiting" and one.due_s > now_s else ""
+    seconds = now_s - one.since_s
+    hours, rest = divmod(int(seconds), 3600)
+    return f"{hours} h {rest // 60:02d} min" if hours else f"{rest // 60} min {rest % 60:02d} s"
