@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import secrets
 import sqlite3
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 from analytics.commands import accounts, consents, mailbox, measuring, models, sales, shop, witness
 from analytics.commands.opened import opened
 from consent.command import Commands, Parser, command, instant, now_us, port, until_told
-from retention.commands import backups, cases, demo, level, retention
+from retention.commands import backups, cases, demo, level, retention, up
 
 if TYPE_CHECKING:
     from analytics.state import State
@@ -87,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
     for noun in (accounts, level, mailbox, consents, witness, measuring, models, sales, backups, cases, retention):
         noun.add(commands)
     demo.add(commands, PROGRAM)
+    up.add(commands, PROGRAM)
     return whole
 
 
@@ -151,6 +153,7 @@ def _kiosk(arguments: argparse.Namespace) -> int:
     from functools import partial
 
     from analytics import desk
+    from analytics.funnel import Funnel, to_keeper
     from analytics.state import State
     from consent import padview
     from consent.kiosk import pairing
@@ -179,7 +182,12 @@ def _kiosk(arguments: argparse.Namespace) -> int:
             paper = None if about.printer is None else partial(print_receipt, shop=about, paper=Paper(table.paper_mm))
             until_told(threading.Event())
             with _phone_beside(arguments) if state.store.phone.public_url else nullcontext():
-                serve([Listener(kiosk(about, ledger, view=view, print_receipt=paper), door, *files)])
+                funnel = Funnel(
+                    to_keeper(ledger), run=secrets.token_hex(8), tz=state.store.store.timezone, now_us=now_us()
+                )
+                page = kiosk(about, ledger, view=view, print_receipt=paper, told=funnel.add)
+                serve([Listener(page, door, *files)])
+                funnel.finish(now_us())
     return 0
 
 
