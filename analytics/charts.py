@@ -7,7 +7,7 @@ Times are on the store's clock.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import cast
 
 import altair as alt
@@ -69,7 +69,7 @@ def zone_by_hour(
     )
     unseen = (
         base.transform_filter("datum.flagged")
-        .mark_rect(fillOpacity=0, stroke=colours.amber, strokeWidth=1.5, strokeDash=[4, 3], cornerRadius=3)
+        .mark_rect(fillOpacity=0, stroke=colours.amber, strokeWidth=1.5, strokeDash=[4, 3], cornerRadius=3, aria=False)
         .encode(x2="end:T", tooltip=tooltip)
     )
     words = base.mark_text(fontSize=13).encode(
@@ -154,23 +154,27 @@ def footfall_by_day(
     days: Sequence[tuple[date, Sum]], colours: Colours = LIGHT, notes: Sequence[Note] = ()
 ) -> alt.LayerChart:
     """Draw entries of each day; a day that is not whole is drawn pale."""
+    reach = timedelta(hours=10)
     rows = [
         {
-            "day": _at(day),
+            "day": _at(day) - reach,
+            "to": _at(day) + reach,
             "label": f"{day:%a} {day.day} {day:%b}",
+            "zero": 0,
             "entries": total.n,
             "whole": "yes" if not total.suppressed and (total.coverage or 0) >= FLAGGED else "no",
             "coverage": "not known" if total.coverage is None else f"{total.coverage:.0%}",
         }
         for day, total in days
     ]
-    width = max(4, min(26, 640 // max(len(rows), 1)))
     bars = (
         alt.Chart(pd.DataFrame(rows))
-        .mark_bar(cornerRadiusEnd=3, width=width)
+        .mark_rect()
         .encode(
             x=day_axis(),
-            y=alt.Y("entries:Q", title="Entries a day"),
+            x2="to:T",
+            y=alt.Y("zero:Q", title="Entries a day"),
+            y2="entries:Q",
             color=alt.Color(
                 "whole:N", scale=alt.Scale(domain=["yes", "no"], range=[colours.accent, colours.pale]), legend=None
             ),
@@ -181,7 +185,8 @@ def footfall_by_day(
             ],
         )
     )
-    return plain([bars, *happened(notes, colours, by_day=True)], 230)
+    span = (days[0][0], days[-1][0]) if days else None
+    return plain([bars, *happened(notes, colours, by_day=span)], 230)
 
 
 def day_axis() -> alt.X:
@@ -191,23 +196,34 @@ def day_axis() -> alt.X:
     )
 
 
-def happened(notes: Sequence[Note], colours: Colours = LIGHT, *, by_day: bool = False) -> list[alt.Chart]:
+def happened(
+    notes: Sequence[Note], colours: Colours = LIGHT, *, by_day: tuple[date, date] | None = None
+) -> list[alt.Chart]:
     """Return the layers that draw what happened over a chart over time.
 
     Args:
         notes: of the time that is drawn.
         colours: of the page.
-        by_day: the chart is over days (see `day_axis`); otherwise over the hours of one day, and they stand above it.
+        by_day: first and last day of a chart over days (see `day_axis`); without them the chart is over the hours of
+            one day, and what happened stands above it.
     """
     if not notes:
         return []
-    if not by_day:
+    if by_day is None:
         text = "; ".join(note.text for note in notes)
-        data = pd.DataFrame([{"text": f"◆ {text}"}])
-        mark = alt.Chart(data).mark_text(align="left", baseline="bottom", dy=-4, color=colours.amber, fontSize=12)
+        mark = alt.Chart(pd.DataFrame([{"text": f"◆ {text}"}])).mark_text(
+            align="left", baseline="bottom", dy=-4, color=colours.amber, fontSize=12
+        )
         return [mark.encode(x=alt.value(0), y=alt.value(0), text="text:N")]
+    middle = by_day[0] + (by_day[1] - by_day[0]) / 2
     rows = [
-        {"day": _at(note.day), "text": note.text, "zone": note.zone or "whole shop", "row": i % 3}
+        {
+            "day": _at(note.day),
+            "text": note.text,
+            "zone": note.zone or "whole shop",
+            "row": i % 3,
+            "late": note.day > middle,
+        }
         for i, note in enumerate(notes)
     ]
     base = alt.Chart(pd.DataFrame(rows)).encode(x=day_axis())
@@ -218,10 +234,12 @@ def happened(notes: Sequence[Note], colours: Colours = LIGHT, *, by_day: bool = 
     ]
     rules = base.mark_rule(color=colours.amber, strokeDash=[5, 3], strokeWidth=2).encode(tooltip=tooltip)
     words = [
-        base.transform_filter(f"datum.row == {row}")
-        .mark_text(align="left", baseline="bottom", dx=-3, dy=-4 - 13 * row, color=colours.amber, fontSize=12)
+        base.transform_filter(f"datum.row == {row} && datum.late == {str(late).lower()}")
+        .mark_text(
+            align="right" if late else "left", baseline="bottom", dy=-4 - 13 * row, color=colours.amber, fontSize=12
+        )
         .encode(y=alt.value(0), text="text:N", tooltip=tooltip)
-        for row in range(min(3, len(rows)))
+        for row, late in sorted({(i % 3, note.day > middle) for i, note in enumerate(notes)})
     ]
     return [rules, *words]
 

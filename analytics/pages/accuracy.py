@@ -100,7 +100,7 @@ def by_camera(cells: Sequence[Cell], tz: str) -> dict[str, dict[date, Seen]]:
 
 
 def _coverage(state_dir: Path, choice: Choice, cells: Sequence[Cell], left_out: int, tz: str) -> None:
-    st.subheader("What the cameras saw")
+    st.header("What the cameras saw")
     cameras = by_camera(cells, tz)
     rows = []
     for camera, days in cameras.items():
@@ -145,7 +145,7 @@ def _lowest(days: Mapping[date, Seen]) -> str:
 
 
 def _lost(report: Answers, choice: Choice, tz: str) -> None:
-    st.subheader("Where tracking fails")
+    st.header("Where tracking fails")
     cells, left_out = choice.keep(report.cells(Figure.DWELL, choice.first, choice.last), tz)
     zones: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
@@ -183,7 +183,7 @@ def _lost(report: Answers, choice: Choice, tz: str) -> None:
 
 
 def _suppressed(report: Answers, choice: Choice, tz: str) -> None:
-    st.subheader("What is held back")
+    st.header("What is held back")
     rows: list[dict[str, Any]] = []
     for audience in Audience:
         for figure in FIGURES[audience]:
@@ -209,7 +209,7 @@ def _suppressed(report: Answers, choice: Choice, tz: str) -> None:
 
 
 def _audits(state_dir: Path, tz: str) -> None:
-    st.subheader("Last audit")
+    st.header("Last audit")
     try:
         kept = audits(state_dir)
     except AnalyticsError as error:

@@ -181,7 +181,7 @@ def _verdict(change: Change, worth: float | None) -> str:
 def _verdicts(found: Sequence[Row], before: Span, after: Span) -> None:
     real = [row for row in found if row.verdict in VERDICTS[:2]]
     told = [row for row in found if row.change.ratio is not None]
-    st.subheader(f"{before[0]} to {before[1]}, against {after[0]} to {after[1]}")
+    st.header(f"{before[0]} to {before[1]}, against {after[0]} to {after[1]}")
     if not told:
         st.info(
             f"**Too few days to tell.** Each period needs {FEWEST_DAYS} whole days or more, of weekdays that are in"
@@ -195,9 +195,7 @@ def _verdicts(found: Sequence[Row], before: Span, after: Span) -> None:
             + "\n".join(f"- {said(row)}" for row in sorted(real, key=lambda row: row.worth))
         )
     else:
-        st.markdown(
-            f"**No difference is shown** among the {len(told)} compared: days differ as much."
-        )
+        st.markdown(f"**No difference is shown** among the {len(told)} compared: days differ as much.")
     points = [
         {
             "what": row.what,
@@ -274,7 +272,7 @@ def _one(state_dir: Path, found: Sequence[Row], before: Span, after: Span) -> No
     drawable = {row.what: row for row in found if len(row.days.values) > 1}
     if not drawable:
         return
-    st.subheader("Day by day")
+    st.header("Day by day")
     best = min(drawable.values(), key=lambda row: row.worth).what
     name = st.selectbox("What", list(drawable), index=list(drawable).index(best), key="what", bind="query-params")
     row = drawable.get(name) or drawable[best]

@@ -61,7 +61,8 @@ def over_days(
         )
     else:
         layers.insert(0, base.mark_line(color=colours.accent, strokeWidth=1.5, opacity=0.6))
-    return plain([*layers, *happened(notes, colours, by_day=True)], 230)
+    span = (min(values), max(values)) if values else None
+    return plain([*layers, *happened(notes, colours, by_day=span)], 230)
 
 
 def parts(rows: Sequence[Mapping[str, Any]], names: Sequence[str], colours: Colours = LIGHT) -> alt.LayerChart:

@@ -28,7 +28,7 @@ def name(figure: str) -> str:
 
 def nothing_yet(state_dir: Path, report: Report) -> None:
     """Draw a page of a shop that has no figure at all."""
-    st.subheader("No figures yet")
+    st.header("No figures yet")
     st.markdown(
         "A figure appears once an hour is over in which five people or more were seen in a zone. Until then:\n\n"
         f"1. `openaisle watch --state {state_dir}` must be running and see the zones of `store.toml`.\n"
@@ -37,7 +37,7 @@ def nothing_yet(state_dir: Path, report: Report) -> None:
     )
     waiting = report.waiting()
     if waiting:
-        st.subheader("Waited for")
+        st.header("Waited for")
         waiting_table(waiting, report.tz)
 
 

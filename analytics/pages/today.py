@@ -66,7 +66,7 @@ def today(state_dir: Path) -> None:
 
 @st.fragment(run_every=EVERY_S)
 def _now(state_dir: Path) -> None:
-    st.subheader("Now")
+    st.header("Now")
     try:
         seen = read_zones(State.read(state_dir).live)
     except ConfigError as error:
@@ -166,7 +166,7 @@ def _queues(report: Answers, that: date) -> None:
 
 
 def _by_hour(state_dir: Path, report: Answers, that: date, tz: str) -> None:
-    st.subheader("Footfall by hour")
+    st.header("Footfall by hour")
     cells = report.cells(Figure.FOOTFALL, that, that)
     total = Sum.of("everybody.footfall", cells)
     if not total.cells:
@@ -225,7 +225,7 @@ def _usual_by_hour(report: Answers, that: date, cells: Sequence[Cell], tz: str) 
 
 
 def _zones(state_dir: Path, report: Answers, that: date, tz: str) -> None:
-    st.subheader("Zone by hour")
+    st.header("Zone by hour")
     cells = report.cells(Figure.VISITS, that, that)
     total = Sum.of("everybody.zone_visits", cells)
     if not total.cells:
@@ -264,7 +264,7 @@ def _told_zones(cells: Sequence[Cell]) -> str:
 
 def _by_day(state_dir: Path, report: Answers, that: date, tz: str) -> None:
     first = that - timedelta(days=27)
-    st.subheader("Footfall by day")
+    st.header("Footfall by day")
     past = report.footfall_by_day(first, that)
     total = report.total(Figure.FOOTFALL, first, that)
     if past:

@@ -150,7 +150,7 @@ def _sources(visits: Kept, stays: Kept, audience: Audience, tz: str) -> None:
 
 
 def _floor(state_dir: Path, found: Mapping[Where, _Zone]) -> None:
-    st.subheader("On the floor")
+    st.header("On the floor")
     path = state_dir / STORE_TOML
     try:
         store = read_store(path) if path.is_file() else None
@@ -166,7 +166,7 @@ def _floor(state_dir: Path, found: Mapping[Where, _Zone]) -> None:
     )
     _plans(store, found, measure)
     st.caption(
-        "Outlines are those of `store.toml`; pads and staff zones are never measured. Darker is more; a zone without a"
+        "Outlines are those of `store.toml`; pads and staff zones are never measured. Stronger is more; a zone without a"
         " figure is left empty."
     )
 
@@ -204,7 +204,7 @@ def _heat(one: _Zone, measure: str) -> Heat:
 
 
 def _tiers(found: Mapping[Where, _Zone], names: Mapping[Where, str]) -> None:
-    st.subheader("What people do there")
+    st.header("What people do there")
     rows = [
         {"zone": names[where], "part": _TIERS[tier], "share": one.tier(tier) / one.n, "n": one.tier(tier)}
         for where, one in found.items()
@@ -235,7 +235,7 @@ def _one(
     timed = {where: one.dwell for where, one in found.items() if one.dwell is not None}
     if not timed:
         return
-    st.subheader("One zone")
+    st.header("One zone")
     options = {names[where]: where for where in timed}
     name = st.selectbox("Zone", list(options), key="zone", bind="query-params")
     where = options[name] if name in options else next(iter(timed))
