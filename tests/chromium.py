@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, Playwright, expect, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (
@@ -44,14 +44,21 @@ def violations(page: Page) -> list[str]:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Open a browser; its absence fails in CI and skips elsewhere."""
+def playing() -> Iterator[Playwright]:
+    """Start what drives a browser; where there is none, that fails in CI and skips elsewhere."""
     if not CHROMIUM.exists():
         reason = f"no browser at {CHROMIUM}; install Debian's chromium"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
     with sync_playwright() as playwright:
+        yield playwright
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Open a browser; see `playing`."""
+    with playing() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         try:
             yield browser

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Error, Page, Playwright, ViewportSize, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Error, Page, Playwright, ViewportSize, expect
 
 from consent import receipts
 from consent.events import State
@@ -20,7 +18,7 @@ from consent.kiosk.messages import LANGUAGES, Messages
 from consent.ledger import Grant, Ledger
 from consent.letters import Letters, Setup
 from consent.subjects import show_secret
-from tests.chromium import CHROMIUM, FLAGS
+from tests.chromium import CHROMIUM, FLAGS, playing, violations
 from tests.consent.kiosk.test_phone import given, phone_ledger, served, shop, tls_directory
 from tests.consent.served import NAME, Served, certificate, free_port, serve
 
@@ -30,12 +28,7 @@ SIZE = ViewportSize(width=390, height=844)
 
 @pytest.fixture(scope="module")
 def play() -> Iterator[Playwright]:
-    if not CHROMIUM.exists():
-        reason = f"no browser at {CHROMIUM}; install Debian's chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as started:
+    with playing() as started:
         yield started
 
 
@@ -70,8 +63,7 @@ def hold(
 
 
 def axe(page: Page) -> None:
-    told = Axe().run(page)
-    assert told.response["violations"] == [], told.generate_report()
+    assert violations(page) == []
 
 
 def states(ledger: Ledger, given: Grant) -> set[State]:
