@@ -414,6 +414,42 @@ class CameraTable(ZoneFile):
             raise ValueError(f"camera {self.name!r} has password_env and password_file; keep one of them")
         if (self.password_env or self.password_file) and not urlsplit(self.source).username:
             raise ValueError(f"camera {self.name!r} has a password but no user; write rtsp://user@host/path")
+def _hook(url: str) -> str:
+    parts = urlsplit(url)
+    if not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]{1,260}(/[A-Za-z0-9._~/-]*)?", url) or parts.hostname is None:
+        raise ValueError(
+            "this is no address for alerts; write https://hooks.shop.example/queue, without user and query"
+        )
+    if parts.scheme == "http" and not _within(parts.hostname):
+        raise ValueError("http is for this house only; write https, or the number of a machine in it")
+    return url
+
+
+def _within(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_private
+    except ValueError:
+        return False
+
+
+class AlertsTable(Strict):
+    """``[alerts]``: who is told when a queue is long for some minutes. Off without `webhook`; counts only."""
+
+    webhook: Annotated[str, AfterValidator(_hook)] | None = None
+    queue: Literal["medium", "long"] = "medium"
+    minutes: int = Field(default=3, ge=1, le=120, strict=True)
+
+    @property
+    def host(self) -> str:
+        """Who is called."""
+        return "" if self.webhook is None else str(urlsplit(self.webhook).hostname)
+
+    @property
+    def people(self) -> str:
+        """From how many people on a line is that long."""
+        return {"medium": "5 people or more", "long": "10 people or more"}[self.queue]
+
+
         return self
 
     def address(self, base: Path, environ: Mapping[str, str] = os.environ) -> str:

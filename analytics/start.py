@@ -112,6 +112,11 @@ polygon = [[0, 0], [7680, 0], [7680, 4320], [0, 4320]]
 # address = "0.0.0.0"
 # port = 8643
 
+# [alerts]                      # who is told when a queue zone is full for some minutes; without webhook it is off
+# webhook = "https://hooks.shop.example/queue"
+# queue = "medium"              # from 5 people on; or "long", from 10 on
+# minutes = 3
+
 # [mailbox]                     # a box outside the shop that takes withdrawals only; without url it is off
 # url = "https://box.example"
 # authority = "/etc/openaisle/box-ca.pem"                # where its certificate is not a public one

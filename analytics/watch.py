@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from analytics.alerts import alerting
 from analytics.bins import Plan
 from analytics.config import CameraTable, ConfigError
 from analytics.detect import detector
@@ -184,6 +185,7 @@ def watch(
 
     with (
         Live(state.live, board),
+        alerting(state.store, board),
         ThreadPoolExecutor(max_workers=len(state.store.camera), thread_name_prefix="camera") as pool,
     ):
         futures = {camera.name: pool.submit(run, camera) for camera in state.store.camera}
