@@ -40,6 +40,7 @@ _LOG_EDGES = np.log(np.array(EDGES_US) / SECOND)
 _GRID = np.linspace(_LOG_EDGES[0], _LOG_EDGES[-1], (BINS - 1) * _PARTS + 1)
 _MIDDLES = np.exp((_GRID[:-1] + _GRID[1:]) / 2)
 _END = EDGES_US[-1] / SECOND  # what lasted longer is known to have lasted so long, and no more
+_FEW = 20  # of fewer times, known in steps of 5, an interval would hold the truth too seldom
 _ONE_CELL = 4.0  # variance of a running sum in steps of 5: 25·p(1-p), on average over the draws
 
 Array = NDArray[np.float64]
@@ -142,13 +143,15 @@ def quantile(times: Times, share: float, alpha: float = ALPHA) -> Quantile:
         alpha: one minus the level of the interval.
 
     Returns:
-        Seconds. None where the curve, or its band, does not fall so far.
+        Seconds. None where the curve, or its band, does not fall so far; no interval where rounding left too little.
     """
     if not any(map(any, times.ended)):
         return Quantile(None, None, None)
     from lifelines.utils import qth_survival_time
 
     at = _finite(qth_survival_time(1 - share, _estimate(times)))
+    if times.cells and times.n < _FEW:
+        return Quantile(at, None, None)
     band = _fit(times, _shrink(times, share), alpha).confidence_interval_
     low, high = (_finite(qth_survival_time(1 - share, band[column])) for column in band.columns)
     if at is not None:  # the smaller crowd is of whole people, too

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from analytics.pages.accuracy import accuracy
 from analytics.pages.compare import compare_page
+from analytics.pages.decisions import decisions
 from analytics.pages.page import SHOP, Page
 from analytics.pages.style import STYLE
 from analytics.pages.today import today
@@ -18,6 +19,7 @@ __all__ = ["PAGES", "SHOP", "STYLE", "Page"]
 PAGES: tuple[Page, ...] = (
     Page("Today", "today", today, ":material/storefront:"),
     Page("Zones", "zones", zones, ":material/map:"),
+    Page("Decisions", "decisions", decisions, ":material/psychology_alt:"),
     Page("Compare", "compare", compare_page, ":material/compare_arrows:"),
     Page("Accuracy", "accuracy", accuracy, ":material/visibility:"),
 )
