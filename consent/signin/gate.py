@@ -112,10 +112,7 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or answer it here."""
         if scope["type"] == "lifespan":
-            try:
-                await self._app(scope, receive, send)
-            finally:
-                await run_in_threadpool(self._access.close)
+            await self._app(scope, self._until_told(receive), send)
             return
         if self._ticking is None:
             self._ticking = asyncio.create_task(self._tick())
@@ -123,6 +120,17 @@ class Gate:
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
+
+    def _until_told(self, receive: Receive) -> Receive:
+        """Write down what was refused before the end is passed on: after it there is no time left."""
+
+        async def told() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await run_in_threadpool(self._access.close)
+            return message
+
+        return told
 
     async def _tick(self) -> None:
         """Write down what was refused, and forget what is over, also where nobody comes any more."""
