@@ -513,6 +513,7 @@ class StoreFile(Strict):
 
         Raises:
             ConfigError: there are several and the kiosk names none.
+    alerts: AlertsTable = AlertsTable()
         """
         pads = [zone.name for camera in self.camera for zone in camera.zone if zone.kind is ZoneKind.PAD]
         if self.kiosk.pad is None and len(pads) > 1:
