@@ -12,6 +12,7 @@ from analytics.pages.decisions import decisions
 from analytics.pages.page import SHOP, Page
 from analytics.pages.style import STYLE
 from analytics.pages.today import today
+from analytics.pages.week import week_page
 from analytics.pages.zones import zones
 
 __all__ = ["PAGES", "SHOP", "STYLE", "Page"]
@@ -21,5 +22,6 @@ PAGES: tuple[Page, ...] = (
     Page("Zones", "zones", zones, ":material/map:"),
     Page("Decisions", "decisions", decisions, ":material/psychology_alt:"),
     Page("Compare", "compare", compare_page, ":material/compare_arrows:"),
+    Page("Weekly report", "week", week_page, ":material/picture_as_pdf:"),
     Page("Accuracy", "accuracy", accuracy, ":material/visibility:"),
 )

@@ -166,7 +166,7 @@ def _floor(state_dir: Path, found: Mapping[Where, _Zone]) -> None:
     )
     _plans(store, found, measure)
     st.caption(
-        "Outlines are those of `store.toml`; pads and staff zones are never measured. Stronger is more; a zone without a"
+        "Outlines are those of `store.toml`; pads and staff zones are never measured. Stronger is more; one without a"
         " figure is left empty."
     )
 
