@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analytics.commands import accounts, consents, mailbox, measuring, models, sales, shop, witness
+from analytics.commands import accounts, consents, mailbox, measuring, models, sales, shop, weekly, witness
 from analytics.commands.opened import opened
 from consent.command import Commands, Parser, command, instant, now_us, port, until_told
 from retention.commands import backups, cases, demo, level, retention, up
@@ -85,8 +85,9 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     shop.add(commands)
     _add_processes(commands)
-    for noun in (accounts, level, mailbox, consents, witness, measuring, models, sales, backups, cases, retention):
+    for noun in (accounts, level, mailbox, consents, witness, measuring, models, sales, weekly, backups, cases):
         noun.add(commands)
+    retention.add(commands)
     demo.add(commands, PROGRAM)
     up.add(commands, PROGRAM)
     return whole
