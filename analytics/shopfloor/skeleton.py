@@ -72,7 +72,7 @@ def _frame(origin: Array, up: Array, forward: Array) -> Array:
     ])  # fmt: skip
 
 
-def _bend(root: Array, tip: Array, first: float, second: float, hint: Array) -> tuple[Array, Array]:
+def bend(root: Array, tip: Array, first: float, second: float, hint: Array) -> tuple[Array, Array]:
     """Return middle joint and tip (drawn in when out of reach) of two bones, bent towards `hint`."""
     line = tip - root
     far = math.dist(root, tip)
@@ -132,7 +132,7 @@ def pose(look: Look, stance: Stance) -> Posed:
         while math.dist(hip, ankles[k]) > leg + 1e-6 and pitch < 1.2:
             pitch += 0.05
             ankles[k] = ball - rotation(yaw, pitch)[:, 0] * (BALL * h)
-        knee, ankle = _bend(hip, ankles[k], THIGH * h, SHIN * h, forward + 0.12 * (left if k == 0 else -left))
+        knee, ankle = bend(hip, ankles[k], THIGH * h, SHIN * h, forward + 0.12 * (left if k == 0 else -left))
         axes = rotation(yaw, pitch)
         bones[f"thigh_{side}"] = _frame(hip, hip - knee, forward)
         bones[f"shin_{side}"] = _frame(knee, knee - ankle, forward)
@@ -163,7 +163,7 @@ def pose(look: Look, stance: Stance) -> Posed:
         target = stance.reach[k]
         tip = rest if target is None else rest + (np.array(target[:3]) - rest) * target[3]
         hint = -forward * 0.8 - up * 0.5 + left * (sign * 0.2)
-        elbow, wrist = _bend(shoulder, tip, UPPER_ARM * h, FOREARM * h, hint)
+        elbow, wrist = bend(shoulder, tip, UPPER_ARM * h, FOREARM * h, hint)
         bones[f"arm_{side}"] = _frame(shoulder, shoulder - elbow, forward)
         bones[f"fore_{side}"] = _frame(elbow, elbow - wrist, forward)
         points[f"wrist_{side}"] = wrist
