@@ -2,10 +2,7 @@
 
 Rules:
 - It alone opens `visits.duckdb`, and it alone deletes.
-- A row is loaded only if its grant holds *now*, for its whole length; a shopper's key is opened for that and dropped.
-- Rows are in the visits, on disk, before they leave the inbox; the inbox number makes loading twice impossible.
-- A row that this version cannot read stays in the inbox, and those behind it wait: nothing that was acknowledged is
-  thrown away. Erasure does not wait for it.
+- Rows are loaded by the rules of `loading`. Erasure does not wait for a row that cannot be.
 - A change of the ledger is under a signed checkpoint within a second, whatever else is being done.
 - No erasure waits for a figure: a released file that is broken stops the release and nothing else.
 - Where something is stored that the policy does not name, the sweep fails: nothing is loaded, released or logged as
@@ -30,18 +27,17 @@ from typing import Self
 from analytics.config import ConfigError
 from analytics.figures import Audience
 from analytics.payload import CellError, CellPayload
-from analytics.row import EXPRESSION, VISIT, ExpressionRow, RowError, VisitRow
 from analytics.state import State
-from analytics.store import PURPOSES, NewExpression, NewVisit, StoreError, Visits, day_of
+from analytics.store import StoreError, Visits
 from consent.answers import REQUEST as ACCESS
 from consent.events import DAY_US, END_EVENTS, ConsentError, EventKind, Leaf, Level, Purpose
-from consent.ledger import InboxRow, Ledger, LedgerError, RequestStatus
-from consent.subjects import period_of, visitor
+from consent.ledger import Ledger, LedgerError, RequestStatus
 from retention import access, policy
 from retention.backup import REQUEST as BACKUP
 from retention.clock import Clock
-from retention.erasure import Erased, Erasure, live
+from retention.erasure import Erased, Erasure
 from retention.journal import Journal
+from retention.loading import BATCH, Loading
 from retention.model import RetentionError
 from retention.release import Release, Rng
 from retention.status import last_sweep, note_sweep
@@ -50,7 +46,6 @@ SWEEP_S = float(policy.SWEEP_S)  # at least this often everything is looked at
 POLL_S = 0.2  # how often the ledger is asked whether it changed
 _RETRY_S = 1.0  # after a sweep that could not finish, at first; then twice as long each time
 _SPARE_US = 3_600_000_000  # how long a copy for a backup may wait to be taken
-_BATCH = 1000  # inbox rows in one transaction
 _SHORT_S = 0.5  # an erasure that takes no longer is made for each withdrawal
 _GATHER_S = 31.0  # for others to come, where one takes longer and the last is less than a minute ago
 _DONE_S = 44.0  # after its withdrawal, an erasure is to be done
@@ -124,6 +119,7 @@ class Keeper:
         self._ledger, self._rng = ledger, rng or random.SystemRandom()
         Journal(state.journal, ledger).check()
         self._visits = Visits(state.visits)
+        self._loading = Loading(ledger, self._visits)
         self._erasure = Erasure(state, ledger, self._visits, self._sign)
         self._release: Release | None = None  # made when it is needed: no erasure waits for a figure
         self._signing = threading.Lock()
@@ -173,7 +169,7 @@ class Keeper:
         self._answer(now_us)
         self._look_for_ends()
         unnamed = self._unnamed()
-        loaded, refused, blocked = (0, 0, None) if unnamed else self._load(now_us)
+        loaded, refused, blocked = (0, 0, None) if unnamed else self._loading.load(self.state, now_us)
         cells, unread, figures = (0, None, None) if unnamed else self._release_sums()
         blocked = unread if blocked is None else blocked
         erased: list[Erased] = []
@@ -343,76 +339,12 @@ class Keeper:
         if self._visits.spare.exists() and not self._ledger.select(sql, BACKUP, now_us - _SPARE_US):
             self._visits.spare.unlink(missing_ok=True)
 
-    # loading
-
-    def _load(self, now_us: int) -> tuple[int, int, int | None]:
-        """Load what the inbox holds; return rows written, inbox rows refused, and which one blocks."""
-        loaded = refused = 0
-        ((newest,),) = self._ledger.select("SELECT coalesce(max(id), 0) FROM inbox")  # a stream of rows ends no pass
-        while (batch := self._batch()) and batch[0].id <= newest:
-            rows: list[NewVisit | NewExpression] = []
-            through: list[int] = []
-            keys: dict[bytes, bytes] = {}
-            mark = self._visits.mark
-            blocked = None
-            for item in batch:
-                if item.id > mark:
-                    try:
-                        made = self._admit(item, now_us, keys)
-                    except RowError:
-                        blocked = item.id
-                        break
-                    rows += made
-                    refused += not made
-                through.append(item.id)
-            if through and through[-1] > mark:
-                visits = [new for new in rows if isinstance(new, NewVisit)]
-                expressions = [new for new in rows if isinstance(new, NewExpression)]
-                self._visits.load(visits, through[-1], self.state.store.kinds(), expressions)
-                loaded += len(rows)
-            self._ledger.delete_inbox(through)
-            if blocked is not None:
-                return loaded, refused, blocked
-        return loaded, refused, None
-
-    def _batch(self) -> list[InboxRow]:
-        """Return the oldest rows about people."""
-        found: list[InboxRow] = []
-        after = 0
-        while len(found) < _BATCH and (page := self._ledger.read_inbox(after, _BATCH)):
-            found += [item for item in page if item.subject is not None]
-            after = page[-1].id
-        return found[:_BATCH]
-
-    def _admit(self, item: InboxRow, now_us: int, keys: dict[bytes, bytes]) -> list[NewVisit | NewExpression]:
-        """Return the rows that an inbox row becomes: one for each purpose whose grant holds for all of it now."""
-        if item.kind not in (VISIT, EXPRESSION) or item.subject is None:
-            raise RowError(f"inbox row {item.id} is of a kind this version does not know")
-        row = VisitRow.decode(item.payload) if item.kind == VISIT else ExpressionRow.decode(item.payload)
-        wanted = PURPOSES if item.kind == VISIT else (Purpose.EMOTION,)
-        level, terms = self.state.level(self._ledger), self.state.store.terms.days()
-        found: list[NewVisit | NewExpression] = []
-        for grant in live(self._ledger.standing(item.subject), now_us):
-            purpose = grant.purpose
-            covered = grant.given_us <= row.enter_us and row.leave_us <= grant.until_us
-            over = row.leave_us <= now_us - terms[purpose] * DAY_US
-            if purpose not in wanted or not level.allows(purpose) or not covered or over:
-                continue
-            if item.subject not in keys:
-                keys[item.subject] = self._ledger.subject_key(item.subject)
-            zone = self.state.store.timezone
-            pseudonym = visitor(keys[item.subject], purpose, period_of(purpose, row.enter_us, zone), self._ledger.store)
-            day = day_of(row.enter_us, zone)
-            if isinstance(row, VisitRow):
-                found.append(NewVisit(purpose, pseudonym, day, row))
-            else:
-                found.append(NewExpression(pseudonym, day, row))
-        return found
+    # figures
 
     def _release_sums(self) -> tuple[int, int | None, str | None]:
         """Release everybody's sums; return how many cells were new, which inbox row is unreadable, what is broken."""
         new, after, unread = 0, 0, None
-        while page := self._ledger.read_inbox(after, _BATCH):
+        while page := self._ledger.read_inbox(after, BATCH):
             after = page[-1].id
             cells: dict[int, CellPayload] = {}
             for item in page:
