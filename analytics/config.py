@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, IPvAnyAddress, field_validator, model_validator
 
+from analytics.smile.offer import Offer
 from analytics.tables import ConfigError, Strict, read_toml, refuse_pipe
 from analytics.zones import Ground, Point, Shelf, Zone, ZoneKind
 from consent.events import DEFAULT_TERM, ConsentError, Level, Purpose
@@ -354,6 +355,37 @@ class OidcTable(Strict):
         return _read_secret("oidc", "the client's", self.client_secret_env, self.client_secret_file, base, environ)
 
 
+Amount = Annotated[str, Field(pattern=r"^[0-9]{1,7}(\.[0-9]{1,3})?$")]  # text: no number of TOML is 0.10
+
+
+class SmileTable(Strict):
+    """``[smile]``: a price that falls with a smile, and by a button; without this table there is no such page."""
+
+    item: str = Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    price: Amount
+    floor: Amount
+    budget: Amount
+    minutes: int = Field(default=60, ge=10, le=240, strict=True)
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if len({len(amount.partition(".")[2]) for amount in (self.price, self.floor, self.budget)}) > 1:
+            raise ValueError("price, floor and budget have the same number of decimals; write '2.50' and '2.00'")
+        offer = self.offer()
+        if not offer.floor < offer.price:
+            raise ValueError(f"the floor {self.floor} is not below the price {self.price}; lower it")
+        if offer.budget < offer.whole:
+            raise ValueError(f"the budget {self.budget} of a day does not reach for one discount; raise it")
+        return self
+
+    def offer(self) -> Offer:
+        """Return what is offered, in whole units."""
+        price, floor, budget = (int(amount.replace(".", "")) for amount in (self.price, self.floor, self.budget))
+        decimals = len(self.price.partition(".")[2])
+        return Offer(self.item, self.currency, decimals, price, floor, budget, self.minutes)
+
+
 class PadTable(Strict):
     """``[pad]``: the guard ring around every pad."""
 
@@ -382,38 +414,6 @@ def _read_secret(
     return secret
 
 
-class CameraTable(ZoneFile):
-    """One ``[[camera]]``: where its pictures come from, and, as in a zone file, what lies on its floor."""
-
-    name: str = Field(min_length=1, max_length=64, pattern=r"^[\w .-]+$")
-    source: str = Field(min_length=1, max_length=2000)
-    password_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    password_file: Path | None = None
-    fps: float = Field(default=10.0, gt=0, le=60)
-    latency_s: float | None = Field(default=None, ge=0, le=10)
-
-    @field_validator("source")
-    @classmethod
-    def _no_password(cls, source: str) -> str:
-        clean = _CLEAN.fullmatch(source)
-        # an @ anywhere else may end a password, however badly the address is written
-        if ("@" in source and (clean is None or ":" in unquote(clean["user"]))) or _SECRET.search(unquote(source)):
-            raise ValueError(
-                "the address may hold a password; write rtsp://user@host/path and name the password's environment "
-                "variable (password_env) or file (password_file)"
-            )
-        try:
-            urlsplit(source)
-        except ValueError as error:
-            raise ValueError("this is no address; write rtsp://user@host/path") from error
-        return source
-
-    @model_validator(mode="after")
-    def _one_door(self) -> Self:
-        if self.password_env and self.password_file:
-            raise ValueError(f"camera {self.name!r} has password_env and password_file; keep one of them")
-        if (self.password_env or self.password_file) and not urlsplit(self.source).username:
-            raise ValueError(f"camera {self.name!r} has a password but no user; write rtsp://user@host/path")
 def _hook(url: str) -> str:
     parts = urlsplit(url)
     if not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]{1,260}(/[A-Za-z0-9._~/-]*)?", url) or parts.hostname is None:
@@ -450,6 +450,38 @@ class AlertsTable(Strict):
         return {"medium": "5 people or more", "long": "10 people or more"}[self.queue]
 
 
+class CameraTable(ZoneFile):
+    """One ``[[camera]]``: where its pictures come from, and, as in a zone file, what lies on its floor."""
+
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[\w .-]+$")
+    source: str = Field(min_length=1, max_length=2000)
+    password_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    password_file: Path | None = None
+    fps: float = Field(default=10.0, gt=0, le=60)
+    latency_s: float | None = Field(default=None, ge=0, le=10)
+
+    @field_validator("source")
+    @classmethod
+    def _no_password(cls, source: str) -> str:
+        clean = _CLEAN.fullmatch(source)
+        # an @ anywhere else may end a password, however badly the address is written
+        if ("@" in source and (clean is None or ":" in unquote(clean["user"]))) or _SECRET.search(unquote(source)):
+            raise ValueError(
+                "the address may hold a password; write rtsp://user@host/path and name the password's environment "
+                "variable (password_env) or file (password_file)"
+            )
+        try:
+            urlsplit(source)
+        except ValueError as error:
+            raise ValueError("this is no address; write rtsp://user@host/path") from error
+        return source
+
+    @model_validator(mode="after")
+    def _one_door(self) -> Self:
+        if self.password_env and self.password_file:
+            raise ValueError(f"camera {self.name!r} has password_env and password_file; keep one of them")
+        if (self.password_env or self.password_file) and not urlsplit(self.source).username:
+            raise ValueError(f"camera {self.name!r} has a password but no user; write rtsp://user@host/path")
         return self
 
     def address(self, base: Path, environ: Mapping[str, str] = os.environ) -> str:
@@ -481,9 +513,11 @@ class StoreFile(Strict):
     kiosk: KioskTable = KioskTable()
     phone: PhoneTable = PhoneTable()
     mailbox: MailboxTable = MailboxTable()
+    alerts: AlertsTable = AlertsTable()
     dashboard: DashboardTable = DashboardTable()
     oidc: OidcTable = OidcTable()
     pad: PadTable = PadTable()
+    smile: SmileTable | None = None
     camera: tuple[CameraTable, ...] = ()
 
     @model_validator(mode="after")
@@ -513,7 +547,6 @@ class StoreFile(Strict):
 
         Raises:
             ConfigError: there are several and the kiosk names none.
-    alerts: AlertsTable = AlertsTable()
         """
         pads = [zone.name for camera in self.camera for zone in camera.zone if zone.kind is ZoneKind.PAD]
         if self.kiosk.pad is None and len(pads) > 1:

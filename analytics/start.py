@@ -122,6 +122,14 @@ polygon = [[0, 0], [7680, 0], [7680, 4320], [0, 4320]]
 # authority = "/etc/openaisle/box-ca.pem"                # where its certificate is not a public one
 # every_s = 30
 
+# [smile]                       # a price that falls with a smile, and by a button; see docs/smile.md. Level "emotion"
+# item = "A cup of coffee"
+# currency = "EUR"
+# price = "2.50"                # amounts are text, all with the same number of decimals
+# floor = "2.00"                # it falls no further
+# budget = "40.00"              # discounts of one day together
+# minutes = 60                  # that a voucher holds at least
+
 # [pad]
 # ring_m = 0.6                  # nobody else may stand this near to the pad, metres
 """

@@ -38,6 +38,7 @@ class Place(StrEnum):
     ACCESS = "access.sqlite"
     SETTINGS = "store.toml"
     TABLETS = "kiosk.paired"
+    VOUCHERS = "vouchers"
     NOTES = "notes"
     STATUS = "keeper.json"
     RESERVE = "ledger.reserve"
@@ -404,9 +405,21 @@ CATEGORIES: tuple[Category, ...] = (
         action=Action.LEAVE,
     ),
     Category(
+        name="vouchers",
+        place=Place.VOUCHERS,
+        about="what a voucher is worth and whether it was redeemed, under a keyed hash of its code: nobody's own; apart"
+        " from it, and until the next day begins, a keyed hash of each code under which one was given",
+        purpose="to redeem a voucher once, and to give one a day under a code",
+        basis="6(1)(a) consent; no personal data where no code was shown",
+        trigger="the last voucher of the day",
+        term=_A_DAY,
+        action=Action.UNLINK,
+        backed_up=False,
+    ),
+    Category(
         name="tablets",
         place=Place.TABLETS,
-        about="hashes of the tablets that may show the kiosk's page; nobody's own",
+        about="hashes of the tablets that may show the kiosk's page, and of the tills; nobody's own",
         purpose="to take a yes from the shop's own tablets only",
         basis="no personal data",
         trigger="forgotten by `openaisle kiosk`",
@@ -497,7 +510,7 @@ CATEGORIES: tuple[Category, ...] = (
     Category(
         name="keys",
         place=Place.KEYS,
-        columns=dict.fromkeys(("pepper", "sealing", "log", "receipt", "certificate", "mailbox"), ()),
+        columns=dict.fromkeys(("pepper", "sealing", "log", "receipt", "certificate", "mailbox", "voucher"), ()),
         about="the shop's own keys; with them and a copy of the ledger, pseudonyms can be computed",
         purpose="to seal subjects' keys, and to sign",
         basis="32",

@@ -23,7 +23,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
+from starlette.routing import Mount as Folder
 from starlette.staticfiles import StaticFiles
 
 from consent.events import ConsentError
@@ -41,6 +42,7 @@ TABLET = "tablet"  # the cookie of a paired tablet
 YEAR_S = 365 * 86_400
 WAIT_S = 3.0  # for a ledger that another process holds
 _SWEEP_S = 5.0
+Mount = Callable[[Kiosk], Sequence[BaseRoute]]  # hangs pages of others beside the kiosk's own
 _log = logging.getLogger(__name__)
 _PROBLEMS = {404: "not_found", 405: "wrong_method", 413: "too_large", 500: "internal"}
 
@@ -53,7 +55,7 @@ def kiosk(
     now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     clock: Callable[[], float] = time.monotonic,
     print_receipt: Callable[[Receipt, str], None] | None = None,
-    mounts: Sequence[Callable[[Kiosk], Sequence[BaseRoute]]] = (),
+    mounts: Sequence[Mount] = (),
     told: Callable[[tuple[str, ...], int], None] = lambda _words, _now_us: None,
 ) -> Starlette:
     """Return the kiosk of a shop.
@@ -83,7 +85,7 @@ def kiosk(
     routes: list[BaseRoute] = [
         *(page(parts, path, get, post, **how) for path, get, post, how in _PAGES),
         page(parts, "/pair", _pairing, _pair, starts=True),
-        Mount("/static", StaticFiles(packages=[("consent.kiosk", "static")])),
+        Folder("/static", StaticFiles(packages=[("consent.kiosk", "static")])),
         *(route for mount in mounts for route in mount(parts)),
     ]
     refuse = partial(_refuse, parts)

@@ -88,7 +88,7 @@ def stop_code(tap: Tap) -> Response:
     """Stop by the code, or by the one that is open before us; one purpose where one is named."""
     session = tap.session
     own = session.code if "code" not in tap.form else None
-    found = _code(tap, "stop.html", "stop.title") if own is None else own
+    found = find_code(tap, "stop.html", "stop.title") if own is None else own
     if isinstance(found, Response):
         return found
     purpose = tap.value("purpose")
@@ -125,7 +125,7 @@ def returning(tap: Tap) -> Response:
 
 def come_back(tap: Tap) -> Response:
     """Link the holder of a code again, without questions."""
-    found = _code(tap, "returning.html", "returning.enter")
+    found = find_code(tap, "returning.html", "returning.enter")
     if isinstance(found, Response):
         return found
     session, now_us = tap.session, tap.now_us
@@ -195,7 +195,7 @@ def know(tap: Tap) -> Response:
 
 def look_up(tap: Tap) -> Response:
     """Open what is known to the holder of a code."""
-    found = _code(tap, "know.html", "know.title")
+    found = find_code(tap, "know.html", "know.title")
     if isinstance(found, Response):
         return found
     tap.session.code = found
@@ -225,24 +225,27 @@ def keys(tap: Tap) -> Response:
     at = tap.value("at")
     if at not in PLACES:
         return tap.problem("not_found", 404)
-    typed, key = tap.value("code")[:80], tap.value("key")
-    if key == "clear":
-        typed = ""
-    elif key == "delete":
-        typed = typed.rstrip("- ")[:-1]
-    elif key in set(ALPHABET):
-        typed += key
     tap.at = at
     template, title = PLACES[at]
-    return _code_page(tap, template, title, typed=typed, pressed=key)
+    return code_page(tap, template, title, typed=typed_on(tap), pressed=tap.value("key"))
+
+
+def typed_on(tap: Tap) -> str:
+    """Return what is typed of a code after one more tap on the keys."""
+    typed, key = tap.value("code")[:80], tap.value("key")
+    if key == "clear":
+        return ""
+    if key == "delete":
+        return typed.rstrip("- ")[:-1]
+    return typed + key if key in set(ALPHABET) else typed
 
 
 def _with_code(tap: Tap, template: str, title: str) -> Response:
     typed, tap.session.typed = tap.session.typed, ""
-    return _code_page(tap, template, title, typed=typed)
+    return code_page(tap, template, title, typed=typed)
 
 
-def _code_page(
+def code_page(
     tap: Tap,
     template: str,
     title: str,
@@ -252,6 +255,7 @@ def _code_page(
     problem: str = "",
     status: int = 200,
 ) -> Response:
+    """Return a page on which a code is typed or tapped."""
     tap.session.attempt.screen_us = tap.now_us
     return tap.page(
         template,
@@ -266,17 +270,17 @@ def _code_page(
     )
 
 
-def _code(tap: Tap, template: str, title: str) -> str | Response:
+def find_code(tap: Tap, template: str, title: str) -> str | Response:
     """Return the code that was typed or scanned, or the page that says in a friendly way why it cannot be one.
 
     A right code always passes: only those that nobody is known under are counted against the limit.
     """
-    tap.at = "/" + tap.path.split("/")[1]
+    tap.at = tap.at or "/" + tap.path.split("/")[1]
     typed = tap.value("code")[:300]
     try:
         code = read_secret(typed.rpartition("#")[2])  # a reader that types for us sends the whole address
     except ConsentError:
-        return _code_page(tap, template, title, typed=typed[:80], problem=tap.say("code.wrong_form"))
+        return code_page(tap, template, title, typed=typed[:80], problem=tap.say("code.wrong_form"))
     try:
         tap.kiosk.ledger.find(code)
     except UnknownCodeError:
@@ -285,10 +289,10 @@ def _code(tap: Tap, template: str, title: str) -> str | Response:
         if not tap.kiosk.wrong.take(now_s):
             wait_s = math.ceil(tap.kiosk.wrong.wait_s(now_s))
             told = tap.say("code.too_many", seconds=wait_s)
-            page = _code_page(tap, template, title, typed=typed[:80], problem=told, status=429)
+            page = code_page(tap, template, title, typed=typed[:80], problem=told, status=429)
             page.headers["retry-after"] = str(wait_s)
             return page
-        return _code_page(tap, template, title, typed=typed[:80], problem=tap.say("code.unknown"))
+        return code_page(tap, template, title, typed=typed[:80], problem=tap.say("code.unknown"))
     return code
 
 

@@ -9,8 +9,9 @@ Rules:
   code, a date or an address reads the same in every language.
 - Digits are 0 to 9 in all languages: what a screen says can be compared with the receipt and the log.
 
-Screens and receipts stand in ``messages/<language>.toml``, the privacy notice in ``messages/notice/<language>.toml``.
-Texts are plain text: whoever puts them into HTML escapes them. Nothing here knows a shop or a shopper.
+Screens and receipts stand in ``messages/<language>.toml``, the privacy notice in ``messages/notice/<language>.toml``,
+the smile page and the till in ``messages/smile/<language>.toml``. Texts are plain text: whoever puts them into HTML
+escapes them. Nothing here knows a shop or a shopper.
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ def _load(language: str) -> Messages:
         raise MessagesError(f"there are no texts in {language!r}; choose from {', '.join(LANGUAGES)}")
     folder = files("consent.kiosk") / "messages"
     texts: dict[str, str] = {}
-    for file in (folder / f"{language}.toml", folder / "notice" / f"{language}.toml"):
+    for file in (folder / part / f"{language}.toml" for part in ("", "notice", "smile")):
         for key, text in _flat(tomllib.loads(file.read_text(encoding="utf-8"))).items():
             if key in texts:
                 raise MessagesError(f"the text {key!r} stands twice in {language}; keep one of them")

@@ -40,6 +40,8 @@ def add(commands: Commands) -> None:
     ):
         words = command(parts, name, text)
         words.set_defaults(run=_rotate, anew=anew)
+    voucher = command(parts, "voucher", "make the key that signs vouchers, or a newer one; older vouchers stay good")
+    voucher.set_defaults(run=_voucher_key)
 
 
 def _backup(arguments: argparse.Namespace) -> int:
@@ -78,6 +80,18 @@ def _restore(arguments: argparse.Namespace) -> int:
             "keeper last looked may be in force again; the shopper's code still ends it",
             file=sys.stderr,
         )
+    return 0
+
+
+def _voucher_key(arguments: argparse.Namespace) -> int:
+    from analytics.state import State
+    from consent.keys import KeyRing, Role
+
+    state = State.read(arguments.state, arguments.keys)
+    made = KeyRing.open(state.keys, Role.ADMIN, state=state.root).rotate("voucher")
+    print(
+        f"voucher key: generation {made.generations('voucher')[-1]} in use; deal it to the kiosk, and start that anew"
+    )
     return 0
 
 

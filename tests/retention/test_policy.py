@@ -172,7 +172,7 @@ def test_the_sweep_is_made_from_the_declaration() -> None:
     assert sweep.rows == {Purpose.DWELL: 5, Purpose.REPEAT: 5, Purpose.EMOTION: 5}
     a_day = dict.fromkeys(("refusals", "operations", "pad_requests", "requests"), DAY_US)
     assert sweep.forget == {**a_day, "cases": 3 * 365 * DAY_US, "accesses": 365 * DAY_US}
-    assert sweep.files == {"exports": DAY_US, "certificates": 90 * DAY_US}
+    assert sweep.files == {"exports": DAY_US, "vouchers": DAY_US, "certificates": 90 * DAY_US}
     shorter = [
         replace(one, term=policy.Term("1 hour", us=3600 * SECOND)) if one.name == "exports" else one
         for one in CATEGORIES

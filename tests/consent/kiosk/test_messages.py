@@ -268,8 +268,9 @@ def test_what_we_do_is_said_in_thirty_words(language: str, key: str) -> None:
 
 
 def test_every_text_is_shown_somewhere() -> None:
-    folder = Path(module.__file__).parents[1]
-    files = [path for kind in ("*.py", "*.html") for path in folder.rglob(kind)]
+    consent = Path(module.__file__).parents[1]
+    folders = (consent, consent.parent / "analytics" / "smile")
+    files = [path for folder in folders for kind in ("*.py", "*.html") for path in folder.rglob(kind)]
     source = "\n".join(path.read_text(encoding="utf-8") for path in files)
 
     def shown(key: str) -> bool:

@@ -1,0 +1,166 @@
+"""One picture in, one answer out: who is in the oval, and how much of a smile. Nothing is kept.
+
+Rules:
+- A picture is a JPEG in memory, of `MOST_BYTES` and `MOST_SIDE` pixels at most; anything else is refused before it is
+  unpacked. It is never written anywhere, named in a log, or handed on.
+- Exactly one face, in the middle and upright, or no answer: nobody, several and away are said as such, and then the
+  expression net is not asked.
+- The nets are loaded when somebody starts, not before, and one picture is looked at at a time.
+
+Whoever calls it holds a live consent for a smile. No face is recognised and nothing is computed but the one score.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import threading
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analytics.model import AnalyticsError
+from analytics.smile import score
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from analytics.faces import Face, Faces
+
+MOST_BYTES = 500_000
+MOST_SIDE = 1280  # pixels; ours, the page sends 384
+NET = Path(__file__).parents[1] / "weights" / "facial_expression_model_weights.onnx"
+_SIZE = 48  # pixels, the net's input
+LEAST = 0.35  # score from which something is a face: the one in the oval, or a second one
+_NEAR = 0.09  # distance between the eyes, of the picture's width, under which a face is too far away to be read
+_MIDDLE = 0.22  # of the picture's width and height, how far from its middle the eyes may be
+_TILT = math.radians(25)
+_TURN = 0.30  # how far the nose may be from between the eyes, of their distance
+
+
+class Seen(StrEnum):
+    """What is to be seen in a picture."""
+
+    FACE = "face"  # one, in the oval
+    NOBODY = "nobody"
+    SEVERAL = "several"
+    AWAY = "away"  # one, not in the oval, too far off or turned away
+
+
+class PictureError(AnalyticsError):
+    """This is no picture that is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen; the score of the smile where it is one face."""
+
+    seen: Seen
+    score: float | None = None
+
+    @property
+    def degree(self) -> float:
+        """How much of the discount it is worth, 0 to 1."""
+        return 0.0 if self.score is None else score.degree(self.score)
+
+
+class Reader:
+    """Looks at pictures, one at a time; see `load`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loaded: tuple[Faces, Any] | None = None
+
+    def load(self) -> None:
+        """Load both nets, unless they are loaded already."""
+        with self._lock:
+            self._load()
+
+    def _load(self) -> tuple[Faces, Any]:
+        if self._loaded is None:
+            from analytics.detect import quiet_parts
+            from analytics.faces import Faces
+
+            quiet_parts()
+            import onnxruntime
+
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = options.inter_op_num_threads = 1
+            net = onnxruntime.InferenceSession(str(NET), options, providers=["CPUExecutionProvider"])
+            self._loaded = Faces(), net
+        return self._loaded
+
+    def look(self, jpeg: bytes) -> Look:
+        """Look at one picture.
+
+        Raises:
+            PictureError: it is none, or larger than is taken.
+        """
+        image = unpack(jpeg)
+        with self._lock:
+            height, width = image.shape[:2]
+            faces, net = self._load()
+            found = faces.find(image, (0, 0, width, height), least=LEAST)
+            seen = judge(found, width, height)
+            if seen is not Seen.FACE:
+                return Look(seen)
+            piece = crop(image, found[0]).astype("float32")[None, :, :, None] / 255
+            (answer,) = net.run(None, {net.get_inputs()[0].name: piece})
+            return Look(seen, score.smile([float(p) for p in answer[0]]))
+
+
+def unpack(jpeg: bytes) -> NDArray[np.uint8]:
+    """Return a picture as (height, width, 3) uint8, BGR.
+
+    Raises:
+        PictureError: it is none, or larger than is taken.
+    """
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
+    if len(jpeg) > MOST_BYTES:
+        raise PictureError(f"a picture has {MOST_BYTES:,} bytes at most")
+    try:
+        with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as picture:
+            if max(picture.size) > MOST_SIDE or min(picture.size) < _SIZE:  # before it is unpacked
+                raise PictureError(f"a picture is {_SIZE} to {MOST_SIDE} pixels wide and high")
+            return np.ascontiguousarray(np.asarray(picture.convert("RGB"), np.uint8)[:, :, ::-1])
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise PictureError("this is no JPEG picture") from error
+
+
+def judge(found: list[Face], width: int, height: int) -> Seen:
+    """Say what is to be seen, from the faces of a picture, the surest first."""
+    if not found:
+        return Seen.NOBODY
+    if len(found) > 1:
+        return Seen.SEVERAL
+    (x1, y1), (x2, y2) = found[0].eyes
+    apart = math.dist(*found[0].eyes)
+    middle_x, middle_y = (x1 + x2) / 2, (y1 + y2) / 2
+    if (
+        apart < _NEAR * width
+        or abs(middle_x - width / 2) > _MIDDLE * width
+        or abs(middle_y - height / 2) > _MIDDLE * height
+        or abs(math.atan2(y2 - y1, x2 - x1)) > _TILT
+        or abs(found[0].nose[0] - middle_x) > _TURN * apart
+    ):
+        return Seen.AWAY
+    return Seen.FACE
+
+
+def crop(image: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
+    """Return the face as the net learned faces: (48, 48) uint8 grey; what lies over the edge repeats the edge."""
+    import cv2
+    import numpy as np
+
+    left, top, side = score.square(face.eyes)
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    height, width = grey.shape
+    x1, y1, x2, y2 = round(left), round(top), round(left + side), round(top + side)
+    more = max(0, -x1, -y1, x2 - width, y2 - height)
+    grey = cv2.copyMakeBorder(grey, more, more, more, more, cv2.BORDER_REPLICATE)
+    piece = grey[y1 + more : y2 + more, x1 + more : x2 + more]
+    return np.asarray(cv2.resize(piece, (_SIZE, _SIZE), interpolation=cv2.INTER_AREA), np.uint8)
