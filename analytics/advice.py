@@ -26,7 +26,7 @@ from analytics.difference import LEVEL, Difference, difference, holm
 from analytics.figures import OUTCOMES, Audience, Figure
 from analytics.lifetable import Quantile
 from analytics.released import Cell, Sum
-from analytics.survival import Incidence, Times, days, incidences, quantile
+from analytics.survival import Times, days, incidence, quantile
 
 Place = tuple[str, str]  # camera, zone
 Due = Callable[[Audience, Figure, Place], date | None]
@@ -145,7 +145,7 @@ def _median(known: Times) -> Quantile:
 
 
 def _untouched_share(known: Times) -> Quantile:
-    one: Incidence = incidences(known)[_NO_TOUCH]
+    one = incidence(known, _NO_TOUCH)
     if one.share == 0.0 and one.low is None:  # nobody did: at 95 % fewer than three in n do
         return Quantile(0.0, 0.0, min(1.0, 3 * known.spread / max(known.n, 1)))
     return Quantile(one.share, one.low, one.high)

@@ -35,10 +35,9 @@ if TYPE_CHECKING:
 
 ALPHA = 0.05  # one minus the level of every interval shown
 
-_PARTS = 24  # of a bin: a step of the curve is 1.5 % of the time it stands at
+_FINE = 24  # parts of a bin: a step of the curve is 1.5 % of the time it stands at
+_COARSE = 6  # where each part is slow, and only the end of the curve counts
 _LOG_EDGES = np.log(np.array(EDGES_US) / SECOND)
-_GRID = np.linspace(_LOG_EDGES[0], _LOG_EDGES[-1], (BINS - 1) * _PARTS + 1)
-_MIDDLES = np.exp((_GRID[:-1] + _GRID[1:]) / 2)
 _END = EDGES_US[-1] / SECOND  # what lasted longer is known to have lasted so long, and no more
 _FEW = 20  # of fewer times, known in steps of 5, an interval would hold the truth too seldom
 _ONE_CELL = 4.0  # variance of a running sum in steps of 5: 25·p(1-p), on average over the draws
@@ -174,9 +173,29 @@ def curve(times: Times) -> Curve:
 
 
 @lru_cache(maxsize=512)
-def incidences(times: Times, alpha: float = ALPHA) -> tuple[Incidence, ...]:
-    """Return what share of people ended in each way, by Aalen and Johansen, in the order of `times.ended`."""
-    return tuple(_incidence(times, k, alpha) for k in range(len(times.ended)))
+def incidence(times: Times, outcome: int, alpha: float = ALPHA) -> Incidence:
+    """Return for what share of people it ended in one way, by Aalen and Johansen.
+
+    Args:
+        times: see `Times`.
+        outcome: position in `times.ended`; the others compete with it.
+        alpha: one minus the level of the interval.
+    """
+    from lifelines import AalenJohansenFitter
+
+    if not any(times.ended[outcome]):
+        return Incidence(0.0 if times.n else None, None, None, None)
+    at, ending, weights = _placed(times, _shrink(times, 0.5), _COARSE)
+    if outcome + 1 not in ending:
+        return Incidence(sum(times.ended[outcome]) / times.n, None, None, None)
+    with np.errstate(divide="ignore", invalid="ignore"):  # the logarithm of a share that is still 0
+        fit = AalenJohansenFitter(alpha=alpha).fit(at, ending, event_of_interest=outcome + 1, weights=weights)
+    shares, band = fit.cumulative_density_.iloc[:, 0], fit.confidence_interval_
+    whole = float(shares.iloc[-1])
+    known = band.dropna()  # where the last is seen to end there is no variance any more
+    low, high = sorted(known.iloc[-1].tolist()) if len(known) else (math.nan, math.nan)
+    half = float(shares.index[shares.to_numpy().searchsorted(whole / 2)]) if whole > 0 else None
+    return Incidence(whole, _bound(low, whole, min), _bound(high, whole, max), half)
 
 
 def days(parts: Sequence[Times]) -> float:
@@ -217,22 +236,6 @@ def _whole(rows: Array) -> tuple[int, ...]:
     return tuple(int(v) for v in rows.sum(axis=0))
 
 
-def _incidence(times: Times, outcome: int, alpha: float) -> Incidence:
-    if not any(times.ended[outcome]):
-        return Incidence(0.0 if times.n else None, None, None, None)
-    from lifelines import AalenJohansenFitter
-
-    at, ending, weights = _placed(times, _shrink(times, 0.5))
-    with np.errstate(divide="ignore", invalid="ignore"):  # the logarithm of a share that is still 0
-        fit = AalenJohansenFitter(alpha=alpha).fit(at, ending, event_of_interest=outcome + 1, weights=weights)
-    shares, band = fit.cumulative_density_.iloc[:, 0], fit.confidence_interval_
-    whole = float(shares.iloc[-1])
-    known = band.dropna()  # where the last is seen to end there is no variance any more
-    low, high = sorted(known.iloc[-1].tolist()) if len(known) else (math.nan, math.nan)
-    half = float(shares.index[shares.to_numpy().searchsorted(whole / 2)]) if whole > 0 else None
-    return Incidence(whole, _bound(low, whole, min), _bound(high, whole, max), half)
-
-
 @lru_cache(maxsize=512)
 def _estimate(times: Times) -> pd.Series[float]:
     """Return the curve itself; not to be changed."""
@@ -246,17 +249,19 @@ def _fit(times: Times, shrink: float, alpha: float = ALPHA) -> KaplanMeierFitter
     return KaplanMeierFitter(alpha=alpha).fit(at, ending > 0, weights=weights)
 
 
-def _placed(times: Times, shrink: float) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
+def _placed(times: Times, shrink: float, parts: int = _FINE) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
     """Return times, outcomes (0: lost from sight) and whole weights that stand for the counts of a histogram.
 
     Outcomes that share a part of a bin stand a hair apart, for Aalen and Johansen know no ties.
     """
+    grid = np.linspace(_LOG_EDGES[0], _LOG_EDGES[-1], (BINS - 1) * parts + 1)
+    middles = np.exp((grid[:-1] + grid[1:]) / 2)
     at, ending, weights = [], [], []
     for k, counts in enumerate((*times.ended, times.lost), start=1):
-        spread = _spread(counts, shrink)
+        spread = _spread(counts, shrink, grid)
         some = spread > 0
         kind = 0 if k > len(times.ended) else k
-        at.append(_MIDDLES[some] * (1 + 1e-4 * k))
+        at.append(middles[some] * (1 + 1e-4 * k))
         ending.append(np.full(int(some.sum()), kind))
         weights.append(spread[some])
     beyond = round(shrink * sum(counts[-1] for counts in (*times.ended, times.lost)))
@@ -267,12 +272,12 @@ def _placed(times: Times, shrink: float) -> tuple[Array, NDArray[np.int64], NDAr
     return np.concatenate(at), np.concatenate(ending), np.concatenate(weights)
 
 
-def _spread(counts: Sequence[int], shrink: float) -> NDArray[np.int64]:
+def _spread(counts: Sequence[int], shrink: float, grid: Array) -> NDArray[np.int64]:
     """Return how many of a histogram's times lie in each part of its closed bins, times `shrink`, in whole numbers."""
     sums = np.concatenate([[0.0], np.cumsum(counts[:-1])])
     from scipy.interpolate import PchipInterpolator
 
-    fine = PchipInterpolator(_LOG_EDGES, sums)(_GRID) * shrink
+    fine = PchipInterpolator(_LOG_EDGES, sums)(grid) * shrink
     return np.asarray(np.diff(np.floor(fine + 0.5 + 1e-9)), dtype=np.int64)
 
 

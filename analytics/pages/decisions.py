@@ -19,6 +19,7 @@ from analytics import curves
 from analytics.advice import Finding, Place, Question, advise, split, times, within
 from analytics.bins import local
 from analytics.charts import duration
+from analytics.decision import Outcome
 from analytics.difference import difference
 from analytics.figures import OUTCOMES, Audience, Figure
 from analytics.lifetable import Quantile
@@ -29,16 +30,16 @@ from analytics.pages.source import interval, quantile, source
 from analytics.pages.style import begin, figures
 from analytics.released import Cell, Sum
 from analytics.report import Report
-from analytics.survival import Times, curve, incidences
+from analytics.survival import Times, curve, incidence
 from analytics.survival import quantile as quantile_of
 
 WEEK = 7  # days that are compared with as many before them
 
 _WHO = {Audience.EVERYBODY: "everybody", Audience.CONSENTING: "consenting shoppers"}
 _WORDS = {
-    "take_candidate": "took something in hand",
-    "put_back_candidate": "put something back",
-    "no_touch": "left without touching",
+    Outcome.TAKE: "took something in hand",
+    Outcome.PUT_BACK: "put something back",
+    Outcome.NO_TOUCH: "left without touching",
 }
 _ACT = {
     Question.HESITATE: "People who stand long compare, search or wait for advice: look at order, prices and signs.",
@@ -223,8 +224,8 @@ def _outcomes(report: Report, posed: _Kept, name: Callable[[Place], str]) -> Non
             "Decisions": found.n,
             "End not seen": f"{sum(found.lost) / found.n:.0%}",
         }
-        for outcome, one in zip(OUTCOMES, incidences(found), strict=False):
-            words = _WORDS[outcome]
+        for outcome, words in _WORDS.items():
+            one = incidence(found, OUTCOMES.index(outcome))
             share = Quantile(one.share, one.low, one.high)
             row[words.capitalize()] = _percent(share)
             row[f"{words.capitalize()}: half by"] = "–" if one.half_s is None else duration(one.half_s)
