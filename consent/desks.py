@@ -28,6 +28,7 @@ class Action(StrEnum):
     SEE_FIGURES = "see_figures"
     EXPORT_FIGURES = "export_figures"
     WRITE_NOTES = "write_notes"  # "new shelf", beside a chart
+    TAKE_RECEIPTS = "take_receipts"  # of the tills, as sums
 
     SEE_COMPLIANCE = "see_compliance"  # terms, sweeps, the log's state, rates: nothing about one person
     READ_CONSENTS = "read_consents"  # entries about people, their place in the log, what remains of them
@@ -59,7 +60,15 @@ PERSONAL = frozenset(
 )
 
 MATRIX: dict[Desk, frozenset[Action]] = {
-    Desk.MANAGER: frozenset({Action.SEE_FIGURES, Action.EXPORT_FIGURES, Action.WRITE_NOTES, Action.OWN_ACCOUNT}),
+    Desk.MANAGER: frozenset(
+        {
+            Action.SEE_FIGURES,
+            Action.EXPORT_FIGURES,
+            Action.WRITE_NOTES,
+            Action.TAKE_RECEIPTS,
+            Action.OWN_ACCOUNT,
+        }
+    ),
     Desk.COMPLIANCE: frozenset(
         {
             Action.SEE_COMPLIANCE,
@@ -79,6 +88,7 @@ MATRIX: dict[Desk, frozenset[Action]] = {
             Action.SEE_FIGURES,
             Action.EXPORT_FIGURES,
             Action.WRITE_NOTES,
+            Action.TAKE_RECEIPTS,
             Action.SET_UP,
             Action.LOOK_LIVE,
             Action.KEEP_ACCOUNTS,

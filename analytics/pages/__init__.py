@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from analytics.pages.accuracy import accuracy
 from analytics.pages.compare import compare_page
+from analytics.pages.conversion import conversion
 from analytics.pages.decisions import decisions
+from analytics.pages.funnel import funnel
+from analytics.pages.journeys import journeys
 from analytics.pages.page import SHOP, Page
+from analytics.pages.queues import queues
+from analytics.pages.staffing import staffing
 from analytics.pages.style import STYLE
 from analytics.pages.today import today
 from analytics.pages.week import week_page
@@ -21,6 +26,11 @@ PAGES: tuple[Page, ...] = (
     Page("Today", "today", today, ":material/storefront:"),
     Page("Zones", "zones", zones, ":material/map:"),
     Page("Decisions", "decisions", decisions, ":material/psychology_alt:"),
+    Page("Journeys", "journeys", journeys, ":material/conversion_path:"),
+    Page("Queues", "queues", queues, ":material/groups:"),
+    Page("Conversion", "conversion", conversion, ":material/receipt_long:"),
+    Page("Staffing", "staffing", staffing, ":material/calendar_view_week:"),
+    Page("Kiosk", "funnel", funnel, ":material/filter_alt:"),
     Page("Compare", "compare", compare_page, ":material/compare_arrows:"),
     Page("Weekly report", "week", week_page, ":material/picture_as_pdf:"),
     Page("Accuracy", "accuracy", accuracy, ":material/visibility:"),

@@ -1,0 +1,153 @@
+"""Staffing: how many people come in an hour, how many tills are open then, and how many people to each.
+
+Nobody who works here is measured: a till is open in an hour in which it wrote five receipts or more, and who stood at
+it is not known. The page helps to plan a week; it says nothing about how anybody works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from analytics import charts
+from analytics.bins import HOUR, local
+from analytics.colours import LIGHT, Colours
+from analytics.figures import Audience, Figure
+from analytics.pages import missing, picture
+from analytics.pages.choice import choose
+from analytics.pages.source import source
+from analytics.pages.style import begin, figures
+from analytics.released import Cell, Sum, joined
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_FIGURES = (Figure.FOOTFALL, Figure.SALES)
+
+
+def staffing(state_dir: Path) -> None:
+    """Draw the page."""
+    begin("Staffing")
+    report = figures(state_dir)
+    if report is None:
+        return
+    chosen = choose(report.days(), [], length=28, hours=False)
+    if chosen is None:
+        return
+    tz = report.tz
+    came = report.cells(Figure.FOOTFALL, chosen.first, chosen.last)
+    sold = report.cells(Figure.SALES, chosen.first, chosen.last)
+    total = Sum.of(f"{Audience.EVERYBODY}.{Figure.FOOTFALL}", came)
+    rows = by_hour(came, sold, tz)
+    if not rows:
+        missing.nothing_here(report, Figure.FOOTFALL, what="entries by the hour")
+    else:
+        busiest = max(rows, key=lambda row: float(row["Visitors an hour"]))
+        boxes = st.columns(3)
+        boxes[0].metric("Busiest hour", f"{busiest['Weekday']} {busiest['Hour']}")
+        boxes[1].metric("Visitors in it", f"{busiest['Visitors an hour']:.0f}")
+        per_till = [row for row in rows if row["Visitors a till"] is not None]
+        worst = max(per_till, key=lambda row: float(row["Visitors a till"]), default=None)
+        boxes[2].metric(
+            "Most visitors to one till",
+            "–" if worst is None else f"{worst['Visitors a till']:.0f}",
+            help="Tills come from receipts; see page Conversion" if worst is None else None,
+            delta=None if worst is None else f"{worst['Weekday']} {worst['Hour']}",
+            delta_color="off",
+        )
+        st.subheader("Visitors an hour")
+        picture.show(
+            partial(_heat, rows, "Visitors an hour"),
+            rows,
+            name="Visitors an hour",
+            told=f"A heat map of weekdays and hours. Most come on {busiest['Weekday']} at {busiest['Hour']}:"
+            f" {busiest['Visitors an hour']:.0f} in an hour on average.",
+        )
+        source(
+            total,
+            tz,
+            "Mean entries of that hour over the weeks chosen. Hours that were released together with others, because"
+            " one alone held too few people, are left out.",
+        )
+        st.subheader("Visitors to each open till")
+        if worst is None:
+            st.info(
+                "**No tills yet.** Bring receipts in on page Conversion; a till is open in an hour in which it wrote"
+                " five receipts or more.",
+                icon=":material/point_of_sale:",
+            )
+        else:
+            picture.show(
+                partial(_heat, per_till, "Visitors a till"),
+                per_till,
+                name="Visitors to each till",
+                told="A heat map of weekdays and hours: entries of the hour, divided by the tills that were open. Most"
+                f" on {worst['Weekday']} at {worst['Hour']}: {worst['Visitors a till']:.0f}.",
+            )
+            source(Sum.of(f"{Audience.EVERYBODY}.{Figure.SALES}", sold), tz, "Of the sales, only which till was open.")
+    missing.not_shown(report, chosen.first, chosen.last, _FIGURES)
+
+
+def by_hour(came: Iterable[Cell], sold: Iterable[Cell], tz: str) -> list[dict[str, Any]]:
+    """Return mean entries and open tills of each hour of each weekday, from cells of one hour."""
+    entries: dict[tuple[int, int], list[int]] = {}
+    for cell in joined(list(came), zones_apart=False):
+        if not cell.suppressed and cell.end_us - cell.start_us <= HOUR:
+            at = local(cell.start_us, tz)
+            entries.setdefault((at.weekday(), at.hour), []).append(cell.n or 0)
+    open_tills: dict[int, set[str]] = {}
+    for cell in sold:
+        for start in range(cell.start_us, cell.end_us if not cell.suppressed else cell.start_us, HOUR):
+            if (cell.counts[0] if cell.counts else 0) * HOUR >= 5 * (cell.end_us - cell.start_us):
+                open_tills.setdefault(start, set()).add(cell.zone)
+    tills: dict[tuple[int, int], list[int]] = {}
+    for start, names in open_tills.items():
+        at = local(start, tz)
+        tills.setdefault((at.weekday(), at.hour), []).append(len(names))
+    rows = []
+    for (weekday, hour), counts in sorted(entries.items()):
+        there = tills.get((weekday, hour))
+        people = mean(counts)
+        rows.append(
+            {
+                "Weekday": _DAYS[weekday],
+                "Hour": f"{hour:02d}:00",
+                "Visitors an hour": people,
+                "Weeks": len(counts),
+                "Tills open": mean(there) if there else None,
+                "Visitors a till": people / mean(there) if there else None,
+            }
+        )
+    return rows
+
+
+def _heat(rows: Sequence[dict[str, Any]], what: str, colours: Colours = LIGHT) -> alt.LayerChart:
+    data = pd.DataFrame(list(rows))
+    peak = float(data[what].max())
+    base = alt.Chart(data).encode(
+        x=alt.X("Hour:O", title=None, axis=alt.Axis(labelAngle=0, labelOverlap=True, ticks=False)),
+        y=alt.Y("Weekday:O", sort=list(_DAYS), title=None, axis=alt.Axis(ticks=False)),
+        tooltip=[
+            "Weekday",
+            "Hour",
+            alt.Tooltip("Visitors an hour", format=".0f"),
+            alt.Tooltip("Tills open", format=".1f"),
+            alt.Tooltip("Visitors a till", format=".0f"),
+            "Weeks",
+        ],
+    )
+    boxes = base.mark_rect(stroke=colours.ground, strokeWidth=2).encode(
+        color=alt.Color(
+            f"{what}:Q", scale=alt.Scale(range=[colours.low, colours.accent], domain=[0, peak]), legend=None
+        )
+    )
+    words = base.mark_text(fontSize=12).encode(
+        text=alt.Text(f"{what}:Q", format=".0f"),
+        color=alt.condition(f"datum['{what}'] > {0.55 * peak}", alt.value(colours.on_accent), alt.value(colours.ink)),
+    )
+    return charts.plain([boxes, words], 34 * data["Weekday"].nunique() + 40)
