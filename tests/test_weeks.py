@@ -143,6 +143,7 @@ def test_the_command_makes_the_first_day_again(tmp_path: Path, cells: list[Row])
     assert day == weeks.FIRST
     assert done.links > 50
     assert done.rows > done.links
+    assert done.looks > 1000
     again = Released(State.read(tmp_path / "again").released).cells()
 
     def sums(rows: list[Row]) -> dict[tuple[str, str], int]:

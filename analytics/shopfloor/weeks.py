@@ -33,6 +33,7 @@ from analytics.pipeline import CameraWatch, Watched
 from analytics.report import read_plan
 from analytics.shopfloor import opening
 from analytics.shopfloor.floor import Floor
+from analytics.shopfloor.joints import SimulatedJoints
 from analytics.shopfloor.script import ENTER, LEAVE, Browse, Checkout, Go, Person, PersonState, StepOf, Touch, pad
 from analytics.shopfloor.shop import AFTER_PAYING, CAMERA, HEIGHT, WIDTH
 from analytics.state import State
@@ -65,6 +66,7 @@ _AT_PAD = 0.5  # share of shoppers who stop there
 _LONGER = 1.12  # how much longer those who agree stand before a shelf
 _WITHDRAW = 0.03  # share of those who agreed
 _SCREEN_S, _TAP_S = 1.0, 4.5  # after stepping onto the pad
+_PUT_BACK = 0.6  # share of those who have taken something and have the time for it
 _LOST_EVERY_S, _LOST_S = 150.0, (1.0, 9.0)  # a detector loses somebody so often, for so long
 _JITTER = 0.7  # pixels
 _NOTICE = hashlib.sha256(b"a notice that nobody was shown: the shop is simulated").digest()
@@ -86,14 +88,25 @@ def shopper(
     for shelf in rng.choices(list(taste), [pull for pull, _ in taste.values()], k=rng.choice((0, 1, 1, 2, 2, 3))):
         seconds = min(150.0, 2.0 + taste[shelf][1] * math.exp(rng.gauss(0, 0.7)))
         seconds *= _LONGER if choice == "grant" else 1.0
-        touches = (Touch(rng.uniform(1.5, seconds - 4)),) if seconds > 6 and rng.random() < 0.55 else ()
-        buys = buys or bool(touches)
+        touches = tuple(_touches(rng, seconds)) if seconds > 6 and rng.random() < 0.55 else ()
+        buys = buys or (bool(touches) and touches[-1].kind == "take")
         plan.append(Browse(shelf, round(rng.uniform(0.08, 0.92), 3), seconds, touches))
     if buys:
         plan += [Checkout(rng.uniform(25, 95), patience=rng.choice((40.0, 90.0, math.inf))), Go(AFTER_PAYING)]
     plan += LEAVE
     height, pace = min(2.0, max(1.45, rng.gauss(1.7, 0.09))), min(1.6, max(0.8, rng.gauss(1.2, 0.15)))
     return Person(name, "shopper", height, pace, start_s, tuple(plan)), choice
+
+
+def _touches(rng: random.Random, seconds: float) -> Iterator[Touch]:
+    """Draw what somebody does who reaches into a shelf: take something, or put it back and perhaps take another."""
+    at = rng.uniform(1.5, seconds - 4)
+    yield Touch(at)
+    if seconds - at > 9 and rng.random() < _PUT_BACK:
+        at += rng.uniform(3.5, 5.5)
+        yield Touch(at, "put_back")
+        if seconds - at > 9 and rng.random() < 0.5:
+            yield Touch(at + rng.uniform(3.5, 5.5))
 
 
 class Day:
@@ -129,6 +142,10 @@ class Day:
             yield t
             moving = self.states or (due is not None and due - t < 1.0)
             t = round(t + (1.0 / FPS if moving else 1.0), 3)
+
+    def joints(self) -> SimulatedJoints:
+        """Return what stands for the pose net: it sees whoever is on the floor."""
+        return SimulatedJoints(lambda: self.states, random.Random(self._rng.random()))  # noqa: S311 - reproducible
 
     def _next(self, t: float) -> float | None:
         """Return when the next shopper comes: a Poisson process whose rate changes with the hour."""
@@ -294,6 +311,7 @@ def make(root: Path, keep: Callable[[State, int], None], *, days: int = DAYS) ->
                 plan=lambda: read_plan(state.released),
                 restart=False,
                 run=f"{NAME} {day}",
+                net=people.joints,
             )
             for t in people.instants():
                 t_us = open_us + round(t * SECOND)
