@@ -23,10 +23,12 @@ from typing import TYPE_CHECKING
 from analytics.commands import accounts, consents, mailbox, measuring, models, sales, shop, weekly, witness
 from analytics.commands.opened import opened
 from consent.command import Commands, Parser, command, instant, now_us, port, until_told
-from retention.commands import backups, cases, demo, level, retention, up
+from retention.commands import backups, cases, demo, doctor, level, retention, up
 
 if TYPE_CHECKING:
     from analytics.state import State
+    from consent.kiosk.app import Mount
+    from consent.ledger import Ledger
 
 PROGRAM = (sys.executable, str(Path(__file__).resolve()))  # how a process of a shop starts another
 
@@ -90,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     retention.add(commands)
     demo.add(commands, PROGRAM)
     up.add(commands, PROGRAM)
+    doctor.add(commands)
     return whole
 
 
@@ -186,10 +189,18 @@ def _kiosk(arguments: argparse.Namespace) -> int:
                 funnel = Funnel(
                     to_keeper(ledger), run=secrets.token_hex(8), tz=state.store.store.timezone, now_us=now_us()
                 )
-                page = kiosk(about, ledger, view=view, print_receipt=paper, told=funnel.add)
+                mounts = [] if state.store.smile is None else _smile(state, ledger)
+                page = kiosk(about, ledger, view=view, print_receipt=paper, told=funnel.add, mounts=mounts)
                 serve([Listener(page, door, *files)])
                 funnel.finish(now_us())
     return 0
+
+
+def _smile(state: State, ledger: Ledger) -> list[Mount]:
+    """Return what hangs the smile page into the kiosk; nothing of it is loaded where store.toml has none."""
+    from analytics.smile.pages import mounted
+
+    return [mounted(state, ledger)]
 
 
 @contextmanager
