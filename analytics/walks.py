@@ -1,6 +1,7 @@
 """From zone to zone: what comes after what on one walk, who went out, and how long they were in. Pure; RAM only.
 
 - A walk is the closed visits of one person, in the order in which they ended; overlapping zones follow that order, too.
+  A zone that was only passed through (the tier `pass_by`) is no place of it, but for doors, which nobody stops in.
 - A step leads from a zone to the next one, or to `LOST` where the person had gone and no other zone followed. From an
   entrance leads the first step of whoever came in by it, and no other; from an exit leads none.
 - Out went who was seen to step into an exit or entrance and was not seen any more.
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from analytics.figures import LOST, Figure, time_slot
+from analytics.figures import LOST, Figure, tier, time_slot
 from analytics.model import StartReason, Visit
 from analytics.zones import Zone, ZoneKind
 
@@ -75,10 +76,13 @@ class Walks:
             entry: it is footfall.
         """
         told = []
-        walk = self._walks.get(visit.track)
+        walk, kind = self._walks.get(visit.track), self._kinds[visit.zone]
+        if kind not in _DOORS and not tier(visit.dwell_us, bool(visit.stops)):
+            if walk is not None:
+                walk.until_us = max(visit.leave_us, walk.until_us)
+            return []
         if walk is not None and walk.leads:
             told.append(Told(Figure.TRANSITIONS, walk.last.zone, self.places.index(visit.zone)))
-        kind = self._kinds[visit.zone]
         self._walks[visit.track] = _Walk(
             last=visit,
             leads=entry if kind is ZoneKind.ENTRANCE else kind is not ZoneKind.EXIT,

@@ -140,3 +140,14 @@ def _asked(key: str, days: Sequence[date]) -> list[date]:
     except ValueError:
         return []
     return asked if all(days[0] <= one <= days[-1] for one in asked) else []
+
+
+def recent(days: Sequence[date], length: int = 28) -> tuple[date, date] | None:
+    """Draw the choice of a period alone, for a page that is not told by zone or hour; None while it is half chosen.
+
+    Args:
+        days: on which there are figures, oldest first; not empty.
+        length: days shown at first, up to the newest.
+    """
+    place, _ = st.columns([2, 3])
+    return period(place, "Days", "days", days, max(days[0], days[-1] - timedelta(days=length - 1)), days[-1])

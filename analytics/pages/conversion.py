@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from analytics.colours import LIGHT, Colours
 from analytics.dashboard import desk, require, who
 from analytics.figures import Audience, Figure
 from analytics.pages import missing, picture
-from analytics.pages.choice import choose
+from analytics.pages.choice import recent
 from analytics.pages.happened import drawn
 from analytics.pages.source import source
 from analytics.pages.style import begin, figures
@@ -42,12 +43,13 @@ def conversion(state_dir: Path) -> None:
     if report is None:
         _bring()
         return
-    chosen = choose(report.days(), [], length=28, hours=False)
+    chosen = recent(report.days())
     if chosen is None:
         return
+    first, last = chosen
     tz = report.tz
-    sold = report.cells(Figure.SALES, chosen.first, chosen.last)
-    came = report.cells(Figure.FOOTFALL, chosen.first, chosen.last)
+    sold = report.cells(Figure.SALES, first, last)
+    came = report.cells(Figure.FOOTFALL, first, last)
     days = by_day(sold, came, tz)
     whole = [row for row in days if row["Entries"] and row["Receipts"]]
     if not whole:
@@ -58,7 +60,7 @@ def conversion(state_dir: Path) -> None:
         )
     else:
         _cards(whole)
-        notes = drawn(state_dir, chosen.first, chosen.last)
+        notes = drawn(state_dir, first, last)
         shown = [note for note in notes if any(row["day"] == note.day for row in whole)]
         picture.show(
             partial(_days, whole),
@@ -70,13 +72,16 @@ def conversion(state_dir: Path) -> None:
             st.caption(f"◆ {happened.day}: {happened.text}")
         _hours(sold, came, tz)
         _tills(sold)
-    for figure, cells, note in (
-        (Figure.SALES, sold, "Each cell holds receipts, items and an amount; n is their sum, and says little."),
-        (Figure.FOOTFALL, came, "Entries that the cameras confirmed."),
-    ):
-        source(Sum.of(f"{Audience.EVERYBODY}.{figure}", cells), tz, note)
+    source(receipts(sold), tz, "n counts receipts; items and amounts are rounded to 5, too.")
+    source(Sum.of(f"{Audience.EVERYBODY}.{Figure.FOOTFALL}", came), tz, "Entries that the cameras confirmed.")
     _bring()
-    missing.not_shown(report, chosen.first, chosen.last, _FIGURES)
+    missing.not_shown(report, first, last, _FIGURES)
+
+
+def receipts(sold: Sequence[Cell]) -> Sum:
+    """Return what cells of sales are made of, their n in receipts."""
+    total = Sum.of(f"{Audience.EVERYBODY}.{Figure.SALES}", sold)
+    return replace(total, n=sum(cell.counts[0] for cell in sold if not cell.suppressed))
 
 
 def by_day(sold: Iterable[Cell], came: Iterable[Cell], tz: str) -> list[dict[str, Any]]:
@@ -100,22 +105,22 @@ def by_day(sold: Iterable[Cell], came: Iterable[Cell], tz: str) -> list[dict[str
         one["Missing"] += cell.suppressed
         one["Entries"] += cell.n or 0
     for one in rows.values():
-        entries, receipts = one["Entries"], one["Receipts"]
-        one["Conversion"] = receipts / entries if entries else None
+        entries, bought = one["Entries"], one["Receipts"]
+        one["Conversion"] = bought / entries if entries else None
         one["Per visitor"] = one["Amount"] / entries if entries else None
-        one["Per receipt"] = one["Amount"] / receipts if receipts else None
+        one["Per receipt"] = one["Amount"] / bought if bought else None
     return [rows[at] for at in sorted(rows)]
 
 
 def _cards(rows: Sequence[dict[str, Any]]) -> None:
-    entries, receipts, items, amount = (
+    entries, bought, items, amount = (
         sum(row[name] for row in rows) for name in ("Entries", "Receipts", "Items", "Amount")
     )
     boxes = st.columns(4)
-    boxes[0].metric("Conversion", f"{receipts / entries:.0%}", help="Receipts for each entry")
+    boxes[0].metric("Conversion", f"{bought / entries:.0%}", help="Receipts for each entry")
     boxes[1].metric("Sales per visitor", f"{amount / entries:,.2f}", help="In the money of the receipts")
-    boxes[2].metric("Per receipt", f"{amount / receipts:,.2f}")
-    boxes[3].metric("Items on a receipt", f"{items / receipts:.1f}")
+    boxes[2].metric("Per receipt", f"{amount / bought:,.2f}")
+    boxes[3].metric("Items on a receipt", f"{items / bought:.1f}")
     missing_parts = sum(row["Missing"] for row in rows)
     if missing_parts:
         st.caption(f"{missing_parts} cells of these days are suppressed and in no sum; the shares are off by as much.")
@@ -140,7 +145,7 @@ def _days(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> alt.Layer
 
 def _hours(sold: Sequence[Cell], came: Sequence[Cell], tz: str) -> None:
     """Draw conversion by hour of the day, from cells of one hour on both sides."""
-    st.subheader("By hour of the day")
+    st.header("By hour of the day")
     sums: dict[int, list[int]] = {}
     for place, cells in ((0, sold), (1, came)):
         for cell in cells:
@@ -197,7 +202,7 @@ def _tills(sold: Sequence[Cell]) -> None:
                 at[place] += n
     if len(sums) < 2:
         return
-    st.subheader("By till")
+    st.header("By till")
     st.dataframe(
         [
             {"Till": till, "Receipts": r, "Items": i, "Amount": a, "Per receipt": f"{a / r:,.2f}" if r else "–"}

@@ -19,7 +19,7 @@ from analytics.bins import local
 from analytics.colours import LIGHT, Colours
 from analytics.figures import FUNNEL, Audience, Figure
 from analytics.pages import missing, picture
-from analytics.pages.choice import choose
+from analytics.pages.choice import recent
 from analytics.pages.source import source
 from analytics.pages.style import begin, figures
 from analytics.released import Cell, Sum
@@ -53,10 +53,11 @@ def funnel(state_dir: Path) -> None:
     report = figures(state_dir)
     if report is None:
         return
-    chosen = choose(report.days(), [], length=28, hours=False)
+    chosen = recent(report.days())
     if chosen is None:
         return
-    cells = report.cells(Figure.FUNNEL, chosen.first, chosen.last)
+    first, last = chosen
+    cells = report.cells(Figure.FUNNEL, first, last)
     total = Sum.of(f"{Audience.EVERYBODY}.{Figure.FUNNEL}", cells)
     shown = [cell for cell in cells if not cell.suppressed]
     if not shown:
@@ -76,7 +77,7 @@ def funnel(state_dir: Path) -> None:
         )
         _reasons(sums)
         _days(shown, report.tz)
-    missing.not_shown(report, chosen.first, chosen.last, (Figure.FUNNEL,))
+    missing.not_shown(report, first, last, (Figure.FUNNEL,))
 
 
 def _steps(sums: dict[str, int]) -> None:
@@ -117,7 +118,7 @@ def _bars(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> alt.Layer
 
 
 def _reasons(sums: dict[str, int]) -> None:
-    st.subheader("Why the pad linked nobody")
+    st.header("Why the pad linked nobody")
     failed = sum(sums[word] for word in _WHY)
     tried = failed + sums["linked"]
     rows = [
@@ -133,7 +134,7 @@ def _reasons(sums: dict[str, int]) -> None:
 
 
 def _days(cells: Sequence[Cell], tz: str) -> None:
-    st.subheader("Day by day")
+    st.header("Day by day")
     rows: list[dict[str, Any]] = []
     for cell in cells:
         found = dict(zip(FUNNEL, cell.counts, strict=True))

@@ -20,7 +20,7 @@ from analytics.colours import LIGHT, Colours
 from analytics.figures import OTHERS, Audience, Figure
 from analytics.flowchart import named, sankey
 from analytics.pages import missing, picture
-from analytics.pages.choice import choose
+from analytics.pages.choice import recent
 from analytics.pages.source import interval, quantile, source
 from analytics.pages.style import begin, figures
 from analytics.released import Sum
@@ -38,12 +38,13 @@ def journeys(state_dir: Path) -> None:
     report = figures(state_dir)
     if report is None:
         return
-    chosen = choose(report.days(), [], length=28, hours=False)
+    chosen = recent(report.days())
     if chosen is None:
         return
-    cells = report.cells(Figure.TRANSITIONS, chosen.first, chosen.last)
+    first, last = chosen
+    cells = report.cells(Figure.TRANSITIONS, first, last)
     total = Sum.of(f"{Audience.EVERYBODY}.{Figure.TRANSITIONS}", cells)
-    flows = report.flows(chosen.first, chosen.last)
+    flows = report.flows(first, last)
     cameras = sorted({flow.camera for flow in flows})
     if not flows:
         missing.nothing_here(report, Figure.TRANSITIONS, what="steps between zones")
@@ -52,7 +53,7 @@ def journeys(state_dir: Path) -> None:
         mine = [flow for flow in flows if flow.camera == camera]
         doors = {c.zone.partition(" > ")[0] for c in cells if c.camera == camera and c.kind == ZoneKind.ENTRANCE}
         _first(mine, doors)
-        st.subheader("From zone to zone")
+        st.header("From zone to zone")
         rows = [
             {"From": named(f.start), "To": named(f.end), "Steps": f.n, "Share of those": _share(f, mine)} for f in mine
         ]
@@ -68,11 +69,11 @@ def journeys(state_dir: Path) -> None:
             total,
             report.tz,
             "Left the zone that people leave, right the next one they are seen in. “Out of sight”: no other zone"
-            " followed. “Other zones”: several, with fewer than five people to each at that hour. From an entrance"
+            " followed. “Other zones”: several, with fewer than five people to each on that day. From an entrance"
             " leads only the first step of somebody who came in by it.",
         )
-    _stay(report, report.dwells(chosen.first, chosen.last, figure=Figure.STAY))
-    missing.not_shown(report, chosen.first, chosen.last, _FIGURES)
+    _stay(report, report.dwells(first, last, figure=Figure.STAY))
+    missing.not_shown(report, first, last, _FIGURES)
 
 
 def _share(flow: Flow, flows: Sequence[Flow]) -> str:
@@ -81,7 +82,7 @@ def _share(flow: Flow, flows: Sequence[Flow]) -> str:
 
 def _first(flows: Sequence[Flow], doors: set[str]) -> None:
     """Draw to which zone people go first."""
-    st.subheader("First zone")
+    st.header("First zone")
     sums: dict[str, int] = {}
     for flow in flows:
         if flow.start in doors:
@@ -122,7 +123,7 @@ def _bars(rows: Sequence[dict[str, object]], colours: Colours = LIGHT) -> alt.La
 
 
 def _stay(report: Report, stays: dict[tuple[str, str], Dwell]) -> None:
-    st.subheader("Stay in the shop")
+    st.header("Stay in the shop")
     if not stays:
         missing.nothing_here(report, Figure.STAY, what="stays in the shop")
         return

@@ -105,7 +105,11 @@ def _histogram(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> alt.
         alt.Chart(pd.DataFrame(list(rows)))
         .mark_bar(stroke=colours.ground)
         .encode(
-            x=alt.X("Waited up to:N", sort=alt.SortField("order"), axis=alt.Axis(title="Waited up to", labelAngle=-45)),
+            x=alt.X(
+                "Waited up to:N",
+                sort=[row["Waited up to"] for row in sorted(rows, key=lambda row: int(row["order"]))],
+                axis=alt.Axis(title="Waited up to", labelAngle=-45),
+            ),
             y=alt.Y("Waits:Q", title="Waits"),
             color=alt.Color(
                 "How it ended:N",
@@ -128,7 +132,7 @@ def _hours(cells: Sequence[Cell], tz: str) -> dict[int, list[Cell]]:
 
 
 def _by_hour(cells: Sequence[Cell], tz: str) -> None:
-    st.subheader("By hour of the day")
+    st.header("By hour of the day")
     rows: list[dict[str, Any]] = []
     for hour, there in _hours(cells, tz).items():
         found = wait(there)
@@ -181,7 +185,7 @@ def _waits_by_hour(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> 
 
 
 def _length(cells: Sequence[Cell], tz: str, left_out: int) -> None:
-    st.subheader("Length of the line")
+    st.header("Length of the line")
     shown = [cell for cell in cells if not cell.suppressed]
     total = Sum.of(f"{Audience.EVERYBODY}.{Figure.OCCUPANCY}", cells)
     looks = total.observed_us / LOOK_US
@@ -249,7 +253,7 @@ def _alert(state_dir: Path) -> None:
     if table.webhook is None:
         st.caption(
             "No alert is sent. `[alerts]` in `store.toml` names who is told when a queue is long for some minutes:"
-            " `webhook`, `hosts`, `queue` and `minutes`."
+            " `webhook`, `queue` and `minutes`."
         )
         return
     st.caption(

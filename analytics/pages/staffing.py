@@ -21,7 +21,8 @@ from analytics.bins import HOUR, local
 from analytics.colours import LIGHT, Colours
 from analytics.figures import Audience, Figure
 from analytics.pages import missing, picture
-from analytics.pages.choice import choose
+from analytics.pages.choice import recent
+from analytics.pages.conversion import receipts
 from analytics.pages.source import source
 from analytics.pages.style import begin, figures
 from analytics.released import Cell, Sum, joined
@@ -36,12 +37,13 @@ def staffing(state_dir: Path) -> None:
     report = figures(state_dir)
     if report is None:
         return
-    chosen = choose(report.days(), [], length=28, hours=False)
+    chosen = recent(report.days())
     if chosen is None:
         return
+    first, last = chosen
     tz = report.tz
-    came = report.cells(Figure.FOOTFALL, chosen.first, chosen.last)
-    sold = report.cells(Figure.SALES, chosen.first, chosen.last)
+    came = report.cells(Figure.FOOTFALL, first, last)
+    sold = report.cells(Figure.SALES, first, last)
     total = Sum.of(f"{Audience.EVERYBODY}.{Figure.FOOTFALL}", came)
     rows = by_hour(came, sold, tz)
     if not rows:
@@ -60,7 +62,7 @@ def staffing(state_dir: Path) -> None:
             delta=None if worst is None else f"{worst['Weekday']} {worst['Hour']}",
             delta_color="off",
         )
-        st.subheader("Visitors an hour")
+        st.header("Visitors an hour")
         picture.show(
             partial(_heat, rows, "Visitors an hour"),
             rows,
@@ -74,7 +76,7 @@ def staffing(state_dir: Path) -> None:
             "Mean entries of that hour over the weeks chosen. Hours that were released together with others, because"
             " one alone held too few people, are left out.",
         )
-        st.subheader("Visitors to each open till")
+        st.header("Visitors to each open till")
         if worst is None:
             st.info(
                 "**No tills yet.** Bring receipts in on page Conversion; a till is open in an hour in which it wrote"
@@ -89,8 +91,8 @@ def staffing(state_dir: Path) -> None:
                 told="A heat map of weekdays and hours: entries of the hour, divided by the tills that were open. Most"
                 f" on {worst['Weekday']} at {worst['Hour']}: {worst['Visitors a till']:.0f}.",
             )
-            source(Sum.of(f"{Audience.EVERYBODY}.{Figure.SALES}", sold), tz, "Of the sales, only which till was open.")
-    missing.not_shown(report, chosen.first, chosen.last, _FIGURES)
+            source(receipts(sold), tz, "Of the sales, only which till was open; n counts receipts.")
+    missing.not_shown(report, first, last, _FIGURES)
 
 
 def by_hour(came: Iterable[Cell], sold: Iterable[Cell], tz: str) -> list[dict[str, Any]]:
@@ -148,6 +150,6 @@ def _heat(rows: Sequence[dict[str, Any]], what: str, colours: Colours = LIGHT) -
     )
     words = base.mark_text(fontSize=12).encode(
         text=alt.Text(f"{what}:Q", format=".0f"),
-        color=alt.condition(f"datum['{what}'] > {0.55 * peak}", alt.value(colours.on_accent), alt.value(colours.ink)),
+        color=alt.condition(f"datum['{what}'] > {0.7 * peak}", alt.value(colours.on_accent), alt.value(colours.ink)),
     )
     return charts.plain([boxes, words], 34 * data["Weekday"].nunique() + 40)

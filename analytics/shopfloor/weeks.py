@@ -92,7 +92,7 @@ def shopper(
         buys = buys or (bool(touches) and touches[-1].kind == "take")
         plan.append(Browse(shelf, round(rng.uniform(0.08, 0.92), 3), seconds, touches))
     if buys:
-        plan += [Checkout(rng.uniform(25, 95), patience=rng.choice((40.0, 90.0, math.inf))), Go(AFTER_PAYING)]
+        plan += [Checkout(rng.uniform(35, 120), patience=rng.choice((60.0, 150.0, math.inf, math.inf))), Go(AFTER_PAYING)]
     plan += LEAVE
     height, pace = min(2.0, max(1.45, rng.gauss(1.7, 0.09))), min(1.6, max(0.8, rng.gauss(1.2, 0.15)))
     return Person(name, "shopper", height, pace, start_s, tuple(plan)), choice

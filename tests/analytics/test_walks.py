@@ -24,7 +24,8 @@ ZONES = (
 
 def visit(zone: str, at_s: float, seconds: float = 5, *, track: int = 1, start: str = "crossed") -> Visit:
     enter = int(at_s * SECOND)
-    return Visit(track, zone, enter, enter + int(seconds * SECOND), StartReason(start), EndReason.CROSSED)
+    leave = enter + int(seconds * SECOND)
+    return Visit(track, zone, enter, leave, StartReason(start), EndReason.CROSSED, ((enter, leave),))
 
 
 def steps(walks: Walks, told: list[Told]) -> list[tuple[str, str]]:
@@ -75,6 +76,16 @@ def test_an_entry_that_nothing_follows_is_no_way_out() -> None:
     found, rest = walk(("door", 0))
     assert found == [("door", LOST)]
     assert [one.figure for one in rest] == [Figure.STAY]
+
+
+def test_a_zone_that_was_only_walked_through_is_no_step_and_no_end_of_the_stay() -> None:
+    walks = Walks(ZONES)
+    told = walks.add(visit("door", 0), entry=True)
+    told += walks.add(replace(visit("tea", 10, 8), stops=()), entry=False)
+    told += walks.add(visit("coffee", 30, 1.9), entry=False)
+    told += walks.gone(1)
+    assert steps(walks, told) == [("door", LOST)]
+    assert told[-1] == Told(Figure.STAY, "door", time_slot(int(31.9 * SECOND), censored=True))
 
 
 def test_who_is_forgotten_leaves_nothing() -> None:
