@@ -6,13 +6,14 @@ figure that changes its meaning gets a new `RULE`, and cells of two rules are ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum, StrEnum
 from typing import Final
 
 from analytics.decision import Outcome
 from analytics.lifetable import BINS, bin_index
 from analytics.model import SECOND
+from analytics.row import CLASSES, apportion
 from analytics.zones import ZoneKind
 
 
@@ -31,6 +32,7 @@ class Figure(StrEnum):
     DWELL = "dwell"
     DECISION = "decision_box"
     POSE = "decision_pose"
+    EXPRESSION = "expression"
     TRANSITIONS = "transitions"
     WAIT = "queue_wait"
     OCCUPANCY = "occupancy"
@@ -53,11 +55,14 @@ FIGURES = {
         *(Figure.FOOTFALL, Figure.VISITS, Figure.DWELL, Figure.DECISION, Figure.TRANSITIONS, Figure.WAIT),
         *(Figure.OCCUPANCY, Figure.EXITS, Figure.STAY, Figure.SALES, Figure.FUNNEL),
     ),
-    Audience.CONSENTING: (Figure.VISITS, Figure.DWELL, Figure.DECISION, Figure.POSE),
+    Audience.CONSENTING: (Figure.VISITS, Figure.DWELL, Figure.DECISION, Figure.POSE, Figure.EXPRESSION),
 }
 
 K_EVERYBODY: Final = 5  # tracks
 K_CONSENTING: Final = 10  # visitors
+L_EXPRESSION: Final = 2  # expressions that a cell of them must hold; one alone would be true of everybody in it
+PARTS = 10  # parts of a visit that a cell of expressions counts, so that a long visit weighs no more than a short one
+SEEN_PARTS: Final = 5  # parts from which rounding leaves an expression in its cell
 RULE = "1"  # version of the rules that make the counts below
 TIERS = ("pass_by", "glance", "engaged", "deliberating")
 OUTCOMES = tuple(Outcome)  # of a deliberation that was looked at; the last one is censored
@@ -76,6 +81,7 @@ SLOTS = {
     Figure.DWELL: 2 * BINS,
     Figure.DECISION: 2 * BINS,
     Figure.POSE: len(OUTCOMES) * BINS,
+    Figure.EXPRESSION: len(CLASSES),
     Figure.TRANSITIONS: 1,
     Figure.WAIT: len(Served) * BINS,
     Figure.OCCUPANCY: len(CROWDS),
@@ -171,6 +177,17 @@ def slots(
     if figure is Figure.POSE:
         return tuple(len(OUTCOMES) * bin_index(length_us) + OUTCOMES.index(outcome) for length_us, outcome in posed)
     return (0,) if figure is Figure.FOOTFALL else ()
+
+
+def expression_slots(shares: tuple[int, ...]) -> tuple[int, ...]:
+    """Return where the ten parts of a visit count among the counts of `expression`, one an entry of `CLASSES`."""
+    parts = apportion(shares, PARTS)
+    return tuple(at for at, count in enumerate(parts) for _ in range(count))
+
+
+def diverse(figure: Figure, counts: Sequence[int]) -> bool:
+    """Say whether counts hold enough different values: of expression, two that rounding leaves; `unknown` is none."""
+    return figure is not Figure.EXPRESSION or sum(c >= SEEN_PARTS for c in counts[:-1]) >= L_EXPRESSION
 
 
 def time_slot(length_us: int, censored: bool) -> int:

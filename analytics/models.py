@@ -33,7 +33,7 @@ CATALOGUE = Path(__file__).parent / "models.toml"
 WEIGHTS = Path(__file__).parent / "weights"
 SEEN = "seen.json"  # in the folder of fetched models: what each was at first
 
-_SUFFIXES = (".onnx", ".xml", ".bin", ".pt")
+_SUFFIXES = (".onnx", ".xml", ".bin", ".pt", ".tflite")
 _TIMEOUT_S = (10.0, 30.0)  # to connect, and between two bytes
 _REDIRECTS = 5
 _CHUNK = 1 << 16

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 
-from analytics.figures import RULE, SLOTS, Audience, Figure, least
+from analytics.figures import RULE, SLOTS, Audience, Figure, diverse, least
 from analytics.model import AnalyticsError
 from analytics.zones import ZoneKind
 
@@ -70,6 +70,8 @@ class CellPayload:
             raise ValueError(f"{self.figure} has {SLOTS[self.figure]} counts, no fewer in all than people")
         if self.people < least(self.audience, self.figure):
             raise ValueError(f"a cell of {self.people} people must not exist; merge it with its neighbour")
+        if not diverse(self.figure, self.counts):
+            raise ValueError("a cell of one expression alone must not exist; merge it with its neighbour")
 
     @property
     def suppressed(self) -> bool:
@@ -113,8 +115,9 @@ class OpenBin:
         self.people.setdefault(person, []).append(at)
 
     def passes(self, audience: Audience, figure: Figure) -> bool:
-        """Say whether there are enough people in it."""
-        return len(self.people) >= least(audience, figure)
+        """Say whether there are enough people in it, and different enough ones."""
+        enough = len(self.people) >= least(audience, figure)
+        return enough and (figure is not Figure.EXPRESSION or diverse(figure, self.counts(figure)))
 
     def merge(self, later: OpenBin) -> OpenBin:
         """Return both as one, from the start of this to the end of the later one."""

@@ -22,19 +22,21 @@ from analytics.bins import Plan
 from analytics.cells import Tally
 from analytics.config import CameraTable, StoreFile
 from analytics.dwell import DwellEngine
+from analytics.expression import Expression
 from analytics.gate import Answer, ConsentedRow, PadLinker, PadRequest, PadRules, Permit, admit
 from analytics.live import Board, band
 from analytics.look import SecondLook
 from analytics.model import SECOND, Blind, Frame, Sighting, Visit
 from analytics.payload import CellPayload
 from analytics.reach import Reaches
-from analytics.row import VISIT, VisitRow
+from analytics.row import EXPRESSION, VISIT, ExpressionRow, VisitRow
 from analytics.zones import Zone, ZoneKind
 from consent.events import Level, Purpose
 from consent.ledger import Ledger, UnknownCodeError
 from consent.padwords import PadOutcome
 
 if TYPE_CHECKING:
+    from analytics.expression import Reader
     from analytics.look import Joints, Looker
     from analytics.vision import Seen
 
@@ -70,6 +72,7 @@ class Watched:
         frames: pictures looked at.
         visits: closed visits, of measured zones or not.
         rows: written to the inbox.
+        expressions: of these, rows of expression.
         refused: rows whose grant was no longer alive when they were to be written.
         left_out: visits of objectors and staff, not even counted.
         links: grants and codes bound at the pad.
@@ -82,6 +85,7 @@ class Watched:
     frames: int = 0
     visits: int = 0
     rows: int = 0
+    expressions: int = 0
     refused: int = 0
     left_out: int = 0
     links: int = 0
@@ -135,6 +139,7 @@ class CameraWatch:
         holders: camera by linked subject, shared by the cameras of a shop; one code stands for one body.
         audit: gets each closed visit, and why it is not counted, if so, to hold it against a truth; it must keep none.
         net: makes what finds the joints of linked shoppers, at the first look; nobody is looked at twice where None.
+        reader: loads what reads expressions, where the level allows that; nobody's is read where None.
 
     Attributes:
         watched: what was done so far.
@@ -157,6 +162,7 @@ class CameraWatch:
         holders: dict[str, str] | None = None,
         audit: Callable[[Visit, LeftOut | None], object] | None = None,
         net: Callable[[], Joints] | None = None,
+        reader: Callable[[], Reader] | None = None,
     ) -> None:
         zones, ground = camera.zones(), camera.floor()
         rules = PadRules(ring_m=store.pad.ring_m, restart_s=RESTART_S if restart else 0.0, latency_s=latency_s)
@@ -177,6 +183,12 @@ class CameraWatch:
         self._plan, self._audit = plan, audit
         self._reaches = Reaches(zones, ground)
         lookers: list[Looker] = [self._reaches] if self._reaches else []
+        self._expression: Expression | None = None
+        if reader is not None:
+            measured = [zone for zone in zones if zone.name in self._kinds]
+            self._expression = Expression(measured, reader, allowed=lambda: level().allows(Purpose.EMOTION))
+            self._expression.load()
+            lookers.append(self._expression)
         self._look = SecondLook(lookers, net) if net is not None and lookers else None
         self._planned_us: int | None = None
         self._version: int | None = None
@@ -376,23 +388,46 @@ class CameraWatch:
         alive = row.purposes
         for instant in (row.visit.enter_us, row.visit.leave_us, t_us):
             alive &= self._ledger.permits(subject, instant, level=level)
-        visit, handling = row.visit, None
-        if Purpose.DWELL in alive:
+        visit, stays, handling = row.visit, alive - {Purpose.EMOTION}, None
+        if Purpose.DWELL in stays:
             handling = self._reaches.take(visit.track, visit.zone, visit.enter_us, visit.leave_us)
-        written = bool(alive) and self._ledger.write_inbox(
-            VISIT,
+        if stays or not alive:
+            stay = VisitRow.of(self._camera.name, visit, self._kinds[visit.zone], handling)
+            if stays and self._put(t_us, VISIT, subject, visit, stay.encode(), stays, level):
+                self.watched.rows += 1
+            else:
+                self.watched.refused += 1
+        if Purpose.EMOTION in alive and self._expression is not None:
+            looks = self._expression.take(visit.track, visit.enter_us, visit.leave_us)
+            if looks is None:
+                return
+            shares = ExpressionRow.of(self._camera.name, visit, looks)
+            if self._put(t_us, EXPRESSION, subject, visit, shares.encode(), frozenset({Purpose.EMOTION}), level):
+                self.watched.rows += 1
+                self.watched.expressions += 1
+            else:
+                self.watched.refused += 1
+
+    def _put(
+        self,
+        t_us: int,
+        kind: str,
+        subject: bytes,
+        visit: Visit,
+        payload: bytes,
+        requires: frozenset[Purpose],
+        level: Level,
+    ) -> bool:
+        return self._ledger.write_inbox(
+            kind,
             subject,
-            VisitRow.of(self._camera.name, row.visit, self._kinds[row.visit.zone], handling).encode(),
+            payload,
             now_us=t_us,
-            visit_start_us=row.visit.enter_us,
-            visit_end_us=row.visit.leave_us,
-            requires=alive,
+            visit_start_us=visit.enter_us,
+            visit_end_us=visit.leave_us,
+            requires=requires,
             level=level,
         )
-        if written:
-            self.watched.rows += 1
-        else:
-            self.watched.refused += 1
 
     def _follow_plan(self, t_us: int) -> None:
         """Take up what was fixed for the weeks to come; a camera is watched for longer than one."""

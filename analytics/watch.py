@@ -22,6 +22,7 @@ from analytics.alerts import alerting
 from analytics.bins import Plan
 from analytics.config import CameraTable, ConfigError
 from analytics.detect import detector
+from analytics.expression import Reader
 from analytics.figures import Figure
 from analytics.live import Board, Live
 from analytics.model import SECOND, Blind, Visit
@@ -171,6 +172,7 @@ def watch(
                     holders=holders,
                     audit=audit,
                     net=Pose,
+                    reader=_face_reader,
                 )
                 since_us = unwatched_since(state, camera.name, item.t_us) if source.live else None
                 if since_us is not None:
@@ -194,6 +196,13 @@ def watch(
         finally:
             stop.set()  # the other cameras end too; the pool waits for them
         return {name: future.result() for name, future in futures.items()}
+
+
+def _face_reader() -> Reader:
+    """Load what reads expressions; not before it is needed, for DeepFace comes with it."""
+    from analytics.reading import FaceReader
+
+    return FaceReader()
 
 
 def unwatched_since(state: State, camera: str, now_us: int) -> int | None:

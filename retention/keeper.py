@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from typing import Self
 
 from analytics.config import ConfigError
-from analytics.figures import Audience
+from analytics.figures import Audience, Figure
 from analytics.payload import CellError, CellPayload
 from analytics.state import State
 from analytics.store import StoreError, Visits
@@ -370,7 +370,8 @@ class Keeper:
             release.choose_bins(now_us)
             released = release.release_consenting(self._visits, kinds, now_us)
             spoken_of = [a for a in Audience if a is Audience.EVERYBODY or level.allows(Purpose.DWELL)]
-            release.announce(kinds, now_us, spoken_of)
+            without = () if level.allows(Purpose.EMOTION) else (Figure.EXPRESSION,)
+            release.announce(kinds, now_us, spoken_of, without=without)
         except (RetentionError, StoreError) as error:
             self._release = None
             return 0, str(error)

@@ -18,15 +18,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from analytics.bins import DAY, WEEK, Choice, Plan, bin_of, day_of, local
 from analytics.cells import GRACE_US
-from analytics.figures import FIGURES, RULE, Audience, Figure, least, measured, origin, slots
+from analytics.figures import FIGURES, RULE, Audience, Figure, expression_slots, least, measured, origin, slots
 from analytics.payload import CellPayload, OpenBin
-from analytics.store import NewVisit
+from analytics.store import NewExpression, NewVisit
 from analytics.zones import ZoneKind
 from consent.events import Purpose
 from retention.figures import Released, Row
@@ -56,6 +56,10 @@ class VisitRows(Protocol):
 
     def read(self, purpose: Purpose, *, since_us: int = 0, zone: tuple[str, str] | None = None) -> Iterator[NewVisit]:
         """Yield the rows of a purpose that were entered from an instant on, of one zone in any order."""
+        ...
+
+    def read_expression(self, *, since_us: int = 0, zone: tuple[str, str] | None = None) -> Iterator[NewExpression]:
+        """Yield the rows of expression that were entered from an instant on, of one zone in any order."""
         ...
 
 
@@ -130,6 +134,10 @@ class Release:
             ):  # one by one: there may be many
                 for line in lines:
                     self._put(line, bins[line], visit)
+            faces: _Line = (Audience.CONSENTING, Figure.EXPRESSION, *place)
+            since = self._newest.get(faces, 0) - DAY
+            for face in visits.read_expression(since_us=max(0, since), zone=place):
+                self._place(faces, bins[faces], face.visitor, face.row.leave_us, expression_slots(face.row.shares))
             for line in lines:
                 cells += self._fill(line, kind, bins[line], now_us - GRACE_US)
         return self._write(cells)
@@ -146,13 +154,15 @@ class Release:
             since_us: when the older state was of, UTC microseconds.
             now_us: UTC microseconds.
         """
-        oldest = visits.first_ends(Purpose.DWELL)
+        oldest, faces = visits.first_ends(Purpose.DWELL), visits.first_ends(Purpose.EMOTION)
         cells = []
         for (camera, zone), kind in zones.items():
             for figure in FIGURES[Audience.CONSENTING]:
                 if not measured(figure, kind):
                     continue
                 line = (Audience.CONSENTING, figure, camera, zone)
+                if figure is Figure.EXPRESSION and line not in self._newest and (camera, zone) not in faces:
+                    continue  # a shop that never had any has no trace of it
                 first = self._grid(line, min(since_us, oldest.get((camera, zone), since_us)))[0]
                 start = self._newest.get(line) or self._first_day(camera, zone, first)
                 end = self._grid(line, now_us - GRACE_US)[0]
@@ -192,19 +202,27 @@ class Release:
         self.plan = plan
         return len(chosen)
 
-    def announce(self, zones: Mapping[_ZONE, ZoneKind], now_us: int, audiences: Sequence[Audience]) -> None:
+    def announce(
+        self,
+        zones: Mapping[_ZONE, ZoneKind],
+        now_us: int,
+        audiences: Sequence[Audience],
+        *,
+        without: Collection[Figure] = (),
+    ) -> None:
         """Write down what every zone waits for, whether or not anybody was in it.
 
         Args:
             zones: kind of each measured zone of `store.toml`.
             now_us: UTC microseconds.
             audiences: of whom the store's privacy level allows figures.
+            without: figures that the level does not allow.
         """
         rows = []
         for audience in audiences:
             for (camera, zone), kind in zones.items():
                 for figure in FIGURES[audience]:
-                    if not measured(figure, kind):
+                    if not measured(figure, kind) or figure in without:
                         continue
                     rows.append(
                         {
@@ -224,19 +242,26 @@ class Release:
 
     def _put(self, line: _Line, bins: dict[int, OpenBin], visit: NewVisit) -> None:
         """Put a visit into its bin, where none of its line that holds it was released."""
-        row, newest = visit.row, self._newest.get(line)
-        if newest is not None and row.leave_us < newest:
-            return
-        for at in slots(
+        row = visit.row
+        found = slots(
             line[1],
             row.leave_us - row.enter_us,
             stopped=row.stopped_us > 0,
             censored=row.censored,
             decisions=row.decided,
             posed=row.posed,
-        ):
-            start, end, length = self._grid(line, row.leave_us)
-            bins.setdefault(start, OpenBin(start, end, length)).add(visit.visitor, at)
+        )
+        self._place(line, bins, visit.visitor, row.leave_us, found)
+
+    def _place(
+        self, line: _Line, bins: dict[int, OpenBin], visitor: int, leave_us: int, found: tuple[int, ...]
+    ) -> None:
+        newest = self._newest.get(line)
+        if newest is not None and leave_us < newest:
+            return
+        for at in found:
+            start, end, length = self._grid(line, leave_us)
+            bins.setdefault(start, OpenBin(start, end, length)).add(visitor, at)
 
     def _fill(self, line: _Line, kind: ZoneKind, bins: Mapping[int, OpenBin], until_us: int) -> Iterator[CellPayload]:
         """Yield the cells of one line that are full, oldest first; what is not full waits in the visits."""
@@ -320,6 +345,8 @@ class Release:
             needed *= 2
         if not cell.suppressed and cell.people < needed:
             raise ReleaseError(f"a cell of {cell.people} people is not released; {needed} are needed")
+        if cell.figure is Figure.EXPRESSION and cell.counts and sum(c >= 5 for c in cell.counts[:-1]) < 2:
+            raise ReleaseError("a cell of one expression alone is not released; two are needed")
         draw = self._rng.random()
         counts = None if cell.suppressed else round_counts(cell.counts, draw)
         long = cell.end_us - cell.start_us > DAY

@@ -16,7 +16,7 @@ from analytics.cells import CellPayload, Tally
 from analytics.figures import LOOK_US, Audience
 from analytics.model import SECOND, EndReason, StartReason, Visit
 from analytics.row import VisitRow
-from analytics.store import NewVisit
+from analytics.store import NewExpression, NewVisit
 from analytics.zones import Zone, ZoneKind
 from consent.events import Purpose
 from retention.release import Release
@@ -96,6 +96,7 @@ class Rows:
     """Stands for the keeper's store: the rows that are in it now."""
 
     rows: list[NewVisit] = field(default_factory=list)
+    faces: list[NewExpression] = field(default_factory=list)
 
     def read(self, purpose: Purpose, *, since_us: int = 0, zone: tuple[str, str] | None = None) -> Iterator[NewVisit]:
         """Yield rows as `analytics.store.Visits` does."""
@@ -105,6 +106,12 @@ class Rows:
                 and one.row.enter_us >= since_us
                 and zone in (None, (one.row.camera, one.row.zone))
             ):
+                yield one
+
+    def read_expression(self, *, since_us: int = 0, zone: tuple[str, str] | None = None) -> Iterator[NewExpression]:
+        """Yield rows of expression as `analytics.store.Visits` does."""
+        for one in self.faces:
+            if one.row.enter_us >= since_us and zone in (None, (one.row.camera, one.row.zone)):
                 yield one
 
     def add(self, visitor: int, one: Visit) -> None:

@@ -63,9 +63,15 @@ def test_below_its_level_nothing_of_it_is_written_or_loaded(fast_path: Path, lev
     with shop.ledger:
         her = shop.yes(*BOTH)  # by a kiosk that was wrong about the level
         row = ExpressionRow("entrance", "floor", NOON + SECOND, NOON + 2 * SECOND, 2, (0, 0, 0, 500, 0, 0, 500, 0))
-        how = {"visit_start_us": row.enter_us, "visit_end_us": row.leave_us, "requires": {Purpose.EMOTION}}
-        assert not shop.ledger.write_inbox(  # type: ignore[arg-type]
-            "expression", her.subject, row.encode(), now_us=NOON + 3 * SECOND, level=level, **how
+        assert not shop.ledger.write_inbox(
+            "expression",
+            her.subject,
+            row.encode(),
+            now_us=NOON + 3 * SECOND,
+            visit_start_us=row.enter_us,
+            visit_end_us=row.leave_us,
+            requires={Purpose.EMOTION},
+            level=level,
         )
         assert shop.face(her.subject, NOON + SECOND)  # one that was written before the level fell
         assert run_once(shop).refused == 1

@@ -408,6 +408,8 @@ def test_what_is_waited_for_does_not_depend_on_who_was_there(tmp_path: Path) -> 
         ("consenting", "zone_visits", 10),
         ("consenting", "dwell", 20),
         ("consenting", "decision_box", 20),
+        ("consenting", "decision_pose", 20),
+        ("consenting", "expression", 10),
     }
 
 

@@ -1,0 +1,240 @@
+"""Reads one face: finds the one head that may be read, judges its crop, and asks DeepFace what it resembles.
+
+Rules:
+- One head, or none: another's box near the face, a second face in or beside the crop, or none that is surely the one
+  the joints belong to, and nothing is read. A carried child is a second head.
+- A face that is turned away or tilted, too small, cut off by the picture's edge or blurred is not read.
+- An answer that is not sure is none. The net's file says from which probability on it is.
+- DeepFace finds our own net where it looks for its own, fetches nothing, finds no faces, and makes no embedding.
+
+Pictures and crops end here. Who may be looked at is not known here: `analytics.look` asks, with a live grant in hand.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import cv2
+import numpy as np
+
+from analytics.detect import ModelError, quiet_parts
+from analytics.faces import Face, Faces
+from analytics.guard import intersection
+from analytics.pose import POINTS
+from analytics.row import CLASSES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from analytics.body import Box
+
+OWN = Path(__file__).parent / "weights" / "facial_expression_model_weights.onnx"  # weights/expression.md is its card
+SIDE = 48  # pixels, of what the net sees
+_UNKNOWN = CLASSES.index("unknown")
+_NOSE, _EYES = POINTS.index("nose"), (POINTS.index("eye_l"), POINTS.index("eye_r"))
+_SECOND_DIFFERENCES = tuple(
+    np.array(kernel, np.float32)
+    for kernel in (
+        ((1, -2, 1),),
+        ((1,), (-2,), (1,)),
+        ((1, 0, 0), (0, -2, 0), (0, 0, 1)),
+        ((0, 0, 1), (0, -2, 0), (1, 0, 0)),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FaceRules:
+    """When a face may be read. Lengths are in eye distances or face widths, so that they hold near and far.
+
+    Attributes:
+        point: least confidence of nose and eyes in the joints.
+        areas: sides of the squares around the nose that are searched for faces, eye distances; a smaller one shows
+            smaller faces.
+        sure: least score of the one face.
+        second: score from which something else is a second face.
+        beside: how near another's box may come to the face, face widths.
+        side: of the crop, face widths; the faces the net learned from are framed so.
+        up: by how much the crop's middle lies above the face's, face widths.
+        size: least side of the crop, pixels.
+        sharp: least `sharpness`.
+        turned: how far the nose may be from the middle between the eyes, eye distances.
+        roll: how far the head may be tilted, degrees.
+    """
+
+    point: float = 0.5
+    areas: tuple[float, ...] = (14.0, 8.0)
+    sure: float = 0.5
+    second: float = 0.1
+    beside: float = 1.0
+    side: float = 1.13
+    up: float = 0.05
+    size: float = 24.0
+    sharp: float = 0.02
+    turned: float = 0.3
+    roll: float = 30.0
+
+
+class Finder(Protocol):
+    """Finds faces; `analytics.faces.Faces`."""
+
+    def find(self, image: NDArray[np.uint8], area: tuple[int, int, int, int], *, least: float) -> list[Face]:
+        """Return the faces of one area of a picture, the surest first."""
+
+
+class FaceReader:
+    """What `analytics.expression` looks with: the face finder, the rules and DeepFace.
+
+    Args:
+        file: see `DeepFaceReader`.
+        rules: see `FaceRules`.
+
+    Attributes:
+        reads: how often the net that reads expressions ran.
+
+    Raises:
+        ModelError: a file is missing or not what it should be.
+    """
+
+    def __init__(self, file: Path | None = None, rules: FaceRules | None = None) -> None:
+        self._finder, self._net, self._rules = Faces(), DeepFaceReader(file), rules or FaceRules()
+        self.reads = 0
+
+    def read(self, image: NDArray[np.uint8], keypoints: NDArray[np.float32], others: Sequence[Box]) -> int:
+        """Return what a face shows, as `CLASSES` numbers it; see `analytics.expression.Reader`."""
+        crop = face_of(image, keypoints, others, self._finder, self._rules)
+        if crop is None:
+            return _UNKNOWN
+        self.reads += 1
+        return self._net.read(crop)
+
+
+class DeepFaceReader:
+    """DeepFace with our own net, on onnxruntime. It finds its file here, fetches nothing, and writes nothing.
+
+    Args:
+        file: ONNX file in DeepFace's form that says `answer_at_least`; our own where None.
+
+    Raises:
+        ModelError: there is no such file, or DeepFace is already loaded from elsewhere.
+    """
+
+    _lock = threading.Lock()
+    _home: Path | None = None  # DeepFace knows one place a process
+
+    def __init__(self, file: Path | None = None) -> None:
+        file = OWN if file is None else file
+        if not file.is_file():  # it would be fetched
+            raise ModelError(f"no expression model at {file}; put the shipped one back")
+        quiet_parts()
+        with self._lock:
+            if DeepFaceReader._home is None:
+                # `analytics.scratch` keeps temporary files in the state directory, and clears them
+                home = Path(tempfile.mkdtemp(prefix="deepface-"))
+                (home / ".deepface" / "weights").mkdir(parents=True)
+                DeepFaceReader._home = home
+            link = DeepFaceReader._home / ".deepface" / "weights" / OWN.name
+            if not link.exists():
+                link.symlink_to(file.resolve())
+            elif link.resolve() != file.resolve():
+                raise ModelError(f"one process reads expressions with one model; it is {link.resolve()}")
+            os.environ["DEEPFACE_HOME"] = str(DeepFaceReader._home)
+            os.environ["DEEPFACE_LOG_LEVEL"] = str(logging.ERROR)
+            os.environ["DEEPFACE_ONNX_PROVIDERS"] = "cpu"
+            from deepface import DeepFace
+
+            self._deepface: Any = DeepFace
+            session = DeepFace.build_model("Emotion", task="facial_attribute").model
+        said = session.get_modelmeta().custom_metadata_map
+        try:
+            self.least = float(said["answer_at_least"])
+        except (KeyError, ValueError) as error:
+            raise ModelError(f"{file} does not say from which probability on it answers (answer_at_least)") from error
+        self.read(np.zeros((SIDE, SIDE, 3), np.uint8))  # the first one takes longest
+
+    def read(self, crop: NDArray[np.uint8]) -> int:
+        """Return the class of a face, as `CLASSES` numbers them, from a square (n, n, 3) uint8 BGR crop."""
+        small = crop if len(crop) <= SIDE else cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        said = self._deepface.analyze(
+            small, actions=["emotion"], detector_backend="skip", enforce_detection=False, silent=True
+        )[0]
+        best = str(said["dominant_emotion"])
+        return CLASSES.index(best) if said["emotion"][best] >= 100 * self.least else _UNKNOWN
+
+
+def face_of(
+    image: NDArray[np.uint8], keypoints: NDArray[np.float32], others: Sequence[Box], finder: Finder, rules: FaceRules
+) -> NDArray[np.uint8] | None:
+    """Return the crop of the one face that may be read, a view of the picture; None where none may.
+
+    Args:
+        image: (height, width, 3) uint8, BGR, the whole picture.
+        keypoints: (17, 3) of the person, see `analytics.pose.POINTS`.
+        others: boxes of everybody else in the picture.
+        finder: of faces; it is asked only about a head that faces the camera.
+        rules: see `FaceRules`.
+    """
+    head = keypoints[[_NOSE, *_EYES]].astype(float)
+    if head[:, 2].min() < rules.point:
+        return None
+    nose, eyes = (float(head[0, 0]), float(head[0, 1])), sorted(map(tuple, head[1:, :2].tolist()))
+    apart = math.dist(*eyes)
+    if apart < 1 or not _frontal(nose, eyes[0], eyes[1], rules):
+        return None
+    height, width = image.shape[:2]
+    found: list[Face] = []
+    for half in (side * apart / 2 for side in rules.areas):
+        area = (
+            max(0, round(nose[0] - half)),
+            max(0, round(nose[1] - half)),
+            min(width, round(nose[0] + half)),
+            min(height, round(nose[1] + half)),
+        )
+        found = finder.find(image, area, least=rules.second)
+        if len(found) != 1 or found[0].score < rules.sure:
+            return None
+    (face,) = found
+    x1, y1, x2, y2 = face.box
+    if not (x1 < nose[0] < x2 and y1 < nose[1] < y2 and _frontal(face.nose, *face.eyes, rules)):
+        return None
+    wide = x2 - x1
+    near = rules.beside * wide
+    if any(intersection((x1 - near, y1 - near, x2 + near, y2 + near), other) > 0 for other in others):
+        return None
+    side = rules.side * wide
+    left, top = round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2 - rules.up * wide)
+    pixels = round(side)
+    if side < rules.size or left < 0 or top < 0 or left + pixels > width or top + pixels > height:
+        return None
+    crop = image[top : top + pixels, left : left + pixels]
+    return crop if sharpness(crop) >= rules.sharp else None
+
+
+def _frontal(nose: tuple[float, float], left: tuple[float, ...], right: tuple[float, ...], rules: FaceRules) -> bool:
+    """Say whether a face looks at the camera, from the places of its nose and eyes."""
+    dx, dy = right[0] - left[0], right[1] - left[1]
+    apart = math.hypot(dx, dy)
+    if apart < 1 or abs(math.degrees(math.atan2(dy, dx))) > rules.roll:
+        return False
+    along = ((nose[0] - (left[0] + right[0]) / 2) * dx + (nose[1] - (left[1] + right[1]) / 2) * dy) / apart
+    return abs(along) <= rules.turned * apart
+
+
+def sharpness(crop: NDArray[np.uint8]) -> float:
+    """Return how sharp a crop is in the direction in which it is least so, against its contrast, at the net's size.
+
+    Motion blurs in one direction only, so that a measure without direction misses it.
+    """
+    grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
+    how = cv2.INTER_AREA if len(grey) > SIDE else cv2.INTER_LINEAR
+    small = cv2.resize(grey, (SIDE, SIDE), interpolation=how).astype(np.float32)
+    least = min(float(cv2.filter2D(small, -1, kernel).var()) for kernel in _SECOND_DIFFERENCES)
+    return least / (float(small.var()) + 25.0)
