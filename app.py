@@ -13,10 +13,11 @@ from html import escape
 
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 import analytics.pages
 import retention.pages
-from analytics.dashboard import SECTIONS, STATE, desk, is_sealed, manner, refuse_page, sign_in, who
+from analytics.dashboard import SECTIONS, STATE, desk, is_sealed, manner, refuse_page, sign_in, who, whole_page
 from analytics.model import AnalyticsError
 from consent.events import ConsentError
 from consent.signin.gate import Gate
@@ -83,5 +84,6 @@ else:
         sys.exit(f"openaisle: {error}")
     app = st.App(
         "app.py",
+        routes=[Route(f"/{page.path}", whole_page) for page in PAGES],
         middleware=[Middleware(Gate, access=_desk.access, manner=_way, own=_own, own_paths=OWN_PATHS)],
     )

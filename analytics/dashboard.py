@@ -25,6 +25,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
 from analytics.colours import DARK, LIGHT
 from analytics.config import DashboardTable, read_store
 from analytics.state import STORE_TOML, State
@@ -254,6 +257,24 @@ def provider(state: State) -> Provider | None:
             label=table.label,
         )
     )
+
+
+async def whole_page(_request: Request) -> HTMLResponse:
+    """Return what Streamlit serves under every address, told where it is served.
+
+    Left alone, it finds that out under a page's own address by asking for things that are not there, and the browser
+    writes an error for each.
+    """
+    return HTMLResponse(_index())
+
+
+@cache
+def _index() -> str:
+    import streamlit
+
+    text = (Path(streamlit.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
+    told = "<script>window.__streamlit = {BACKEND_BASE_URL: window.location.origin};</script>"
+    return text.replace("<head>", f"<head>{told}", 1)
 
 
 def somebody_is_there(message: bytes) -> bool:
