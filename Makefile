@@ -8,7 +8,7 @@ CORE := $(VENV)/.core
 DEV := $(VENV)/.dev
 YOLO := $(VENV)/.yolo
 
-.PHONY: test lint test-yolo soak bench bench-latency bench-erasure kills demo clean
+.PHONY: test lint test-yolo soak intervals bench bench-latency bench-erasure kills demo clean
 
 test: lint
 	$(BIN)/pytest -m "not yolo" $(ARGS)
@@ -24,11 +24,16 @@ test-yolo: $(YOLO)
 
 # What the suite only samples, whole: 10,000 runs of the consent machine and 10,000 changed proofs, every bit, deletion
 # and fork of an exported log. An hour or so on two cores.
-soak: $(DEV)
+soak: $(DEV) intervals
 	OPENAISLE_RUNS=10000 $(BIN)/pytest --timeout 0 -s tests/consent/test_model.py tests/consent/test_merkle.py $(ARGS)
 	OPENAISLE_EVERY_BIT=1 $(BIN)/pytest --timeout 0 -s tests/consent/test_log.py $(ARGS)
 	OPENAISLE_RUNS=1000 $(BIN)/pytest --timeout 0 tests/analytics/test_latency.py $(ARGS)
+
+# Whether intervals hold the truth as often as they say: 500 replays with lost tracks, and twice 500 pages on which
+# nothing differs. Half an hour on two cores.
+intervals: $(DEV)
 	OPENAISLE_RUNS=500 $(BIN)/pytest --timeout 0 -s tests/analytics/test_track_loss.py $(ARGS)
+	OPENAISLE_PAGES=500 $(BIN)/pytest --timeout 0 -s tests/analytics/test_advice.py $(ARGS)
 
 # From a tap on "stop" to the gate shut, a thousand times, while the cameras are watched.
 bench-latency: $(DEV)
