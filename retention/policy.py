@@ -322,7 +322,8 @@ CATEGORIES: tuple[Category, ...] = (
             "plan": (*_LINE, "from_us", "bin_us"),
             "waiting": (*_LINE, "kind", "tz", "since_us", "bin_us", "k", "now_us"),
         },
-        about="counts of ten consenting shoppers or five tracks and more, rounded; nothing about a person",
+        about="counts of ten consenting shoppers, or of five tracks, receipts or questions at the kiosk, and more;"
+        " rounded, and nothing about a person",
         purpose="to run the shop",
         basis="no personal data",
         trigger="none",
@@ -528,6 +529,18 @@ CATEGORIES: tuple[Category, ...] = (
         basis=_CONSENT,
         trigger="the screen is left, or idle",
         term=Term("seconds; kiosk.idle_s at most"),
+        action=Action.LEAVE,
+        backed_up=False,
+    ),
+    Category(
+        name="receipts",
+        place=Place.MEMORY,
+        about="receipts of the tills while their file is read: number, time, till, items, amount; whatever else stands"
+        " in it is dropped with the line, and of a receipt nothing is on a disk",
+        purpose="to sum them up by hour and till",
+        basis="6(1)(f)",
+        trigger="summed up",
+        term=Term("seconds"),
         action=Action.LEAVE,
         backed_up=False,
     ),

@@ -19,7 +19,7 @@ import streamlit as st
 from analytics import charts
 from analytics.bins import HOUR, local
 from analytics.colours import LIGHT, Colours
-from analytics.figures import Audience, Figure
+from analytics.figures import LOOK_US, Audience, Figure
 from analytics.pages import missing, picture
 from analytics.pages.choice import recent
 from analytics.pages.conversion import receipts
@@ -28,7 +28,7 @@ from analytics.pages.style import begin, figures
 from analytics.released import Cell, Sum, joined
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_FIGURES = (Figure.FOOTFALL, Figure.SALES)
+_FIGURES = (Figure.FOOTFALL, Figure.SALES, Figure.OCCUPANCY)
 
 
 def staffing(state_dir: Path) -> None:
@@ -92,7 +92,63 @@ def staffing(state_dir: Path) -> None:
                 f" on {worst['Weekday']} at {worst['Hour']}: {worst['Visitors a till']:.0f}.",
             )
             source(receipts(sold), tz, "Of the sales, only which till was open; n counts receipts.")
+    _crowds(report.cells(Figure.OCCUPANCY, first, last), tz)
     missing.not_shown(report, first, last, _FIGURES)
+
+
+def _crowds(cells: Sequence[Cell], tz: str) -> None:
+    """Draw how many people are in each zone, hour by hour."""
+    st.header("People in each zone")
+    seen: dict[tuple[str, int], list[float]] = {}
+    for cell in cells:
+        if not cell.suppressed and cell.observed_us and cell.end_us - cell.start_us <= 3 * HOUR:
+            at = seen.setdefault((cell.zone, local(cell.start_us, tz).hour), [0.0, 0.0])
+            at[0] += cell.n or 0
+            at[1] += cell.observed_us / LOOK_US
+    rows: list[dict[str, Any]] = [
+        {"Zone": zone, "Hour": f"{hour:02d}:00", "People at once": n / looks}
+        for (zone, hour), (n, looks) in sorted(seen.items())
+    ]
+    total = Sum.of(f"{Audience.EVERYBODY}.{Figure.OCCUPANCY}", cells)
+    if rows:
+        fullest = max(rows, key=lambda row: float(row["People at once"]))
+        picture.show(
+            partial(_full, rows),
+            rows,
+            name="People in each zone",
+            told=f"A heat map of zones and hours: mean number of people at once. Fullest: {fullest['Zone']} at"
+            f" {fullest['Hour']}, {fullest['People at once']:.1f}.",
+        )
+    else:
+        st.caption("No zone held ten people within three hours on the days chosen.")
+    source(
+        total,
+        tz,
+        "Looked at four times a minute; n counts people at looks. A cell that is several hours long stands at its first"
+        " hour; what is longer than three is left out.",
+    )
+
+
+def _full(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> alt.LayerChart:
+    data = pd.DataFrame(list(rows))
+    peak = float(data["People at once"].max())
+    base = alt.Chart(data).encode(
+        x=alt.X("Hour:O", title=None, axis=alt.Axis(labelAngle=0, labelOverlap=True, ticks=False)),
+        y=alt.Y("Zone:N", title=None, axis=alt.Axis(ticks=False, labelLimit=160)),
+        tooltip=["Zone", "Hour", alt.Tooltip("People at once", format=".2f")],
+    )
+    boxes = base.mark_rect(stroke=colours.ground, strokeWidth=2).encode(
+        color=alt.Color(
+            "People at once:Q", scale=alt.Scale(range=[colours.low, colours.accent], domain=[0, peak]), legend=None
+        )
+    )
+    words = base.mark_text(fontSize=12).encode(
+        text=alt.Text("People at once:Q", format=".1f"),
+        color=alt.condition(
+            f"datum['People at once'] > {0.7 * peak}", alt.value(colours.on_accent), alt.value(colours.ink)
+        ),
+    )
+    return charts.plain([boxes, words], 34 * data["Zone"].nunique() + 40)
 
 
 def by_hour(came: Iterable[Cell], sold: Iterable[Cell], tz: str) -> list[dict[str, Any]]:
