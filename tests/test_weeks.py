@@ -144,6 +144,7 @@ def test_the_command_makes_the_first_day_again(tmp_path: Path, cells: list[Row])
     assert done.links > 50
     assert done.rows > done.links
     assert done.looks > 1000
+    assert done.expressions > 50
     again = Released(State.read(tmp_path / "again").released).cells()
 
     def sums(rows: list[Row]) -> dict[tuple[str, str], int]:
@@ -155,6 +156,10 @@ def test_the_command_makes_the_first_day_again(tmp_path: Path, cells: list[Row])
                 found[key] = found.get(key, 0) + (row["n"] or 0)
         return found
 
+    faces = [row for row in again if row["figure"] == Figure.EXPRESSION]
+    assert {row["audience"] for row in faces} == {Audience.CONSENTING}
+    assert len({row["zone"] for row in faces}) >= 3
+    assert all(sum(count > 0 for count in row["counts"][:-1]) >= 2 for row in faces)
     shipped, made = sums(cells), sums(again)
     assert shipped.keys() == made.keys()
     for key, n in shipped.items():

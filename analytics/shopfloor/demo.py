@@ -26,7 +26,7 @@ from analytics.shopfloor.cast import Choice
 from analytics.state import State
 from analytics.store import NewVisit
 from analytics.watch import watch
-from consent.events import Channel, Level, Purpose
+from consent.events import Channel, Purpose
 from consent.keys import Role
 from consent.ledger import Ledger
 from consent.padwords import PadKind, PadOutcome
@@ -275,9 +275,7 @@ def run(
         progress: called with the seconds of the clip that are done.
     """
     told = record.read()
-    state = opening.open_shop(
-        root, name=NAME, source=str(record.HERE / record.CLIP), now_us=start_us - SECOND, level=Level.EMOTION
-    )
+    state = opening.open_shop(root, name=NAME, source=str(record.HERE / record.CLIP), now_us=start_us - SECOND)
     seen: list[tuple[Visit, LeftOut | None]] = []
     with state.open_ledger(Role.WATCH) as ledger, state.open_ledger(Role.KIOSK) as kiosk:
         script = Script(kiosk, told.choices, start_us, state.store.terms.days())

@@ -67,5 +67,5 @@ def open_shop(
     state = State.read(root)
     with state.open_ledger(Role.ADMIN) as ledger:
         two = [hashlib.sha256(word).digest() for word in (b"simulated approval 1", b"simulated approval 2")]
-        ledger.set_level(Level.DWELL, now_us=now_us, approvals=two, dpia_sha256=hashlib.sha256(b"simulated").digest())
+        ledger.set_level(level, now_us=now_us, approvals=two, dpia_sha256=hashlib.sha256(b"simulated").digest())
     return state

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -31,6 +32,7 @@ from analytics.funnel import Funnel, to_keeper
 from analytics.model import SECOND, Frame, Sighting
 from analytics.pipeline import CameraWatch, Watched
 from analytics.report import read_plan
+from analytics.row import CLASSES
 from analytics.shopfloor import opening
 from analytics.shopfloor.floor import Floor
 from analytics.shopfloor.joints import SimulatedJoints
@@ -39,11 +41,16 @@ from analytics.shopfloor.shop import AFTER_PAYING, CAMERA, HEIGHT, WIDTH
 from analytics.state import State
 from analytics.vision import Seen
 from analytics.watch import LevelNow
-from consent.events import Purpose
+from consent.events import Level, Purpose
 from consent.keys import Role
 from consent.kiosk import outcome
 from consent.ledger import Ledger
 from consent.padwords import PadKind
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from analytics.body import Box
 
 BUNDLE = Path(__file__).parent / "weeks.zip"
 NAME = "Simulated shop, four weeks"
@@ -69,6 +76,9 @@ _SCREEN_S, _TAP_S = 1.0, 4.5  # after stepping onto the pad
 _PUT_BACK = 0.6  # share of those who have taken something and have the time for it
 _LOST_EVERY_S, _LOST_S = 150.0, (1.0, 9.0)  # a detector loses somebody so often, for so long
 _JITTER = 0.7  # pixels
+_FACES = 0.6  # share of those who agreed who agree to expression, too
+# what a look at a face shows, by its class: most show nothing that can be read, as in a real shop
+_SHOWN = {"unknown": 60, "neutral": 22, "happy": 9, "sad": 3, "angry": 2, "surprise": 3, "fear": 1}
 _NOTICE = hashlib.sha256(b"a notice that nobody was shown: the shop is simulated").digest()
 KIOSK, TILL = "simulated kiosk", "simulated till"  # these names stand in every cell of theirs
 _PRICES = (1.2, 1.9, 2.5, 3.4, 4.9, 7.5, 12.0)
@@ -92,7 +102,10 @@ def shopper(
         buys = buys or (bool(touches) and touches[-1].kind == "take")
         plan.append(Browse(shelf, round(rng.uniform(0.08, 0.92), 3), seconds, touches))
     if buys:
-        plan += [Checkout(rng.uniform(35, 120), patience=rng.choice((60.0, 150.0, math.inf, math.inf))), Go(AFTER_PAYING)]
+        plan += [
+            Checkout(rng.uniform(35, 120), patience=rng.choice((60.0, 150.0, math.inf, math.inf))),
+            Go(AFTER_PAYING),
+        ]
     plan += LEAVE
     height, pace = min(2.0, max(1.45, rng.gauss(1.7, 0.09))), min(1.6, max(0.8, rng.gauss(1.2, 0.15)))
     return Person(name, "shopper", height, pace, start_s, tuple(plan)), choice
@@ -245,8 +258,11 @@ class Pad:
                 self._kiosk.open_pad_request(opening.PAD, PadKind.OBJECT, now_us=t_us, screen_us=screen_us, tap_us=t_us)
             else:
                 words = (outcome.YES,)
+                purposes = [Purpose.DWELL]
+                if random.Random(f"{SEED} {t_us} {name}").random() < _FACES:  # noqa: S311 - reproducible
+                    purposes.append(Purpose.EMOTION)
                 said = self._kiosk.grant(
-                    [Purpose.DWELL], now_us=t_us, notice_sha256=_NOTICE, language="en", version="simulated"
+                    purposes, now_us=t_us, notice_sha256=_NOTICE, language="en", version="simulated"
                 )
                 self.codes.append(said.secret)
                 asked = self._kiosk.open_pad_request(
@@ -260,6 +276,22 @@ class Pad:
             link = () if asked is None else (outcome.link(asked, self._kiosk),)
             funnel.add((outcome.OPENED, *words, *link), now_us)
         funnel.finish(now_us)
+
+
+class Moods:
+    """Stands for what reads expressions: made up, look by look.
+
+    Args:
+        rng: of what a look shows.
+    """
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+
+    def read(self, image: NDArray[np.uint8], keypoints: NDArray[np.float32], others: Sequence[Box]) -> int:
+        """Return a class, as `analytics.row.CLASSES` numbers it."""
+        (shown,) = self._rng.choices(list(_SHOWN), list(_SHOWN.values()))
+        return CLASSES.index(shown)
 
 
 class Till:
@@ -282,6 +314,19 @@ class Till:
                 self.receipts.append(pos.Receipt(t_us, TILL, len(bought), Decimal(str(round(sum(bought), 2)))))
 
 
+def open_shop(root: Path, *, now_us: int) -> State:
+    """Make the state directory of the shop of these weeks: at level `emotion`, so that every page has figures.
+
+    Args:
+        root: the directory to make.
+        now_us: when it is made, UTC microseconds.
+
+    Raises:
+        ConfigError: something is there already.
+    """
+    return opening.open_shop(root, name=NAME, source="simulated", now_us=now_us, level=Level.EMOTION, hours=True)
+
+
 def make(root: Path, keep: Callable[[State, int], None], *, days: int = DAYS) -> Iterator[tuple[date, Watched]]:
     """Let the weeks pass in a new state directory, and yield what was watched of each open day.
 
@@ -291,7 +336,7 @@ def make(root: Path, keep: Callable[[State, int], None], *, days: int = DAYS) ->
         days: how many.
     """
     rng = random.Random(SEED)  # noqa: S311 - a reproducible crowd, no secret
-    state = opening.open_shop(root, name=NAME, source="simulated", now_us=_instant(FIRST, 8), hours=True)
+    state = open_shop(root, now_us=_instant(FIRST, 8))
     for number in range(days):
         day = FIRST + timedelta(days=number)
         if not _WEEKDAY[day.weekday()]:
@@ -312,6 +357,7 @@ def make(root: Path, keep: Callable[[State, int], None], *, days: int = DAYS) ->
                 restart=False,
                 run=f"{NAME} {day}",
                 net=people.joints,
+                reader=lambda: Moods(random.Random(f"{SEED} {day} faces")),  # noqa: B023, S311 - asked for at once
             )
             for t in people.instants():
                 t_us = open_us + round(t * SECOND)

@@ -45,7 +45,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from analytics.model import AnalyticsError
-    from analytics.shopfloor import demo, opening, weeks
+    from analytics.shopfloor import demo, weeks
     from consent.events import Purpose
     from consent.keys import Role
     from retention.keeper import Keeper
@@ -74,7 +74,7 @@ def _demo(arguments: argparse.Namespace) -> int:
                 start_us=(now_us() // hour - 2) * hour,
                 progress=lambda done: bar.update(round(done - bar.n, 3)),
             )
-        year = opening.open_shop(root / "weeks", name=weeks.NAME, source="simulated", now_us=now_us(), hours=True)
+        year = weeks.open_shop(root / "weeks", now_us=now_us())
         files = weeks.unpack(year)
         print(json.dumps(outcome.as_dict()) if arguments.json else outcome.table(), flush=True)
         if not arguments.json:
