@@ -33,7 +33,7 @@ MOST_BYTES = 500_000
 MOST_SIDE = 1280  # pixels; ours, the page sends 384
 NET = Path(__file__).parents[1] / "weights" / "facial_expression_model_weights.onnx"
 _SIZE = 48  # pixels, the net's input
-LEAST = 0.35  # score from which something is a face: the one in the oval, or a second one
+LEAST, OTHERS = 0.35, 0.12  # score from which something is the face in the oval, and from which somebody else is there
 _NEAR = 0.09  # distance between the eyes, of the picture's width, under which a face is too far away to be read
 _MIDDLE = 0.22  # of the picture's width and height, how far from its middle the eyes may be
 _TILT = math.radians(25)
@@ -102,7 +102,7 @@ class Reader:
         with self._lock:
             height, width = image.shape[:2]
             faces, net = self._load()
-            found = faces.find(image, (0, 0, width, height), least=LEAST)
+            found = faces.find(image, (0, 0, width, height), least=OTHERS)
             seen = judge(found, width, height)
             if seen is not Seen.FACE:
                 return Look(seen)
@@ -133,9 +133,9 @@ def unpack(jpeg: bytes) -> NDArray[np.uint8]:
 
 def judge(found: list[Face], width: int, height: int) -> Seen:
     """Say what is to be seen, from the faces of a picture, the surest first."""
-    if not found:
+    if not found or found[0].score < LEAST:
         return Seen.NOBODY
-    if len(found) > 1:
+    if len(found) > 1:  # in doubt, too: nobody is read who did not ask for it
         return Seen.SEVERAL
     (x1, y1), (x2, y2) = found[0].eyes
     apart = math.dist(*found[0].eyes)
