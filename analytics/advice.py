@@ -174,6 +174,8 @@ def _sentence(one: Finding, shelf: str, due: Due) -> str:
     if one.clear:
         than = "than before" if before else "than at the other shelves together"
         return f"{shelf}: {what}, {_by(one.gap, shares)} {than}."
+    if one.gap.p < LEVEL:
+        return f"{shelf}: {what}, perhaps {_by(one.gap, shares)}; of so many answers one like this comes by chance."
     same = "" if before else ", as at the other shelves"
     return f"{shelf}: {what}{same}; {_no_more(one.gap, shares)}."
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 import os
 import random
+import zipfile
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,8 @@ from analytics.figures import OUTCOMES, Audience, Figure
 from analytics.lifetable import BINS, bin_index
 from analytics.model import SECOND
 from analytics.released import Cell
+from analytics.report import Report
+from analytics.shopfloor import weeks
 from retention.rounding import round_counts
 
 PAGES = int(os.environ.get("OPENAISLE_PAGES", "24"))
@@ -119,10 +123,25 @@ def test_where_they_leave_untouched_is_found() -> None:
 
 
 def test_what_is_noise_says_how_much_may_hide_in_it() -> None:
-    noise = next(one for one in page(0) if not one.clear and one.question is Question.CHANGE)
+    noise = next(one for one in page(0) if one.question is Question.CHANGE and one.gap is not None and one.gap.p > 0.05)
     assert "no difference that is more than noise (95 %: " in noise.sentence
     assert " shorter to " in noise.sentence
     assert noise.sentence.endswith(" longer).")
+
+
+def test_what_would_be_a_difference_alone_and_is_not_among_so_many_is_called_a_perhaps() -> None:
+    said = [
+        one
+        for seed in range(8)
+        for one in page(seed, longer={"coffee": 0.8})
+        if not one.clear and one.gap is not None and one.gap.p < 0.05
+    ]
+    assert said
+    for one in said:
+        assert ", perhaps " in one.sentence
+        assert one.sentence.endswith("; of so many answers one like this comes by chance.")
+    for one in (one for seed in range(3) for one in page(seed)):
+        assert ("perhaps" in one.sentence) == (not one.clear and one.gap is not None and one.gap.p < 0.05)
 
 
 def test_without_enough_people_it_says_when_an_answer_can_be_expected() -> None:
@@ -179,3 +198,22 @@ def test_times_of_a_zone_know_how_unlike_its_days_are() -> None:
 def test_the_metrics_named_are_figures_there_are() -> None:
     metrics = {one.total.metric for one in page(1)}
     assert metrics == {f"{Audience.EVERYBODY}.{Figure.DECISION}", f"{Audience.CONSENTING}.{Figure.POSE}"}
+
+
+def test_the_change_of_the_simulated_weeks_is_found(tmp_path: Path) -> None:
+    """Two weeks in, the layout changed: they find their coffee sooner, and nothing else takes another time."""
+    with zipfile.ZipFile(weeks.BUNDLE) as bundle:
+        bundle.extractall(tmp_path)
+    report = Report(tmp_path)
+    try:
+        before, now = (
+            report.cells(Figure.DECISION, first, first + timedelta(days=13)) for first in (weeks.FIRST, weeks.CHANGE)
+        )
+        found = {
+            one.place[1]: one for one in advise(now, [], now, before, report.tz) if one.question is Question.CHANGE
+        }
+    finally:
+        report.close()
+    assert found["coffee"].clear
+    assert "shorter" in found["coffee"].sentence
+    assert not found["tea"].clear
