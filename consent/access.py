@@ -98,7 +98,7 @@ class Access:
             DeniedError: wrong name or password, or too many were wrong; it does not say which.
         """
         folded = fold(name)[:64]
-        self._slow_down(folded, address)
+        counted = self._slow_down(folded, address)
         account = self.accounts.check(name, password)
         if account is None:
             known = next((one.id for one in self.accounts.accounts() if fold(one.name) == folded), "")
@@ -110,7 +110,7 @@ class Access:
             while len(self._known) > _MOST_KNOWN:
                 self._known.popitem(last=False)
         self._addresses.forgive(address)
-        self._names.forgive(self._count_of(folded, address))
+        self._names.forgive(counted)
         return account.who()
 
     def let_in(self, account: Account) -> str:
@@ -180,10 +180,11 @@ class Access:
         """
         self._wait(self._addresses.wait_s(address, self._clock()))
 
-    def _slow_down(self, folded: str, address: str) -> None:
-        now_s = self._clock()
-        waits = (self._addresses.wait_s(address, now_s), self._names.wait_s(self._count_of(folded, address), now_s))
-        self._wait(max(waits))
+    def _slow_down(self, folded: str, address: str) -> str:
+        """Count one try on an account; return under what it was counted."""
+        now_s, counted = self._clock(), self._count_of(folded, address)
+        self._wait(max(self._addresses.wait_s(address, now_s), self._names.wait_s(counted, now_s)))
+        return counted
 
     def _count_of(self, folded: str, address: str) -> str:
         """Return the name of the count that a try on an account falls into."""

@@ -29,6 +29,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.util import calc_hash
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
 
 import analytics.pages
 from analytics.dashboard import ADDRESS, STATE, command, environment, open_accounts
@@ -61,7 +62,9 @@ class Answer:
         return {name: value for name, _, value in found}
 
 
-def ask(board: Board, path: str = "/", method: str = "GET", body: bytes | None = None, **headers: str | None) -> Answer:
+def ask(
+    board: Board, path: str = "/", method: str = "GET", body: bytes | None = None, /, **headers: str | None
+) -> Answer:
     """Ask the door; a header's underscores are dashes, and None leaves it out."""
     caller = http.client.HTTPConnection(ADDRESS, board.port, timeout=30)
     try:
@@ -73,7 +76,7 @@ def ask(board: Board, path: str = "/", method: str = "GET", body: bytes | None =
         caller.close()
 
 
-def send(board: Board, path: str, form: Mapping[str, str], cookie: str, **headers: str | None) -> Answer:
+def send(board: Board, path: str, form: Mapping[str, str], cookie: str, /, **headers: str | None) -> Answer:
     """Send a form as a page of ours does."""
     told: dict[str, str | None] = {"Origin": board.url, "Content_Type": "application/x-www-form-urlencoded"}
     return ask(board, path, "POST", urlencode(form).encode(), Cookie=cookie, **{**told, **headers})
@@ -90,15 +93,15 @@ def form(board: Board, path: str, cookie: str = "") -> tuple[str, str]:
 
 
 @contextmanager
-def line(board: Board, cookie: str, **headers: str) -> Iterator[ClientConnection]:
+def line(board: Board, cookie: str, /, **headers: str) -> Iterator[ClientConnection]:
     """Open the websocket of the pages."""
     sent = {"Cookie": cookie, **{name.replace("_", "-"): value for name, value in headers.items()}}
     address = f"ws://{ADDRESS}:{board.port}/_stcore/stream"
     with connect(
         address,
-        origin=board.url,  # type: ignore[arg-type]
+        origin=Origin(board.url),
         additional_headers=sent,
-        subprotocols=["streamlit"],  # type: ignore[list-item]
+        subprotocols=[Subprotocol("streamlit")],
         max_size=None,
         open_timeout=PATIENCE_S,
     ) as opened:
@@ -208,7 +211,7 @@ def test_a_stranger_gets_no_websocket(board: Board) -> None:
             pytest.raises(websockets.exceptions.InvalidStatus),
             connect(
                 f"ws://{ADDRESS}:{board.port}{path}",
-                origin=board.url,  # type: ignore[arg-type]
+                origin=Origin(board.url),
                 additional_headers={"Cookie": good},
             ),
         ):
@@ -259,7 +262,7 @@ def test_foreign_origins_and_hosts_are_refused(board: Board) -> None:
             pytest.raises(websockets.exceptions.InvalidStatus),
             connect(
                 f"ws://{ADDRESS}:{port}/_stcore/stream",
-                origin=origin,  # type: ignore[arg-type]
+                origin=Origin(origin),
                 additional_headers={"Cookie": cookie},
             ),
         ):
@@ -396,8 +399,11 @@ def test_a_page_that_refreshes_itself_does_not_keep_a_session(board: Board) -> N
         message = BackMsg()
         message.rerun_script.is_auto_rerun = True
         opened.send(message.SerializeToString())
-        while ForwardMsg.FromString(bytes(opened.recv(timeout=PATIENCE_S))).WhichOneof("type") != "script_finished":  # type: ignore[arg-type]
-            pass
+        kind = None
+        while kind != "script_finished":
+            data = opened.recv(timeout=PATIENCE_S)
+            assert isinstance(data, bytes)
+            kind = ForwardMsg.FromString(data).WhichOneof("type")
         assert ask(board, "/_stcore/health", Cookie=cookie).status == 200
         assert idle_us() > 19 * 60_000_000
         drawn(opened)
