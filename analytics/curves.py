@@ -97,7 +97,7 @@ def shares(table: Sequence[Mapping[str, Any]], colours: Colours = LIGHT) -> alt.
     """
     data = pd.DataFrame(list(table))
     outcomes = list(dict.fromkeys(row["Outcome"] for row in table))
-    y = alt.Y("Zone:N", title=None, axis=alt.Axis(labelLimit=140, ticks=False))
+    y = alt.Y("Zone:N", title=None, scale=alt.Scale(paddingInner=0.3), axis=alt.Axis(labelLimit=140, ticks=False))
     offset = alt.YOffset("Outcome:N", scale=alt.Scale(domain=outcomes))
     scale = alt.Scale(domain=outcomes, range=[colours.accent, colours.amber, colours.ink][: len(outcomes)])
     colour = alt.Color("Outcome:N", scale=scale, legend=alt.Legend(title=None, orient="top", direction="vertical"))

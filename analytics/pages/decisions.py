@@ -132,7 +132,7 @@ def _answer(question: Question, found: Sequence[Finding], before: str) -> None:
         who = " who said yes" if question is Question.UNTOUCHED else ""
         st.markdown(f"- Nothing can be said yet: no shelf has figures of enough people{who} in these days.")
         return
-    for one in sorted(clear, key=lambda one: -abs((one.gap.at if one.gap else 0) or 0)):
+    for one in sorted(clear, key=lambda one: -((one.gap.at if one.gap else 0) or 0)):
         st.markdown(f"- :material/priority_high: **{one.sentence}** {_of(one)}")
     rest = [one for one in found if not one.clear]
     if clear:
@@ -220,7 +220,7 @@ def _outcomes(report: Report, posed: _Kept, name: Callable[[Place], str]) -> Non
         row: dict[str, Any] = {
             "Zone": name(place),
             "Median": quantile(median),
-            "95 % interval": interval(median),
+            "95 % interval": _interval(median),
             "Decisions": found.n,
             "End not seen": f"{sum(found.lost) / found.n:.0%}",
         }
@@ -248,7 +248,11 @@ def _columns(known: Times | None, *labels: str) -> dict[str, str]:
     if known is None:
         return dict(zip(labels, ("–", "–", "–"), strict=True))
     median = quantile_of(known, 0.5)
-    return dict(zip(labels, (quantile(median), interval(median), f"{known.n:,}"), strict=True))
+    return dict(zip(labels, (quantile(median), _interval(median), f"{known.n:,}"), strict=True))
+
+
+def _interval(point: Quantile) -> str:
+    return "too few to tell" if point.low is None and point.high is None else interval(point)
 
 
 def _bias(everybody: Times | None, consenting: Times | None) -> str:
