@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from analytics.commands import accounts, consents, mailbox, measuring, models, sales, shop, weekly, witness
 from analytics.commands.opened import opened
 from consent.command import Commands, Parser, command, instant, now_us, port, until_told
-from retention.commands import backups, cases, demo, doctor, level, retention, up
+from retention.commands import backups, cases, demo, doctor, level, retention, up, witnessed
 
 if TYPE_CHECKING:
     from analytics.state import State
@@ -87,8 +87,9 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     shop.add(commands)
     _add_processes(commands)
-    for noun in (accounts, level, mailbox, consents, witness, measuring, models, sales, weekly, backups, cases):
+    for noun in (accounts, level, mailbox, consents, measuring, models, sales, weekly, backups, cases):
         noun.add(commands)
+    witnessed.add(witness.add(commands))
     retention.add(commands)
     demo.add(commands, PROGRAM)
     up.add(commands, PROGRAM)
@@ -139,7 +140,7 @@ def _watch(arguments: argparse.Namespace) -> int:
     from analytics.watch import watch
 
     stop = threading.Event()
-    until_told(stop)
+    until_told(stop, "watch")
     with opened(arguments, "watch") as (state, ledger):
         done = watch(
             state,
@@ -184,7 +185,7 @@ def _kiosk(arguments: argparse.Namespace) -> int:
             view = None if about.pad is None else partial(padview.read, state.live, about.pad)
             files = [None if path is None else state.root / path for path in (table.certificate, table.certificate_key)]
             paper = None if about.printer is None else partial(print_receipt, shop=about, paper=Paper(table.paper_mm))
-            until_told(threading.Event())
+            until_told(threading.Event(), "kiosk")
             with _phone_beside(arguments) if state.store.phone.public_url else nullcontext():
                 funnel = Funnel(
                     to_keeper(ledger), run=secrets.token_hex(8), tz=state.store.store.timezone, now_us=now_us()
@@ -222,7 +223,7 @@ def _phone(arguments: argparse.Namespace) -> int:
     from consent.listener import Listener
 
     stop = threading.Event()
-    until_told(stop)
+    until_told(stop, "phone")
     if arguments.beside:
         threading.Thread(target=_when_left, args=(stop,), daemon=True).start()
     with opened(arguments, "phone") as (state, ledger):
@@ -252,7 +253,7 @@ def _keeper(arguments: argparse.Namespace) -> int:
     from retention.keeper import Keeper
 
     stop, post = threading.Event(), None
-    until_told(stop)
+    until_told(stop, "keeper")
     with opened(arguments, "keeper") as (state, ledger), Keeper(state, ledger) as keeper:
         box = state.store.mailbox
         if box.url is not None:

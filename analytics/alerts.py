@@ -153,7 +153,7 @@ class Webhook:
             )
             answer.close()
         except requests.RequestException as error:
-            _log.warning("an alert could not be sent (%s); check webhook under [alerts]", type(error).__name__)
+            _log.warning("an alert could not be sent (%s); check webhook under [alerts]", error)
             return False
         if not answer.ok or answer.is_redirect:
             _log.warning("an alert was not taken (HTTP %d); check webhook under [alerts]", answer.status_code)

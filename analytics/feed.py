@@ -27,6 +27,7 @@ import av
 from analytics.latency import Latency
 from analytics.model import SECOND
 from analytics.source import HOPELESS, Grid, Source, VideoError, connect, media_us, pictures, reason_of
+from consent.logs import plain
 
 BLIND_AFTER_US = 2 * SECOND  # a feed gap longer than this is a blind interval
 BACKOFF_S = (0.5, 30.0)  # first and longest pause before a new attempt
@@ -119,7 +120,7 @@ class Feed(threading.Thread):
                     return
             pause = first if connected else pause
             if not self.down:
-                _log.warning("%s; trying again until it is back", what)
+                _log.warning("%s; trying again until it is back", plain(what))
             self.down = True
             self._closed.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 (spreads load, guards nothing)
             pause = min(2 * pause, longest)
@@ -145,7 +146,7 @@ class Feed(threading.Thread):
                 self._dark_from = self.seen_us if self._dark_from is None else self._dark_from
                 self._grid.restart()
             if self.down:
-                _log.warning("%s is back", self._source.name)
+                _log.warning("%s is back", plain(self._source.name))
             self.seen_us, self.down = t, False
             if self._grid.due(t):
                 self._newest = (t, taken, picture)

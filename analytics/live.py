@@ -132,7 +132,7 @@ class Live:
             self._path.chmod(0o660)
             door.listen(128)
         except OSError as error:  # a file system without sockets: the pad works, its picture does not
-            _log.warning("the kiosk shows no picture of the pad: %s cannot be made (%s)", self._path, error.strerror)
+            _log.warning("the kiosk shows no picture of the pad: %s cannot be made (%s)", self._path, error)
             door.close()
             return self
         door.setblocking(False)

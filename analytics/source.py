@@ -207,7 +207,7 @@ def pictures(container: Any, live: bool) -> Iterator[Any]:
             if live:
                 raise
             broken += 1
-            _log.debug("unreadable stretch: %s", type(error).__name__)
+            _log.debug("unreadable stretch: %s", error)
         else:
             return
 

@@ -37,6 +37,7 @@ from analytics.vision import MotionGate, Vision
 from analytics.zones import ZoneKind
 from consent.events import Level
 from consent.ledger import Ledger
+from consent.logs import plain
 
 PAD_FPS = 4.0  # looks a second, so that two looks are nearer than what ends a link
 ANSWER_S = 1.8  # how soon a pad must have answered, so that the screen says it within two seconds of the tap
@@ -143,7 +144,7 @@ def watch(
             _log.warning(
                 "camera %s: the pad answers a yes after %.1f s, since its pictures may be %.1f s old; if they are "
                 "newer, say so with latency_s (%.1f or less for an answer within two seconds)",
-                camera.name,
+                plain(camera.name),
                 answer_s,
                 source.delay_s,
                 ANSWER_S - PadRules().after_s,

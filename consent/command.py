@@ -12,16 +12,16 @@ No rule of the shop lives in a command: it reads words, wires parts and prints.
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NoReturn, TypeAlias
+
+from consent import logs
 
 
 class Parser(argparse.ArgumentParser):
@@ -59,11 +59,11 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-def until_told(stop: threading.Event) -> None:
-    """Let SIGTERM and Ctrl-C end a long-running command after what it is doing."""
+def until_told(stop: threading.Event, process: str) -> None:
+    """Let SIGTERM and Ctrl-C end a long-running command after what it is doing; what it logs is told under its name."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
+    logs.begin(process)
 
 
 def port(text: str) -> int:

@@ -30,6 +30,7 @@ from consent import tls
 from consent.events import Channel, ConsentError
 from consent.ledger import Ledger, UnknownCodeError
 from consent.letters import PAGE, Letter
+from consent.logs import plain
 
 SKEW_US = 3_600_000_000  # how wrong the mailbox's clock may be; an hour
 MOST_AT_ONCE = 2_000  # letters in one round; ours, so that a flood cannot hold the thread for ever
@@ -188,5 +189,5 @@ class Mailpost:
             if said:
                 _log.info("the mailbox answers again")
             if done.letters:
-                _log.info("mailbox: %s", done)
+                _log.info("mailbox: %s", plain(str(done)))
             said, wait_s = "", every_s if done.letters < MOST_AT_ONCE else 0.0

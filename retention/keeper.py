@@ -32,6 +32,7 @@ from analytics.store import StoreError, Visits
 from consent.answers import REQUEST as ACCESS
 from consent.events import DAY_US, END_EVENTS, ConsentError, EventKind, Leaf, Level, Purpose
 from consent.ledger import Ledger, LedgerError, RequestStatus
+from consent.logs import plain
 from retention import access, policy
 from retention.backup import REQUEST as BACKUP
 from retention.clock import Clock
@@ -236,7 +237,7 @@ class Keeper:
         before = self._clock or Clock(now_us)
         self._clock = before.look(now_us)
         if before.believed and (complaint := self._clock.complaint()):
-            _log.warning("the clock %s", complaint)
+            _log.warning("the clock %s", plain(complaint))
 
     def _unnamed(self) -> str | None:
         try:
@@ -331,7 +332,7 @@ class Keeper:
                 try:
                     access.answer(self.state, self._ledger, self._visits, request, now_us)
                 except OSError as error:
-                    _log.warning("an answer could not be written: %s", error.strerror)
+                    _log.warning("an answer could not be written: %s", error)
 
     def _drop_spare(self, now_us: int) -> None:
         """Remove the copy that a killed backup did not take."""
@@ -456,6 +457,6 @@ def _elapsed() -> float:
 
 def _note(report: PassReport) -> None:
     for problem in report.problems:
-        _log.warning("%s", problem)
+        _log.warning("%s", plain(problem))
     if report.blocked is not None:
         _log.warning("inbox row %d is not of this version; upgrade the keeper, rows behind it wait", report.blocked)

@@ -44,7 +44,7 @@ def _mailbox_serve(arguments: argparse.Namespace) -> int:
     from consent.listener import Listener
 
     stop, letters = threading.Event(), Letters(arguments.letters)
-    until_told(stop)
+    until_told(stop, "mailbox")
     with closing(letters):
         Listener(
             letterbox(letters, Setup.read(arguments.line), url=arguments.url, shop=arguments.name),

@@ -20,6 +20,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from consent.events import ConsentError
+from consent.logs import plain
 
 _log = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ def serve(listeners: Sequence[Listener]) -> None:
     servers = [(listener.server(), listener.door) for listener in listeners]
     for listener in listeners:
         address, port = listener.door.getsockname()[:2]
-        _log.info("serving http%s://%s:%d", "" if listener.certificate is None else "s", address, port)
+        _log.info("serving %s", plain(f"http{'' if listener.certificate is None else 's'}://{address}:{port}"))
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(servers))
 

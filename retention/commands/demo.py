@@ -90,7 +90,7 @@ def attend(program: Sequence[str], root: Path, clip: Path, year: Path, stop: thr
     """Serve the pages of the demo until told to stop."""
     from analytics.shopfloor.attend import Attendant, free_port
 
-    until_told(stop)
+    until_told(stop, "demo")
     (root / "logs").mkdir()
     with Attendant(program, root / "logs") as pages:
         dashboard, kiosk = free_port(), free_port()

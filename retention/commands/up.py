@@ -42,14 +42,14 @@ def _up(program: tuple[str, ...], arguments: argparse.Namespace) -> int:
 
     state = State.read(arguments.state, arguments.keys)
     stop, said = threading.Event(), deque[str](maxlen=_LAST)
-    until_told(stop)
+    until_told(stop, "up")
     terminal = sys.stdout.isatty()
 
     def say(name: str, line: str) -> None:
         if line.strip():
             said.append(f"{name}: {line}")
         if not terminal:
-            print(f"{name}: {line}", flush=True)
+            print(line if line.startswith('{"time"') else f"{name}: {line}", flush=True)  # JSON names who speaks
 
     parts = _parts(program, state, arguments.keys, [n for n in NAMES if n not in arguments.without])
     supervisor = Supervisor(parts, environment=os.environ, say=say)
