@@ -73,6 +73,12 @@ polygon = [[0, 0], [7680, 0], [7680, 4320], [0, 4320]]
 # kind = "pad"
 # polygon = [[560, 600], [720, 600], [720, 690], [560, 690]]
 
+# [[camera.zone]]               # with its shelf, facing and reaches of those who said yes are told: docs/metrics.md
+# name = "coffee"
+# kind = "product"
+# polygon = [[400, 480], [620, 470], [640, 560], [390, 575]]
+# shelf = {{ face = [[410, 400], [610, 392], [608, 250], [412, 256]], edge = [[405, 478], [615, 468]] }}
+
 # [hours]                       # a day left out is closed; without this table every day is open all day
 # mon = ["09:00", "20:00"]
 # sat = ["09:00", "18:00"]
