@@ -38,6 +38,7 @@ from consent.desks import Refusal
 from consent.keys import Role
 from consent.ledger import Ledger
 from consent.oidc import Provider, Settings
+from consent.signin.files import Files
 from consent.signin.gate import SESSION_HEADER, Manner
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ _OPTIONS = {
     "server.headless": "true",
     "server.fileWatcherType": "none",
     "server.runOnSave": "false",
+    "server.maxUploadSize": "20",
     "browser.gatherUsageStats": "false",
     "client.toolbarMode": "minimal",
     "client.showErrorDetails": "none",
@@ -221,6 +223,7 @@ def manner(state: State, port: int, pages: Iterable[tuple[str, str]]) -> Manner:
         needs=lambda path: needed.get(path.strip("/").partition("/")[0]),
         active=somebody_is_there,
         farewell=farewell(),
+        files=Files(Action.TAKE_RECEIPTS),
     )
 
 

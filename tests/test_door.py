@@ -415,20 +415,53 @@ def test_a_page_that_refreshes_itself_does_not_keep_a_session(board: Board) -> N
 SCRIPT = b"import os; open('/tmp/owned', 'w')"
 
 
+def many(name: str, content: bytes) -> bytes:
+    head = f'--b\r\nContent-Disposition: form-data; name="x"; filename="{name}"\r\nContent-Type: text/csv\r\n\r\n'
+    return head.encode() + content + b"\r\n--b--\r\n"
+
+
+def upload(board: Board, desk: Desk, name: str, content: bytes, **headers: str | None) -> int:
+    """Upload a file into an open page as a browser does, and return the status."""
+    cookie = board.cookie(desk)
+    xsrf = ask(board, "/_stcore/health", Cookie=cookie).cookies["_streamlit_xsrf"]
+    with line(board, cookie) as opened:
+        session = next(
+            m.new_session.initialize.session_id for m in drawn(opened) if m.WhichOneof("type") == "new_session"
+        )
+        told = {
+            "Cookie": f"{cookie}; _streamlit_xsrf={xsrf}",
+            "X_Xsrftoken": xsrf,
+            "Origin": board.url,
+            "Content_Type": "multipart/form-data; boundary=b",
+        }
+        path = f"/_stcore/upload_file/{session}/f"
+        return ask(board, path, "PUT", many(name, content), **{**told, **headers}).status
+
+
 def test_an_uploaded_script_is_refused(board: Board) -> None:
-    cookie = board.cookie(Desk.ADMINISTRATOR)
-    first = ask(board, "/_stcore/health", Cookie=cookie)
-    xsrf = first.cookies.get("_streamlit_xsrf", "")
-    both = f"{cookie}; _streamlit_xsrf={xsrf}"
-    many = b'--b\r\nContent-Disposition: form-data; name="x"; filename="x.py"\r\n\r\n' + SCRIPT + b"\r\n--b--\r\n"
+    for desk in Desk:
+        for name in ("x.py", "app.py", "x.csv.py", "x", "", ".csv/../x.py", 'x.csv"; filename="x.py', "x.csv\x00.py"):
+            assert upload(board, desk, name, SCRIPT) in (400, 403), (desk, name)
+    assert upload(board, Desk.COMPLIANCE, "x.csv", b"a,b") == 403  # not what this desk brings
+    table = b"invoice id,date,time,quantity,total\n"
+    assert upload(board, Desk.MANAGER, "x.csv", table) == 204  # as Streamlit answers: the rule is not "nobody, ever"
+    for broken in (
+        {"Origin": None},
+        {"Origin": "http://evil.example"},
+        {"X_Xsrftoken": "x"},
+        {"Content_Type": "application/octet-stream"},
+        {"Content_Length": "30000000"},
+        {"Cookie": "openaisle=x"},
+    ):
+        assert upload(board, Desk.MANAGER, "x.csv", table, **broken) in (400, 401, 403), broken
+    cookie = board.cookie(Desk.MANAGER)
     for method in ("PUT", "POST", "DELETE", "PATCH", "OPTIONS"):
-        for path in ("/_stcore/upload_file/s/f", "/", "/app.py", "/floor", "/media/x.py", "/static/x.js"):
-            told = {"X_Xsrftoken": xsrf, "Origin": board.url, "Content_Type": "multipart/form-data; boundary=b"}
-            answer = ask(board, path, method, many, Cookie=both, **told)
-            assert answer.status == 403, (method, path)
-    assert ask(board, "/_stcore/upload_file/s/f", Cookie=both).status == 403
+        for path in ("/", "/app.py", f"/{SHOP}", "/media/x.py", "/static/x.js", "/_stcore/upload_filex/a/b"):
+            told = {"Origin": board.url, "Content_Type": "multipart/form-data; boundary=b"}
+            assert ask(board, path, method, many("x.csv", table), Cookie=cookie, **told).status == 403, (method, path)
+    assert ask(board, "/_stcore/upload_file/s/f", Cookie=cookie).status == 403
     form_type = {"Content_Type": "multipart/form-data; boundary=b", "Origin": board.url}
-    assert ask(board, "/sign-in", "POST", many, Cookie=both, **form_type).status in (400, 415)
+    assert ask(board, "/sign-in", "POST", many("x.py", SCRIPT), Cookie=cookie, **form_type).status in (400, 415)
     assert not any(SCRIPT in read_apart(path) for path in board.state.root.rglob("*") if path.is_file())
 
 

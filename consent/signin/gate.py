@@ -6,7 +6,7 @@ Rules:
 - The page answers under its own names only, to its own origin only, and to nobody who speaks through something that
   forwards: no header says who somebody is. What passes carries the hash of its session in `SESSION_HEADER`, set here
   and taken from nobody; the token itself goes no further.
-- Pages are read: behind the door only GET and HEAD pass, so nothing can be uploaded.
+- Pages are read: behind the door only GET and HEAD pass. What can be uploaded, and it is next to nothing, says `files`.
 - Only the one websocket of the pages passes. It is closed within `LOOK_S` of the end of its session, and an open page
   is sent to the sign-in page, so that nothing stays on a screen.
 - A websocket message counts as somebody being there only where `active` says so: a page that refreshes itself does not
@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
+import logging
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -32,12 +33,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from consent.access import Access
 from consent.desks import Action, Refusal, Who
+from consent.events import ConsentError
 from consent.kiosk.door import bare
+from consent.signin.files import PLACE, Files
 
 SESSION_HEADER = "x-openaisle-session"
 LOOK_S = 1.0  # between two looks whether the session of an open websocket still stands
 _ACTIVE_S = 15.0  # between two notes that somebody is there
 CLOSED = 4401  # our own code for a websocket whose session is over
+_log = logging.getLogger(__name__)
 _SAFE = frozenset({"GET", "HEAD"})
 _FORWARDED = frozenset({"forwarded", "x-real-ip", "x-original-host", "x-client-ip", "true-client-ip"})
 _WORKINGS = ("/_stcore/", "/static/", "/media/", "/component/")
@@ -72,6 +76,7 @@ class Manner:
         farewell: what an open page is sent when its session is over, so that it leaves for the sign-in page.
         stream: path of the one websocket.
         closed: paths that nobody gets, signed in or not.
+        files: what may be uploaded, and by whom; nothing where it is None.
     """
 
     hosts: Collection[str]
@@ -81,13 +86,8 @@ class Manner:
     active: Callable[[bytes], bool]
     farewell: bytes
     stream: str = "/_stcore/stream"
-    closed: tuple[str, ...] = (
-        "/_stcore/upload_file",
-        "/_stcore/metrics",
-        "/auth/",
-        "/oauth2callback",
-        "/_stcore/agent",
-    )
+    closed: tuple[str, ...] = _CLOSED
+    files: Files | None = None
 
 
 class Gate:
@@ -116,10 +116,18 @@ class Gate:
             return
         if self._ticking is None:
             self._ticking = asyncio.create_task(self._tick())
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
+        try:
+            if scope["type"] == "http":
+                await self._http(scope, receive, send)
+            elif scope["type"] == "websocket":
+                await self._websocket(scope, receive, send)
+        except ConsentError as error:  # who cannot be looked up does not come in
+            _log.warning("%s", error)
+            if scope["type"] == "http":
+                text = "the shop's files do not answer just now; try again in a minute"
+                await PlainTextResponse(text, 503, _NO_STORE)(scope, receive, send)
+            else:
+                await send({"type": "websocket.close", "code": 1011})
 
     def _until_told(self, receive: Receive) -> Receive:
         """Write down what was refused before the end is passed on: after it there is no time left."""
@@ -136,7 +144,10 @@ class Gate:
         """Write down what was refused, and forget what is over, also where nobody comes any more."""
         while True:
             await asyncio.sleep(1.0)
-            await run_in_threadpool(self._access.tick)
+            try:
+                await run_in_threadpool(self._access.tick)
+            except ConsentError as error:
+                _log.warning("%s", error)
 
     # --- http ---------------------------------------------------------------------------------------------------------
 
@@ -158,13 +169,17 @@ class Gate:
             self._access.log.denied(Refusal.ANONYMOUS)
             await self._to_sign_in(request)(scope, receive, send)
             return
+        rest = receive
         refused = self._refused(request.method, path, who)
+        if refused is not None and self._manner.files is not None and path.startswith(PLACE):
+            taken = await self._manner.files.look(request, who)
+            rest, refused = (receive, refused) if taken is None else (taken, None)
         if refused is not None:
             reason, action = refused
             self._access.log.denied(reason, account=who.account, action=action)
             await _plain(reason, html=is_page)(scope, receive, send)
             return
-        await self._app(self._inside(scope, token), receive, _guarded(send, keep=path.startswith("/static/")))
+        await self._app(self._inside(scope, token), rest, _guarded(send, keep=path.startswith("/static/")))
 
     def _refused(self, method: str, path: str, who: Who) -> tuple[Refusal, Action | None] | None:
         if method not in _SAFE or path.startswith(self._manner.closed):
@@ -262,8 +277,11 @@ class _Line:
             looking.cancel()
 
     async def _look(self) -> None:
-        while await self._gate.stands(self._token, self._who):
-            await asyncio.sleep(LOOK_S)
+        try:
+            while await self._gate.stands(self._token, self._who):
+                await asyncio.sleep(LOOK_S)
+        except ConsentError as error:  # nobody can say that it still stands
+            _log.warning("%s", error)
         self._over.set()
 
     async def _heard(self) -> Message:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -167,13 +167,14 @@ def test_what_happens_to_an_account_ends_its_sessions_in_every_process(door: Doo
     token, other = door.access.sign_in("Ada", PASSWORD, ""), door.access.sign_in("Bo", PASSWORD, "")
     with Accounts(door.accounts.path) as elsewhere:
         assert elsewhere.session(digest(token), now_us=NOON) is not None
-        {
+        ways: dict[str, Callable[[], object]] = {
             "remove": lambda: door.accounts.remove("Ada"),
             "desk": lambda: door.accounts.set_desk("Ada", Desk.COMPLIANCE),
             "password": lambda: door.accounts.set_password("Ada", "another four good words"),
             "end": lambda: door.accounts.end(digest(token)),
             "end_all": lambda: door.accounts.end_all(number),
-        }[how]()
+        }
+        ways[how]()
         assert elsewhere.session(digest(token), now_us=NOON) is None
         assert elsewhere.session(digest(other), now_us=NOON) is not None
 
@@ -264,7 +265,12 @@ def test_a_wrong_name_takes_as_long_as_a_wrong_password(door: Door, monkeypatch:
     add(door)
     seen: list[str] = []
     real = module._is_right
-    monkeypatch.setattr(module, "_is_right", lambda stored, typed: seen.append(stored) or real(stored, typed))
+
+    def watched(stored: str, typed: str) -> bool:
+        seen.append(stored)
+        return real(stored, typed)
+
+    monkeypatch.setattr(module, "_is_right", watched)
     assert door.accounts.check("Ada", "not the password") is None
     assert door.accounts.check("Nobody", "not the password") is None
     assert len(seen) == 2

@@ -1,0 +1,64 @@
+"""The one kind of file that the dashboard takes: a table of receipts, from whoever may bring one.
+
+Rules:
+- Everything else is refused before a byte of it is kept: another desk, another kind of name, no length or a long one, a
+  body that is no form with one file.
+- The name decides nothing else; what is in the file is read as a table by whoever asked for it, and never run.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.types import Message, Receive
+
+from consent.desks import Action, Who
+
+PLACE = "/_stcore/upload_file/"  # where Streamlit takes files
+_NAME = re.compile(rb'\r\ncontent-disposition: form-data;[^\r\n]*; filename="([^"\r\n]*)"', re.IGNORECASE)
+_HEAD = 4096  # bytes in which the name stands
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What is taken.
+
+    Attributes:
+        action: what somebody must be allowed.
+        suffix: how the file's name ends.
+        most: bytes.
+    """
+
+    action: Action
+    suffix: str = ".csv"
+    most: int = 20_000_000
+
+    async def look(self, request: Request, who: Who) -> Receive | None:
+        """Return how the rest of a request is read, None where it is refused."""
+        if not who.may(self.action) or not request.headers.get("origin"):
+            return None
+        if request.method == "DELETE":
+            return request.receive
+        length = request.headers.get("content-length", "")
+        kind = request.headers.get("content-type", "").lower()
+        if request.method != "PUT" or not kind.startswith("multipart/form-data"):
+            return None
+        if not re.fullmatch(r"[0-9]{1,9}", length) or int(length) > self.most:
+            return None
+        read: list[Message] = []
+        head = b""
+        while len(head) < _HEAD and (not read or read[-1].get("more_body")):
+            read.append(await request.receive())
+            if read[-1]["type"] != "http.request":
+                return None
+            head += read[-1].get("body", b"")
+        names = _NAME.findall(head[:_HEAD])
+        if len(names) != 1 or not names[0].decode("utf-8", "replace").lower().endswith(self.suffix):
+            return None
+
+        async def again() -> Message:
+            return read.pop(0) if read else await request.receive()
+
+        return again
