@@ -13,7 +13,7 @@ import pytest
 from analytics.config import ConfigError, StoreFile, read_store, read_zones
 from analytics.start import init, template
 from analytics.state import State, keys_beside
-from analytics.zones import ZoneKind
+from analytics.zones import Shelf, ZoneKind
 from consent.events import DEFAULT_TERM, ConsentError, EventKind, Level, Purpose
 from consent.keys import Role
 
@@ -127,6 +127,39 @@ def test_an_unknown_key_is_refused_with_the_nearest_valid_name(tmp_path: Path, t
 )
 def test_a_wrong_value_is_refused_in_one_line(tmp_path: Path, text: str, expected: str) -> None:
     assert expected in refusal(tmp_path, text)
+
+
+SHELF = "shelf = {{ face = {}, edge = {} }}\n"
+FACE, EDGE = "[[0, 0], [90, 0], [90, -80]]", "[[0, 0], [90, 0]]"
+
+
+def test_a_product_zone_may_have_a_shelf(tmp_path: Path) -> None:
+    shop = store(tmp_path, SHOP + CAMERA + ZONE + SHELF.format(FACE, EDGE))
+    (zone,) = shop.camera[0].zones()
+    assert zone.shelf == Shelf(((0, 0), (90, 0), (90, -80)), ((0, 0), (90, 0)))
+
+
+@pytest.mark.parametrize(
+    ("shelf", "expected"),
+    [
+        (f"shelf = {{ face = {FACE} }}\n", "camera.0.zone.0.shelf.edge: Field required"),
+        (f"shelf = {{ edge = {EDGE} }}\n", "camera.0.zone.0.shelf.face: Field required"),
+        (SHELF.format("[[0, 0], [90, 0]]", EDGE), "camera.0.zone.0.shelf.face"),
+        (SHELF.format("[[0, 0], [90, 0], [180, 0]]", EDGE), "the face of a shelf has no area; move its corners apart"),
+        (SHELF.format("[[0, 0], [90, 90], [90, 0], [0, 60]]", EDGE), "the face of a shelf has edges that cross"),
+        (SHELF.format("[[0, 0], [inf, 0], [90, 90]]", EDGE), "the face of a shelf has a corner that is not a number"),
+        (SHELF.format(FACE, "[[0, 0], [0, 1]]"), "the edge of a shelf has no length"),
+        (SHELF.format(FACE, "[[0, 0], [0, 100001]]"), "the edge of a shelf has a corner over 100000 pixels away"),
+        (SHELF.format(FACE, "[[0, 0], [90, 0], [90, 90]]"), "camera.0.zone.0.shelf.edge"),
+    ],
+)
+def test_a_wrong_shelf_is_refused_in_one_line(tmp_path: Path, shelf: str, expected: str) -> None:
+    assert expected in refusal(tmp_path, SHOP + CAMERA + ZONE + shelf)
+
+
+def test_there_is_no_shelf_where_there_are_no_goods(tmp_path: Path) -> None:
+    text = SHOP + CAMERA + ZONE.replace('"product"', '"queue"') + SHELF.format(FACE, EDGE)
+    assert "zone 'coffee' is no product zone; take the shelf away, or make it one" in refusal(tmp_path, text)
 
 
 def test_two_pads_in_one_store_have_two_names(tmp_path: Path) -> None:
