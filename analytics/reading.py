@@ -61,6 +61,9 @@ class FaceRules:
             smaller faces.
         sure: least score of the one face.
         second: score from which something else is a second face.
+        close: side of four smaller squares around it, which show smaller faces...
+        off: ... how far their middles are to the left or right and up or down...
+        close_second: ... and the score from which something else in them is a second face.
         beside: how near another's box may come to the face, face widths.
         side: of the crop, face widths; the faces the net learned from are framed so.
         up: by how much the crop's middle lies above the face's, face widths.
@@ -74,6 +77,9 @@ class FaceRules:
     areas: tuple[float, ...] = (14.0, 8.0)
     sure: float = 0.5
     second: float = 0.1
+    close: float = 5.5
+    off: float = 2.2
+    close_second: float = 0.3
     beside: float = 1.0
     side: float = 1.13
     up: float = 0.05
@@ -190,15 +196,20 @@ def face_of(
     if apart < 1 or not _frontal(nose, eyes[0], eyes[1], rules):
         return None
     height, width = image.shape[:2]
-    found: list[Face] = []
-    for half in (side * apart / 2 for side in rules.areas):
+
+    def search(middle: tuple[float, float], side: float, least: float) -> list[Face]:
+        half = side * apart / 2
         area = (
-            max(0, round(nose[0] - half)),
-            max(0, round(nose[1] - half)),
-            min(width, round(nose[0] + half)),
-            min(height, round(nose[1] + half)),
+            max(0, round(middle[0] - half)),
+            max(0, round(middle[1] - half)),
+            min(width, round(middle[0] + half)),
+            min(height, round(middle[1] + half)),
         )
-        found = finder.find(image, area, least=rules.second)
+        return finder.find(image, area, least=least)
+
+    found: list[Face] = []
+    for side in rules.areas:
+        found = search(nose, side, rules.second)
         if len(found) != 1 or found[0].score < rules.sure:
             return None
     (face,) = found
@@ -215,7 +226,15 @@ def face_of(
     if side < rules.size or left < 0 or top < 0 or left + pixels > width or top + pixels > height:
         return None
     crop = image[top : top + pixels, left : left + pixels]
-    return crop if sharpness(crop) >= rules.sharp else None
+    if sharpness(crop) < rules.sharp:
+        return None
+    off = rules.off * apart
+    for dx, dy in ((-off, -off), (off, -off), (-off, off), (off, off)):
+        for one in search((nose[0] + dx, nose[1] + dy), rules.close, rules.close_second):
+            x, y = (one.box[0] + one.box[2]) / 2, (one.box[1] + one.box[3]) / 2
+            if not (x1 < x < x2 and y1 < y < y2):
+                return None
+    return crop
 
 
 def _frontal(nose: tuple[float, float], left: tuple[float, ...], right: tuple[float, ...], rules: FaceRules) -> bool:
