@@ -47,7 +47,7 @@ from consent.ledger import Ledger
 from consent.vouchers import FOLDER, SpentError, TakenError, Voucher, VoucherError, Vouchers, show
 
 PICTURES, PICTURES_PER_S = 6, 4.0  # of one turn, at once and in the long run
-BUTTONS, BUTTONS_PER_S = 6, 1 / 15  # vouchers of one kiosk, so that nobody empties the day's budget by tapping
+BUTTONS, BUTTONS_PER_S = 10, 1 / 10  # vouchers of one kiosk, so that nobody empties the day's budget by tapping
 TURN_S = 60.0  # that the camera is looked through after a tap
 CAMERA = {"permissions-policy": "camera=(self), geolocation=(), microphone=(), payment=(), usb=()"}
 _PLACES = frozenset({"/smile", "/smile/code", "/smile/camera", "/smile/voucher"})

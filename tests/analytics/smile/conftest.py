@@ -122,7 +122,8 @@ class Shopper(Browser):
     def show(self, picture: bytes, **headers: str) -> Response:
         """Send a picture as the page's script does."""
         sent = {"origin": HOST, "content-type": "image/jpeg", "x-csrf": self.csrf, **headers}
-        return self.client.post("/smile/picture", content=picture, headers=sent)
+        answer: Response = self.client.post("/smile/picture", content=picture, headers=sent)
+        return answer
 
     @property
     def at(self) -> str:

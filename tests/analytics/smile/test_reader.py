@@ -94,16 +94,16 @@ def test_one_face_is_read_and_more_than_one_is_not(reader: Reader, data: Path) -
 @pytest.mark.data
 def test_the_way_through_the_page_keeps_smiles_apart(reader: Reader, data: Path) -> None:
     """Every fourth smile picture, and FER2013 faces that chose nothing here, as JPEG, found, cut and scored."""
-    took = []
+    took_s = []
     for archive, names, every in ((SMILES, ("smile", "nosmile"), 4), (FER, ("happy", "neutral"), 4)):
         scores: dict[str, list[float]] = {}
         for name in names:
             tried = 0
             for face in islice(faces(data / archive, name), 0, None, every):
                 picture = jpeg(scene((face, 0.5, 0.5)))
-                began = time.perf_counter()
+                began = time.process_time()
                 look = reader.look(picture)
-                took.append(time.perf_counter() - began)
+                took_s.append(time.process_time() - began)
                 tried += 1
                 if look.score is not None:
                     scores.setdefault(name, []).append(look.score)
@@ -113,7 +113,7 @@ def test_the_way_through_the_page_keeps_smiles_apart(reader: Reader, data: Path)
         good, bad = names
         both = np.array(scores[good] + scores[bad], np.float32)
         auc = area_under_curve(both, np.arange(len(both)) < len(scores[good]))
-        print(f"{archive}: AUC {auc:.4f}; a picture takes {1000 * np.median(took):.1f} ms in the middle")
+        print(f"{archive}: AUC {auc:.4f}; a picture takes {1000 * np.median(took_s):.1f} ms of CPU in the middle")
         assert auc >= 0.94
         assert np.mean([score.degree(s) > 0 for s in scores[bad]]) <= 0.08
         assert np.mean([score.degree(s) > 0 for s in scores[good]]) >= 0.65

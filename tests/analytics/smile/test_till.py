@@ -97,7 +97,8 @@ def test_a_form_sent_again_because_no_answer_came_is_told_the_same(tablet: Table
 def test_of_two_tills_at_once_exactly_one_wins(tablet: Tablet) -> None:
     tills = [Till(tablet), Till(tablet)]
     for _ in range(8):
-        code, told, start = give(tablet), [], threading.Barrier(2)
+        code, start = give(tablet), threading.Barrier(2)
+        told: list[str] = []
 
         def ask(till: Till, code: str = code, told: list[str] = told, start: threading.Barrier = start) -> None:
             fields = till.fields
