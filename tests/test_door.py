@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 import streamlit
@@ -43,6 +43,8 @@ from consent.keys import Role
 from consent.signin.gate import CLOSED, SESSION_HEADER
 from tests.apart import read_apart
 from tests.command import Place
+from tests.consent.provider import CLIENT, SECRET, Somewhere
+from tests.consent.served import certificate, serve
 from tests.signed_in import Board, a_shop, account, dashboard, free_port
 
 PATIENCE_S = 60.0
@@ -543,6 +545,59 @@ def test_a_new_password_signs_everybody_else_out(board: Board) -> None:
     assert [ask(board, "/", Cookie=one).status for one in sessions] == [401, 401]
     fresh = f"openaisle-{board.port}={changed.cookies[f'openaisle-{board.port}']}"
     assert ask(board, "/", Cookie=fresh).status == 200
+
+
+def test_somebody_signs_in_by_a_providers_word(tmp_path: Path) -> None:
+    state, somewhere = a_shop(tmp_path / "shop"), Somewhere()
+    with serve(somewhere.app(), certificate(tmp_path / "certs")) as there:
+        somewhere.issuer = there.url
+        secret = tmp_path / "client"
+        secret.touch(mode=0o600)
+        secret.write_text(f"{SECRET}\n")
+        toml = state.root / "store.toml"
+        toml.write_text(
+            f'{toml.read_text()}\n[oidc]\nissuer = "{there.url}"\nclient_id = "{CLIENT}"\n'
+            f'client_secret_file = "{secret}"\nauthority = "{there.made.authority}"\nlabel = "Main Street"\n'
+        )
+        place = Place(tmp_path / "place")
+        words = ("user", "add", "Ada", "--desk", "manager", "--state", state.root)
+        assert place.run(*words, "--oidc", "ada@shop.example").returncode == 0
+        state = State.read(state.root)
+        with dashboard(state, tmp_path / "log") as board:
+            page = ask(board, "/sign-in")
+            assert "Sign in with Main Street" in page.text
+
+            def away() -> tuple[str, dict[str, str]]:
+                left = ask(board, "/sign-in/provider")
+                assert left.status == 303
+                asked = parse_qs(urlsplit(left.headers["Location"]).query)
+                somewhere.asked = {name: values[0] for name, values in asked.items()}
+                return "; ".join(f"{name}={value}" for name, value in left.cookies.items()), somewhere.asked
+
+            cookie, asked = away()
+            assert asked["redirect_uri"] == f"{board.url}/sign-in/back"
+            good = f"/sign-in/back?code=the-code&state={asked['state']}"
+            assert ask(board, good).status == 403  # another browser
+            assert ask(board, good.replace("state=", "state=x"), Cookie=cookie).status == 403
+            assert ask(board, good, Cookie=cookie).status == 403  # one answer, and it was wrong
+            cookie, asked = away()
+            came = ask(board, f"/sign-in/back?code=the-code&state={asked['state']}", Cookie=cookie)
+            assert came.status == 200
+            session = f"openaisle-{board.port}={came.cookies[f'openaisle-{board.port}']}"
+            with line(board, session) as opened:
+                assert "Signed in as Ada, manager desk" in texts(drawn(opened))
+            somewhere.claims = lambda told: {**told, "sub": "somebody else", "email": "eve@shop.example"}
+            cookie, asked = away()
+            strange = ask(board, f"/sign-in/back?code=the-code&state={asked['state']}", Cookie=cookie)
+            assert strange.status == 403
+            assert f"openaisle-{board.port}" not in strange.cookies
+            soon(
+                lambda: any(told["reason"] == Refusal.PROVIDER for told in denials(state)),
+                "no entry of the log says so",
+            )
+        for path in (path for path in state.root.rglob("*") if path.is_file()):
+            assert b"shop.example" not in read_apart(path).lower().replace(b"privacy@example", b"")
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 # --- the log ----------------------------------------------------------------------------------------------------------

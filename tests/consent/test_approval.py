@@ -1,0 +1,215 @@
+"""Four eyes: whoever asks for a higher level does not approve it, and a signature fits one request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+import cli
+from analytics.state import State
+from consent import approval, log
+from consent.access import Access, DeniedError, Desk, Who
+from consent.accesslog import AccessLog
+from consent.accounts import Accounts
+from consent.approval import ApprovalError, approve, approve_signed, ask, pending, signed
+from consent.events import ConsentError, EventKind, Leaf, Level
+from consent.keys import Role
+from consent.ledger import Ledger
+from tests import four_eyes
+from tests.consent.shop import NOON
+
+NAME = "officer.example"
+
+
+@dataclass
+class Shop:
+    ledger: Ledger
+    access: Access
+    now: list[int]
+
+    def who(self, name: str, desk: Desk) -> Who:
+        return self.access.accounts.add(name, desk, now_us=NOON).who()
+
+    def kinds(self) -> list[EventKind]:
+        self.access.close()
+        return [Leaf.decode(data).kind for _, data in self.ledger.leaves(0, self.ledger.size)]
+
+
+@pytest.fixture
+def shop(ledger: Ledger) -> Iterator[Shop]:
+    now = [NOON]
+    with Accounts(ledger.path.parent / "access.sqlite") as accounts:
+        access = Access(accounts, AccessLog(ledger, now_us=lambda: now[0]), now_us=lambda: now[0])
+        yield Shop(ledger, access, now)
+
+
+def test_two_people_raise_it_and_one_does_not(shop: Shop) -> None:
+    ada, bo = shop.who("Ada", Desk.ADMINISTRATOR), shop.who("Bo", Desk.COMPLIANCE)
+    with pytest.raises(ApprovalError, match="nothing is asked for"):
+        approve(shop.ledger, shop.access, bo)
+    ask(shop.ledger, shop.access, ada, Level.EMOTION, "DPIA-7")
+    with pytest.raises(ApprovalError, match="somebody else"):
+        approve(shop.ledger, shop.access, ada)
+    assert shop.ledger.approved_level() is Level.COUNTS
+    entry = approve(shop.ledger, shop.access, bo)
+    assert shop.ledger.approved_level() is Level.EMOTION
+    assert Leaf.decode(next(shop.ledger.leaves(entry, entry + 1))[1]).kind is EventKind.LEVEL_RAISED
+    with pytest.raises(ApprovalError, match="nothing is asked for"):
+        approve(shop.ledger, shop.access, bo)
+    assert EventKind.ACCESS_DENIED in shop.kinds()
+
+
+@pytest.mark.parametrize("desk", list(Desk))
+def test_only_the_desks_of_the_table_ask_and_approve(shop: Shop, desk: Desk) -> None:
+    somebody, other = shop.who("Ada", desk), shop.who("Bo", Desk.ADMINISTRATOR)
+    if desk is Desk.ADMINISTRATOR:
+        ask(shop.ledger, shop.access, somebody, Level.DWELL, "7")
+    else:
+        with pytest.raises(DeniedError):
+            ask(shop.ledger, shop.access, somebody, Level.DWELL, "7")
+    ask(shop.ledger, shop.access, other, Level.DWELL, "7")
+    if desk is Desk.MANAGER:
+        with pytest.raises(DeniedError):
+            approve(shop.ledger, shop.access, somebody)
+    else:
+        approve(shop.ledger, shop.access, somebody)
+
+
+def test_a_request_lapses_and_needs_an_assessment_and_a_way_up(shop: Shop) -> None:
+    ada, bo = shop.who("Ada", Desk.ADMINISTRATOR), shop.who("Bo", Desk.COMPLIANCE)
+    with pytest.raises(ApprovalError, match="assessment"):
+        ask(shop.ledger, shop.access, ada, Level.DWELL, "  ")
+    ask(shop.ledger, shop.access, ada, Level.DWELL, "7")
+    shop.now[0] += approval.LAPSES_US
+    assert pending(shop.ledger, shop.access) is None
+    with pytest.raises(ApprovalError, match="lapsed"):
+        approve(shop.ledger, shop.access, bo)
+    ask(shop.ledger, shop.access, ada, Level.DWELL, "7")
+    approve(shop.ledger, shop.access, bo)
+    for level in (Level.COUNTS, Level.DWELL):
+        with pytest.raises(ApprovalError, match="already"):
+            ask(shop.ledger, shop.access, ada, level, "7")
+
+
+def test_a_request_goes_with_the_account_that_asked(shop: Shop) -> None:
+    ada, bo = shop.who("Ada", Desk.ADMINISTRATOR), shop.who("Bo", Desk.ADMINISTRATOR)
+    ask(shop.ledger, shop.access, ada, Level.DWELL, "7")
+    shop.access.accounts.remove("Ada")
+    with pytest.raises(ApprovalError, match="nothing is asked for"):
+        approve(shop.ledger, shop.access, bo)
+
+
+def test_an_outsiders_signature_raises_it_once_and_for_this_request(shop: Shop) -> None:
+    ada, key = shop.who("Ada", Desk.ADMINISTRATOR), Ed25519PrivateKey.generate()
+    line = log.verifier_key(NAME, key.public_key().public_bytes_raw())
+    first = ask(shop.ledger, shop.access, ada, Level.DWELL, "7")
+    note = signed(first.text(), NAME, key)
+    with pytest.raises(ApprovalError, match="nobody outside"):
+        approve_signed(shop.ledger, shop.access, note, None)
+    for wrong in (
+        signed(first.text(), NAME, Ed25519PrivateKey.generate()),
+        signed(first.text(), "somebody.else", key),
+        note.replace("level dwell", "level emotion"),
+        note[:-6] + "AAAA=\n",
+        first.text(),
+        "",
+    ):
+        with pytest.raises(ConsentError):
+            approve_signed(shop.ledger, shop.access, wrong, line)
+    shop.now[0] += 1
+    ask(shop.ledger, shop.access, ada, Level.DWELL, "7")
+    with pytest.raises(ApprovalError, match="another request"):
+        approve_signed(shop.ledger, shop.access, note, line)
+    again = pending(shop.ledger, shop.access)
+    assert again is not None
+    approve_signed(shop.ledger, shop.access, signed(again.text(), NAME, key), line)
+    assert shop.ledger.approved_level() is Level.DWELL
+    with pytest.raises(ApprovalError, match="nothing is asked for"):
+        approve_signed(shop.ledger, shop.access, signed(again.text(), NAME, key), line)
+
+
+@pytest.mark.parametrize("text", ["", "x\n", "openaisle privacy level\n", "openaisle privacy level\n" * 6 + "x"])
+def test_nothing_but_a_request_is_signed(text: str) -> None:
+    with pytest.raises(ApprovalError, match="no request"):
+        signed(text, NAME, Ed25519PrivateKey.generate())
+
+
+# --- by command -------------------------------------------------------------------------------------------------------
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str | Path, status: int = 0) -> str:
+    assert cli.main([str(word) for word in words]) == status
+    said = capsys.readouterr()
+    if status:
+        assert said.err.count("\n") == 1
+        return said.err
+    return said.out
+
+
+def test_the_commands_of_four_eyes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "shop"
+    run(capsys, "init", root)
+    add_ada, add_grace, request, approving = four_eyes.words(root, "dwell", tmp_path)
+    run(capsys, *add_ada)
+    run(capsys, *add_grace)
+    run(capsys, *request)
+    assert "asked for by account" in run(capsys, "level", "show", "--state", root)
+    by_ada = [*request[:1], "approve", *request[5:]]
+    assert "somebody else" in run(capsys, *by_ada, status=2)
+    wrong = [word.replace("compliance.password", "administrator.password") for word in approving]
+    assert "name or password is wrong" in run(capsys, *wrong, status=2)
+    assert "approved: counts" in run(capsys, "level", "show", "--state", root)
+    run(capsys, *approving)
+    assert "approved: dwell" in run(capsys, "level", "show", "--state", root)
+    assert "ask for it" in run(capsys, "level", "lower", "emotion", "--state", root, status=2)
+    assert "approved: counts" in run(capsys, "level", "lower", "counts", "--state", root)
+
+
+def test_a_sole_owner_and_an_outsider(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, key, asked = tmp_path / "shop", tmp_path / "officer.key", tmp_path / "request"
+    run(capsys, "init", root)
+    add_ada, _, request, _ = four_eyes.words(root, "dwell", tmp_path)
+    run(capsys, *add_ada)
+    line = run(capsys, "level", "key", key, "--name", NAME).strip()
+    assert key.stat().st_mode & 0o077 == 0
+    run(capsys, *request, "--out", asked)
+    note = tmp_path / "note"
+    note.write_text(run(capsys, "level", "sign", asked, "--key", key))
+    approving = ["level", "approve", "--state", root, "--signed", note]
+    assert "nobody outside" in run(capsys, *approving, status=2)
+    toml = root / "store.toml"
+    toml.write_text(toml.read_text() + '\n[dashboard]\napprover = "not a key"\n')
+    assert "level key" in run(capsys, *approving, status=2)
+    toml.write_text(toml.read_text().replace("not a key", line))
+    assert "approved: dwell" in run(capsys, *approving)
+    with State.read(root).open_ledger(Role.DASHBOARD) as ledger:
+        assert ledger.approved_level() is Level.DWELL
+
+
+def test_the_commands_about_accounts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, secret = tmp_path / "shop", tmp_path / "secret"
+    run(capsys, "init", root)
+    secret.write_text("correct horse battery staple\n")
+    secret.chmod(0o644)
+    add = ["user", "add", "Ada", "--desk", "administrator", "--state", root, "--password-file", secret]
+    assert "chmod 600" in run(capsys, *add, status=2)
+    secret.chmod(0o600)
+    assert "made Ada" in run(capsys, *add)
+    assert "already" in run(capsys, *add, status=2)
+    assert "no terminal" in run(capsys, *add[:-2], status=2)
+    assert "names no provider" in run(capsys, *add[:-2], "--oidc", "a@b.example", status=2)
+    run(capsys, "user", "add", "Bo", "--desk", "manager", "--state", root, "--password-file", secret)
+    assert "compliance desk" in run(capsys, "user", "role", "bo", "compliance", "--state", root)
+    assert "new password" in run(capsys, "user", "passwd", "bo", "--state", root, "--password-file", secret)
+    assert "0 sessions" in run(capsys, "user", "sign-out", "bo", "--state", root)
+    assert "only administrator" in run(capsys, "user", "remove", "ada", "--state", root, status=2)
+    assert "removed Bo" in run(capsys, "user", "remove", "bo", "--state", root)
+    assert run(capsys, "user", "list", "--state", root).startswith("Ada  administrator  password")
+    assert '"Ada"' in run(capsys, "user", "list", "--json", "--state", root)
+    with State.read(root).open_ledger(Role.DASHBOARD) as ledger:
+        said = [Leaf.decode(data).kind for _, data in ledger.leaves(0, ledger.size)]
+    assert said.count(EventKind.ACCOUNT_CHANGED) == 6
