@@ -46,9 +46,13 @@ class SimulatedJoints:
         nearest = int(apart.argmin())
         if apart[nearest] > _FARTHEST:
             return None
+        return self.of(people[nearest], box[3] - box[1])
+
+    def of(self, person: PersonState, height: float) -> NDArray[np.float32]:
+        """Return the joints of one person, `height` pixels tall in the picture."""
         found = np.zeros((17, 3), np.float32)
-        found[_HEAD:, :2] = CAMERA.project(_body(people[nearest]))[:, :2]
-        off = [self._rng.gauss(0, _JITTER * (box[3] - box[1])) for _ in range(2 * (17 - _HEAD))]
+        found[_HEAD:, :2] = CAMERA.project(_body(person))[:, :2]
+        off = [self._rng.gauss(0, _JITTER * height) for _ in range(2 * (17 - _HEAD))]
         found[_HEAD:, :2] += np.array(off, np.float32).reshape(-1, 2)
         found[_HEAD:, 2] = _SURE
         return found
