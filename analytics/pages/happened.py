@@ -56,7 +56,7 @@ def _form(notes: Notes, note: Note | None, day: date, zones: list[str]) -> None:
         at = places.index(note.zone) if note is not None and note.zone else 0
         where = st.selectbox("About", places, index=at)
         with st.container(horizontal=True):
-            write = st.form_submit_button("Write" if note is None else "Change", type="primary")
+            write = st.form_submit_button("Write" if note is None else "Change")
             off = note is not None and st.form_submit_button("Take off the charts")
     if not (write or off):
         return

@@ -18,6 +18,7 @@ STYLE = """
 .block-container {padding-top: 4.2rem; max-width: 1180px;}
 [data-testid="stMetric"] {background: rgba(120, 113, 108, .1); border-radius: .6rem; padding: .8rem 1rem;}
 [data-testid="stCaptionContainer"] {opacity: 1; overflow-wrap: anywhere;}
+[data-testid="stCaptionContainer"] code {color: inherit;}
 h2 {font-size: 1.45rem !important; padding-top: 1.2rem !important;}
 @media (max-width: 640px) {
   .block-container {padding: 3.8rem .9rem 3rem;}

@@ -35,6 +35,5 @@ def week_page(state_dir: Path) -> None:
         "application/pdf",
         icon=":material/picture_as_pdf:",
         on_click="ignore",
-        type="primary",
     )
     st.caption(f"By command, for a timer: `openaisle report --state {state_dir} --week {week} --out {week}.pdf`")
