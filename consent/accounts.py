@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import re
 import secrets
 import sqlite3
@@ -25,6 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -58,6 +60,7 @@ CREATE TABLE proposals (
     account TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE, opened_us INTEGER NOT NULL) STRICT;
 """
 
+_log = logging.getLogger(__name__)
 _ARGON2 = PasswordHasher()  # argon2id with RFC 9106's parameters for little memory: 64 MiB, 3 passes
 _turns = threading.BoundedSemaphore(2)  # each takes 64 MiB: guessers must not take all of the machine
 _NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$Oh54a/VhfvkvgDdqE4Kweg$/vN83k8fZQZ0aevsNbTBTh8lQ6lYNHEAM+eKlnW+P9A"
@@ -424,6 +427,28 @@ class Accounts:
 
 
 _COLUMNS = "id, name, desk, password, made_us"
+
+
+def columns(path: Path) -> dict[str, list[str]]:
+    """Return the columns of an `access.sqlite` by table; nothing where there is none that this process may read.
+
+    Args:
+        path: of the file; it is not changed.
+    """
+    sql = (
+        "SELECT m.name, p.name FROM sqlite_master m JOIN pragma_table_xinfo(m.name) p"
+        " WHERE m.type IN ('table', 'view') ORDER BY m.name, p.cid"
+    )
+    found: dict[str, list[str]] = {}
+    if not path.is_file():
+        return found
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as db:
+            for table, column in db.execute(sql).fetchall():
+                found.setdefault(table, []).append(column)
+    except sqlite3.Error as error:  # another user's, or damaged: the dashboard says so
+        _log.info("%s cannot be looked at: %s", path, error)
+    return found
 
 
 def _account(row: tuple[str, str, str, str | None, int]) -> Account:

@@ -34,6 +34,7 @@ import rfc8785
 
 from analytics.state import State
 from analytics.store import Visits
+from consent import accounts
 from consent.events import PERMITTING, ConsentError, EventKind, Value
 from consent.ledger import Ledger, Request, RequestStatus, Standing
 from retention import certificate, policy
@@ -285,6 +286,7 @@ def unnamed(state: State, ledger: Ledger, visits: Visits) -> list[str]:
     return [
         *policy.unnamed(policy.Place.LEDGER, tables(ledger)),
         *policy.unnamed(policy.Place.VISITS, visits.columns()),
+        *policy.unnamed(policy.Place.ACCESS, accounts.columns(state.root / policy.Place.ACCESS)),
     ]
 
 

@@ -179,7 +179,7 @@ def test_a_sole_owner_and_an_outsider(tmp_path: Path, capsys: pytest.CaptureFixt
     run(capsys, *request, "--out", asked)
     note = tmp_path / "note"
     note.write_text(run(capsys, "level", "sign", asked, "--key", key))
-    approving = ["level", "approve", "--state", root, "--signed", note]
+    approving = ["level", "approve", "--state", str(root), "--signed", str(note)]
     assert "nobody outside" in run(capsys, *approving, status=2)
     toml = root / "store.toml"
     toml.write_text(toml.read_text() + '\n[dashboard]\napprover = "not a key"\n')
@@ -195,7 +195,17 @@ def test_the_commands_about_accounts(tmp_path: Path, capsys: pytest.CaptureFixtu
     run(capsys, "init", root)
     secret.write_text("correct horse battery staple\n")
     secret.chmod(0o644)
-    add = ["user", "add", "Ada", "--desk", "administrator", "--state", root, "--password-file", secret]
+    add: list[str | Path] = [
+        "user",
+        "add",
+        "Ada",
+        "--desk",
+        "administrator",
+        "--state",
+        root,
+        "--password-file",
+        secret,
+    ]
     assert "chmod 600" in run(capsys, *add, status=2)
     secret.chmod(0o600)
     assert "made Ada" in run(capsys, *add)

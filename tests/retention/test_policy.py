@@ -17,6 +17,7 @@ import pytest
 import cli
 from analytics.config import read_store
 from analytics.store import StoreError, Visits
+from consent import accounts
 from consent.events import DAY_US, Level, Purpose
 from consent.keys import Role
 from retention import figures, policy, record
@@ -50,6 +51,19 @@ def test_the_visits_hold_what_is_declared_and_nothing_else(shop: Shop) -> None:
         found = visits.columns()
     assert policy.unnamed(Place.VISITS, found) == []
     assert policy.missing(Place.VISITS, found) == []
+
+
+def test_the_accounts_hold_what_is_declared_and_nothing_else(shop: Shop) -> None:
+    path = shop.state.root / Place.ACCESS
+    accounts.Accounts(path).close()
+    found = accounts.columns(path)
+    assert policy.unnamed(Place.ACCESS, found) == []
+    assert policy.missing(Place.ACCESS, found) == []
+    assert run_once(shop).unnamed is None
+    add(path, "ALTER TABLE accounts ADD COLUMN birthday TEXT")
+    assert "access.sqlite: accounts.birthday" in str(run_once(shop, NOON + MINUTE).unnamed)
+    path.write_bytes(b"not a database")
+    assert run_once(shop, NOON + 2 * MINUTE).unnamed is None
 
 
 def test_released_files_hold_what_is_declared_and_nothing_else() -> None:
