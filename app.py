@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 import analytics.pages
 import retention.pages
-from analytics.dashboard import SECTIONS, STATE, desk, is_sealed, manner, refuse_page, sign_in, who, whole_page
+from analytics.dashboard import SECTIONS, STATE, desk, is_sealed, level, manner, refuse_page, sign_in, who, whole_page
 from analytics.model import AnalyticsError
 from consent.events import ConsentError
 from consent.signin.gate import Gate
@@ -35,7 +35,8 @@ def draw() -> None:
         st.error("You are not signed in any more. Reload this page to sign in.")
         return
     state = desk().state
-    allowed = [page for page in PAGES if seen_by.may(SECTIONS[page.section])]
+    now = level()
+    allowed = [page for page in PAGES if now >= page.least and seen_by.may(SECTIONS[page.section])]
     if not allowed:
         st.title("No page for your desk yet")
         _account(seen_by.name, seen_by.desk)

@@ -29,12 +29,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from analytics.colours import DARK, LIGHT
-from analytics.config import DashboardTable, read_store
+from analytics.config import ConfigError, DashboardTable, read_store
 from analytics.state import STORE_TOML, State
 from consent.access import Access, Action, Who
 from consent.accesslog import AccessLog
 from consent.accounts import Accounts, Span
 from consent.desks import Refusal
+from consent.events import Level
 from consent.keys import Role
 from consent.ledger import Ledger
 from consent.oidc import Provider, Settings
@@ -153,6 +154,14 @@ def desk() -> Desk:
     state = State.read(Path(os.environ[STATE]), None if keys is None else Path(keys))
     ledger = state.open_ledger(Role.DASHBOARD)
     return Desk(state, ledger, Access(open_accounts(state), AccessLog(ledger)))
+
+
+def level() -> Level:
+    """Return the privacy level in force; `counts` while `store.toml` does not fit."""
+    try:
+        return desk().state.reread().level(desk().ledger)
+    except ConfigError:
+        return Level.COUNTS
 
 
 def who() -> Who | None:

@@ -10,6 +10,7 @@ from analytics.pages.accuracy import accuracy
 from analytics.pages.compare import compare_page
 from analytics.pages.conversion import conversion
 from analytics.pages.decisions import decisions
+from analytics.pages.expression import expression
 from analytics.pages.funnel import funnel
 from analytics.pages.journeys import journeys
 from analytics.pages.page import SHOP, Page
@@ -19,6 +20,7 @@ from analytics.pages.style import STYLE
 from analytics.pages.today import today
 from analytics.pages.week import week_page
 from analytics.pages.zones import zones
+from consent.events import Level
 
 __all__ = ["PAGES", "SHOP", "STYLE", "Page"]
 
@@ -26,6 +28,7 @@ PAGES: tuple[Page, ...] = (
     Page("Today", "today", today, ":material/storefront:"),
     Page("Zones", "zones", zones, ":material/map:"),
     Page("Decisions", "decisions", decisions, ":material/psychology_alt:"),
+    Page("Expression", "expression", expression, ":material/mood:", least=Level.EMOTION),
     Page("Journeys", "journeys", journeys, ":material/conversion_path:"),
     Page("Queues", "queues", queues, ":material/groups:"),
     Page("Conversion", "conversion", conversion, ":material/receipt_long:"),

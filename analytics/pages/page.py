@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from consent.events import Level
+
 SHOP = "shop"  # the section of managers
 
 
@@ -22,6 +24,7 @@ class Page:
         draw: draws it from a state directory.
         icon: a Material symbol, as Streamlit writes them.
         section: who may see it: `shop`, `compliance` or `set-up`.
+        least: privacy level below which there is no such page.
     """
 
     title: str
@@ -29,3 +32,4 @@ class Page:
     draw: Callable[[Path], None]
     icon: str
     section: str = SHOP
+    least: Level = Level.COUNTS

@@ -1,0 +1,162 @@
+"""Expression: what the faces of shoppers who said yes to it resembled, of how many, and how far that can be trusted.
+
+It is called expression and nothing else here: what a face shows is not what a person feels. The page is there only at
+level `emotion`; below it, it is not listed, and its address leads elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from analytics.calibration import calibration
+from analytics.colours import Colours
+from analytics.figures import PARTS, Audience, Figure
+from analytics.pages import picture
+from analytics.pages.choice import recent
+from analytics.pages.missing import not_shown, nothing_here
+from analytics.pages.source import source
+from analytics.pages.style import begin, figures
+from analytics.released import Cell, Sum
+from analytics.row import CLASSES
+
+_METRIC = f"{Audience.CONSENTING}.{Figure.EXPRESSION}"
+
+
+def expression(state_dir: Path) -> None:
+    """Draw the page."""
+    begin("Expression")
+    st.warning(
+        "**What a face shows is not what a person feels.** The same scowl is anger, effort or bright light. A net says"
+        " which posed expression a face resembles, and it is often wrong: see below. Never treat one person differently"
+        " for it, never measure staff by it (in the EU that is prohibited), and ask whether you need it at all."
+    )
+    report = figures(state_dir)
+    if report is None:
+        return
+    chosen = recent(report.days())
+    if chosen is None:
+        return
+    first, last = chosen
+    cells = report.cells(Figure.EXPRESSION, first, last, audience=Audience.CONSENTING)
+    visits = report.cells(Figure.VISITS, first, last, audience=Audience.CONSENTING)
+    shown = [cell for cell in cells if not cell.suppressed]
+    if not shown:
+        nothing_here(report, Figure.EXPRESSION, audience=Audience.CONSENTING, what="expressions")
+    else:
+        _shares(shown)
+        _coverage(shown, visits)
+        source(
+            Sum.of(_METRIC, cells),
+            report.tz,
+            f"n counts parts of visits, {PARTS} a visit, so that a long visit weighs no more than a short one. A cell"
+            " holds ten visitors or more, and two expressions or more: where all show the same, nothing is shown.",
+        )
+    _trust()
+    not_shown(report, first, last, (Figure.EXPRESSION,))
+
+
+def _sums(cells: Sequence[Cell]) -> dict[str, list[int]]:
+    """Return the counts of each zone, added up."""
+    found: dict[str, list[int]] = {}
+    for cell in cells:
+        counts = found.setdefault(cell.zone, [0] * len(CLASSES))
+        for i, count in enumerate(cell.counts):
+            counts[i] += count
+    return dict(sorted(found.items()))
+
+
+def _shares(cells: Sequence[Cell]) -> None:
+    st.header("What was read")
+    rows = []
+    for zone, counts in _sums(cells).items():
+        read = sum(counts[:-1])
+        rows += [
+            {"Zone": zone, "Expression": name, "Share of what was read": count / read}
+            for name, count in zip(CLASSES[:-1], counts, strict=False)
+            if read
+        ]
+
+    def chart(colours: Colours) -> alt.Chart:
+        drawn: alt.Chart = (
+            alt.Chart(pd.DataFrame(rows))
+            .mark_bar(color=colours.accent)
+            .encode(
+                x=alt.X("Share of what was read:Q", axis=alt.Axis(format="%"), title="Share of what was read"),
+                y=alt.Y("Expression:N", sort=list(CLASSES[:-1]), title=None),
+                row=alt.Row("Zone:N", title=None),
+                tooltip=["Zone:N", "Expression:N", alt.Tooltip("Share of what was read:Q", format=".0%")],
+            )
+            .properties(height=130)
+        )
+        return drawn
+
+    picture.show(
+        chart,
+        rows,
+        name="Expressions by zone",
+        told="For each zone, which share of the readable parts of visits resembled which posed expression.",
+    )
+
+
+def _coverage(cells: Sequence[Cell], visits: Sequence[Cell]) -> None:
+    st.header("How much of it was seen")
+    stays: dict[str, int] = {}
+    for cell in visits:
+        stays[cell.zone] = stays.get(cell.zone, 0) + (cell.n or 0)
+    rows = []
+    for zone, counts in _sums(cells).items():
+        looked = sum(counts) / PARTS
+        of = stays.get(zone, 0)
+        rows.append(
+            {
+                "Zone": zone,
+                "Visits that were looked at": round(looked),
+                "Of consenting shoppers' visits": f"{min(1.0, looked / of):.0%}" if of else "not known",
+                "Unknown": f"{counts[-1] / sum(counts):.0%}",
+            }
+        )
+    st.dataframe(rows, hide_index=True)
+    st.caption(
+        "Unknown: turned away, too far, blurred, somebody else's head beside it, or an answer that was not sure. Who"
+        " faces the camera is no fair sample of who stands there."
+    )
+
+
+def _trust() -> None:
+    told = calibration()
+    st.header("How far it can be trusted")
+    boxes = st.columns(4)
+    boxes[0].metric("Right, of all faces", f"{told.accuracy:.0%}")
+    boxes[1].metric("Answered", f"{told.answered:.0%}")
+    boxes[2].metric("Right, of those", f"{told.right:.0%}")
+    boxes[3].metric("Calibration error", f"{told.error:.3f}")
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**Recognised, by expression**")
+        st.dataframe(
+            [{"Expression": name, "Recognised": f"{share:.0%}"} for name, share in told.recall.items()],
+            hide_index=True,
+        )
+    with right:
+        st.markdown("**Of answers at least so sure**")
+        st.dataframe(
+            [
+                {
+                    "Probability from": f"{step.least:.1f}",
+                    "Answered": f"{step.answered:.0%}",
+                    "Right": f"{step.right:.0%}",
+                }
+                for step in told.steps
+            ],
+            hide_index=True,
+        )
+    st.caption(
+        f"From the model's card: {told.faces:,} faces of the web (FER2013, test part), scored once, posed or picked for"
+        f" being plain. An answer is given from a probability of {told.threshold:.2f} on. From a shop's camera expect"
+        " worse: nothing here was measured on one. Differences between groups of people could not be measured."
+    )
