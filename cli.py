@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from analytics.commands import accounts, consents, mailbox, measuring, models, sales, shop, weekly, witness
 from analytics.commands.opened import opened
 from consent.command import Commands, Parser, command, instant, now_us, port, until_told
-from retention.commands import backups, cases, demo, doctor, level, retention, up, witnessed
+from retention.commands import backups, cases, demo, doctor, level, retention, units, up, witnessed
 
 if TYPE_CHECKING:
     from analytics.state import State
@@ -94,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     demo.add(commands, PROGRAM)
     up.add(commands, PROGRAM)
     doctor.add(commands)
+    units.add(commands)
     return whole
 
 
@@ -253,6 +254,7 @@ def _keeper(arguments: argparse.Namespace) -> int:
     from retention.keeper import Keeper
 
     stop, post = threading.Event(), None
+    os.umask(0o077)  # the visits, and what DuckDB writes beside them, are for no other user
     until_told(stop, "keeper")
     with opened(arguments, "keeper") as (state, ledger), Keeper(state, ledger) as keeper:
         box = state.store.mailbox

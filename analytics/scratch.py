@@ -42,7 +42,9 @@ def scratch(root: Path) -> Iterator[Path]:
         OSError: nothing can be written there.
     """
     folder = root / FOLDER
-    folder.mkdir(mode=0o770, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir()
+        folder.chmod(0o770)  # each process may have a user of its own, and all share a group
     _clear(folder)
     mine = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=folder))
     lock = os.open(mine, os.O_RDONLY | os.O_DIRECTORY)

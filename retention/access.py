@@ -63,9 +63,11 @@ def answer(state: State, ledger: Ledger, visits: Visits, request: Request, now_u
     except (ValueError, KeyError, TypeError, LedgerError):
         ledger.settle_request(request.id, RequestStatus.REFUSED, now_us=now_us)  # erased by now, or no question
         return False
-    state.exports.mkdir(mode=0o770, exist_ok=True)
+    state.exports.mkdir(exist_ok=True)
+    state.exports.chmod(0o770)  # a page hands it out; its process shares the keeper's group
     name = f"{secrets.token_hex(16)}.sealed"
     with os.fdopen(os.open(state.exports / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o660), "wb") as file:
+        os.fchmod(file.fileno(), 0o660)
         file.write(sealed)
         file.flush()
         os.fsync(file.fileno())

@@ -184,7 +184,8 @@ def write(
     key = ledger.keys.signing_key("certificate")
     line = log.verifier_key(key_name(ledger.origin), key.public_key().public_bytes_raw())
     signature = {"key": line, "value": _text(key.sign(_signed(told)))}
-    folder.mkdir(mode=0o750, exist_ok=True)  # the pages hand it out; they share the keeper's group
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o750)  # the pages hand it out; they share the keeper's group
     path = folder / f"{leaf_index:012d}.json"
     beside = path.with_name(f".{path.name}.tmp")
     with beside.open("wb") as file:

@@ -95,6 +95,7 @@ class Released:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o750)  # the pages read what is in it; they share the keeper's group
         for orphan in folder.glob(".*.tmp"):
             orphan.unlink()
 
@@ -156,6 +157,7 @@ class Released:
     def _write(self, path: Path, table: Any) -> None:
         beside = path.with_name(f".{path.name}.tmp")
         with beside.open("wb") as file:
+            beside.chmod(0o640)
             pq.write_table(table, file, compression="none")  # so that a search of the bytes sees what is in it
             file.flush()
             os.fsync(file.fileno())
