@@ -28,6 +28,8 @@ from consent.events import Channel, Level, Purpose
 from consent.kiosk.settings import Shop
 from consent.ledger import Grant, Ledger, PadKind, Withdrawal
 from consent.log import Checkpoint, Verified
+from consent.proof import Proven
+from consent.proof import check as check_entry
 from consent.receipts import Proof
 from consent.record import Checked, check_record
 from consent.record import record as make_record
@@ -78,6 +80,7 @@ def shop(state: State, ledger: Ledger) -> Shop:
         printer=None if kiosk.printer is None else state.root / kiosk.printer,
         backup_days=state.store.terms.backup,
         idle_s=kiosk.idle_s,
+        without=frozenset() if state.store.smile is not None else frozenset({Purpose.SMILE}),
         paired=state.root / PAIRED,
     )
 
@@ -226,6 +229,24 @@ def verify(
     notes = read_notes(known)
     checked_by = None if witness is None else log.read_verifier_key(witness)[:2]
     return log.verify(directory, public, known=notes, witness=checked_by)
+
+
+def verify_entry(path: Path, key_lines: Collection[str]) -> Proven:
+    """Check the proof of one entry offline.
+
+    Args:
+        path: file with the proof.
+        key_lines: what `log_keys` said, one for every generation of the key.
+
+    Raises:
+        ConsentError: it was changed, or is not of this log.
+        ConfigError: the file cannot be read.
+    """
+    _, public, origin = receipts.read_keys(key_lines)
+    proven = check_entry(_text(path).encode(), public)
+    if proven.checkpoint.origin != origin:
+        raise ConfigError(f"this proof is of {proven.checkpoint.origin}, the key of {origin}")
+    return proven
 
 
 def verify_receipt(path: Path, key_lines: Collection[str], *, export: Path | None = None) -> Proof:

@@ -227,23 +227,34 @@ def export(ledger: Ledger, directory: Path) -> Checkpoint:
     Raises:
         ConsentError: the directory is not empty, or nothing is signed yet.
     """
+    if directory.exists() and any(directory.iterdir()):
+        raise LogError(f"{directory} is not empty; name a new directory for the export")
+    checkpoint, files = contents(ledger)
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (directory / name).write_bytes(data)
+    return checkpoint
+
+
+def contents(ledger: Ledger) -> tuple[Checkpoint, dict[str, bytes]]:
+    """Return the newest checkpoint, and the files of an export up to it, by name.
+
+    Raises:
+        LogError: nothing is signed yet, or the ledger was changed.
+    """
     newest = ledger.newest_checkpoint()
     if newest is None:
         raise LogError("the log has no checkpoint yet: let the keeper sign one first")
     note, checkpoint = newest
-    if directory.exists() and any(directory.iterdir()):
-        raise LogError(f"{directory} is not empty; name a new directory for the export")
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "leaves.jsonl").open("wb") as leaves, (directory / "openings.jsonl").open("wb") as openings:
-        for index, data in ledger.leaves(0, checkpoint.size):
-            leaves.write(data + b"\n")
-            if not Leaf.decode(data).kind.personal:
-                record = ledger.record(index)
-                if record is None:
-                    raise LogError(f"entry {index} is about no person, but its payload is gone: the ledger was changed")
-                openings.write(_opening(index, record.entry_key, record.payload) + b"\n")
-    (directory / "checkpoint").write_text(note, encoding="utf-8", newline="")
-    return checkpoint
+    leaves, openings = bytearray(), bytearray()
+    for index, data in ledger.leaves(0, checkpoint.size):
+        leaves += data + b"\n"
+        if not Leaf.decode(data).kind.personal:
+            record = ledger.record(index)
+            if record is None:
+                raise LogError(f"entry {index} is about no person, but its payload is gone: the ledger was changed")
+            openings += _opening(index, record.entry_key, record.payload) + b"\n"
+    return checkpoint, {"checkpoint": note.encode(), "leaves.jsonl": bytes(leaves), "openings.jsonl": bytes(openings)}
 
 
 @dataclass(frozen=True, slots=True)

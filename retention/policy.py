@@ -41,6 +41,7 @@ class Place(StrEnum):
     VOUCHERS = "vouchers"
     NOTES = "notes"
     STATUS = "keeper.json"
+    WITNESS = "witness.json"
     RESERVE = "ledger.reserve"
     SOCKET = "live.sock"
     SCRATCH = "tmp"
@@ -448,6 +449,18 @@ CATEGORIES: tuple[Category, ...] = (
         basis="no personal data",
         trigger="the next sweep",
         term=Term("minutes"),
+        action=Action.LEAVE,
+        backed_up=False,
+        personal=False,
+    ),
+    Category(
+        name="witness",
+        place=Place.WITNESS,
+        about="how many entries of the log a witness has seen: one checkpoint with its cosignature",
+        purpose="to show that the log was not rewritten",
+        basis="no personal data",
+        trigger="the next one",
+        term=Term("until the next one"),
         action=Action.LEAVE,
         backed_up=False,
         personal=False,

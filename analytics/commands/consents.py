@@ -55,6 +55,7 @@ def add(commands: Commands) -> None:
     verify.add_argument("out", type=Path, nargs="?", metavar="OUT", help="what `consent export` wrote")
     verify.add_argument("--receipt", type=Path, metavar="FILE", help="the text of a receipt's proof")
     verify.add_argument("--record", type=Path, metavar="FILE", help="a consent record, as the holder of a code gets it")
+    verify.add_argument("--entry", type=Path, metavar="FILE", help="the proof of one entry, as the dashboard makes it")
     verify.add_argument(
         "--key", required=True, action="append", metavar="LINE", help="each key that `export` printed, from elsewhere"
     )
@@ -188,8 +189,15 @@ def _verify(arguments: argparse.Namespace) -> int:
     from analytics import desk
     from analytics.config import ConfigError
 
-    if not (arguments.out or arguments.receipt or arguments.record):
-        raise ConfigError("nothing to verify: name an export, a --receipt or a --record")
+    if not (arguments.out or arguments.receipt or arguments.record or arguments.entry):
+        raise ConfigError("nothing to verify: name an export, a --receipt, a --record or an --entry")
+    if arguments.entry is not None:
+        proven = desk.verify_entry(arguments.entry, arguments.key)
+        opened_as = "" if proven.payload is None else f" and says {json.dumps(proven.payload, sort_keys=True)}"
+        print(
+            f"entry {proven.entry} ({proven.leaf.kind}) stands in the log of {proven.checkpoint.origin} under its "
+            f"checkpoint of {proven.checkpoint.size} entries{opened_as}"
+        )
     proof = None
     if arguments.out is not None:
         verified = desk.verify(arguments.out, arguments.key, known=arguments.known, witness=arguments.witness)

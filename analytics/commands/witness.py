@@ -11,8 +11,8 @@ from analytics.commands.opened import opened
 from consent.command import Commands, command, group
 
 
-def add(commands: Commands) -> None:
-    """Add `openaisle witness`."""
+def add(commands: Commands) -> Commands:
+    """Add `openaisle witness`, and return where what the shop does with it is added."""
     witness = commands.add_parser(
         "witness",
         help="the officer's own machine: remember what was seen of a log, and cosign what only added to it",
@@ -39,6 +39,7 @@ def add(commands: Commands) -> None:
     show.add_argument("dir", type=Path, metavar="DIR", help="of the witness")
     show.add_argument("--checkpoint", action="store_true", help="print the checkpoint cosigned last, and nothing else")
     show.set_defaults(run=_witness_show)
+    return parts
 
 
 def _witness_init(arguments: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import streamlit as st
 
 from analytics.config import TermsTable, read_store
-from analytics.pages import STYLE, Page
+from analytics.pages.style import begin
 from analytics.state import STORE_TOML
 from retention import policy
 from retention.status import last_sweep
@@ -31,9 +31,7 @@ def retention(state_dir: Path) -> None:
     Raises:
         ConfigError: `store.toml` does not fit.
     """
-    st.set_page_config(page_title="openaisle: retention", layout="wide")
-    st.html(STYLE)
-    st.title("Retention")
+    begin("Retention")
     path = state_dir / STORE_TOML
     terms, note = TermsTable(), "There is no store.toml here: these are the terms of a new shop."
     if path.is_file():
@@ -74,6 +72,3 @@ def _last(state_dir: Path) -> None:
     for name, problem in swept.items():
         if problem is not None:
             st.warning(f"{name}: {problem}")
-
-
-PAGES: tuple[Page, ...] = (Page("Retention", "retention", retention, ":material/auto_delete:", "compliance"),)

@@ -1,0 +1,153 @@
+"""A shop in which everything an officer may ask about has happened, and the browser of an officer."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, Request, Route, expect
+
+from analytics.desk import shop as about
+from analytics.state import State
+from consent.events import Level, Purpose
+from consent.keys import Role
+from consent.kiosk.messages import Messages
+from consent.kiosk.notice import Notice, notice
+from consent.ledger import Grant, Ledger
+from retention.keeper import Keeper
+from tests.retention.keeping import DAY_US, visit
+from tests.signed_in import a_shop
+
+PATIENCE_MS = 60_000
+HOUR_US = 3_600_000_000
+
+
+@dataclass
+class Desk:
+    """One shop with a past.
+
+    Attributes:
+        state: of the shop.
+        now_us: when its past ends, UTC microseconds.
+        grants: of those who said yes, the first of them withdrawn and erased.
+    """
+
+    state: State
+    now_us: int
+    grants: list[Grant]
+
+    @contextmanager
+    def ledger(self, role: Role = Role.ADMIN) -> Iterator[Ledger]:
+        with self.state.open_ledger(role) as ledger:
+            yield ledger
+
+    def keep(self, now_us: int | None = None) -> None:
+        """Let the keeper do everything there is to do."""
+        with self.ledger(Role.KEEPER) as ledger, Keeper(self.state, ledger) as keeper:
+            keeper.run_once(time.time_ns() // 1000 if now_us is None else now_us).check()
+
+
+def a_past(root: Path, people: int = 12) -> Desk:
+    """Make a shop where some said yes two hours ago, one took it back and is erased, and one said no."""
+    state = a_shop(root)
+    now = time.time_ns() // 1000
+    shop = Desk(state, now, [])
+    shop.keep(now - 3 * HOUR_US)
+    with shop.ledger() as ledger:
+        told = told_at(state, ledger)
+        for i in range(people):
+            at = now - 2 * HOUR_US + i * 1_000_000
+            said = ledger.grant(
+                [Purpose.DWELL], now_us=at, notice_sha256=told.sha256, language="en", version=told.version
+            )
+            shop.grants.append(said)
+        ledger.refuse(now_us=now - 2 * HOUR_US, notice_sha256=told.sha256, language="en", version=told.version)
+        row = visit(now - HOUR_US, zone="coffee")
+        assert ledger.write_inbox(
+            "visit",
+            shop.grants[0].subject,
+            row.encode(),
+            now_us=row.leave_us,
+            visit_start_us=row.enter_us,
+            visit_end_us=row.leave_us,
+            requires={Purpose.DWELL},
+            level=Level.DWELL,
+        )
+    shop.keep(now - HOUR_US // 2)
+    with shop.ledger() as ledger:
+        ledger.withdraw(shop.grants[0].secret, now_us=now - HOUR_US // 4)
+    shop.keep(now - HOUR_US // 4 + 8_000_000)
+    return shop
+
+
+def told_at(state: State, ledger: Ledger) -> Notice:
+    """Return the notice that the kiosk shows."""
+    return notice(about(state, ledger), Messages.load("en"))
+
+
+@dataclass
+class Watched:
+    """A page in a browser, with what it asked elsewhere and complained about."""
+
+    page: Page
+    outward: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def check(self) -> None:
+        assert self.outward == []
+        assert self.errors == []
+
+
+@contextmanager
+def visiting(browser: Browser, url: str, link: str, *, width: int = 1280) -> Iterator[Watched]:
+    """Sign in by a link, in a browser of its own."""
+    context = browser.new_context(viewport={"width": width, "height": 1400}, accept_downloads=True)
+    context.set_default_timeout(PATIENCE_MS)
+    watched = Watched(context.new_page())
+
+    def guard(route: Route, request: Request) -> None:
+        if request.url.startswith((url, "data:", "blob:")):
+            route.continue_()
+        else:
+            watched.outward.append(request.url)
+            route.abort()
+
+    context.route("**/*", guard)
+    page = watched.page
+    page.on("websocket", lambda ws: None if ws.url.startswith(f"ws{url[4:]}") else watched.outward.append(ws.url))
+    page.on("console", lambda message: watched.errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: watched.errors.append(str(error)))
+    page.goto(link)
+    try:
+        yield watched
+    finally:
+        context.close()
+
+
+def opened(watched: Watched, address: str, title: str) -> Page:
+    """Open a page and wait until it is drawn."""
+    watched.page.goto(address)
+    expect(watched.page.get_by_role("heading", name=title, exact=True)).to_be_visible(timeout=PATIENCE_MS)
+    settle(watched.page)
+    return watched.page
+
+
+def settle(page: Page) -> None:
+    """Wait until a page is drawn to its end."""
+    expect(page.locator("[data-testid=stApp]")).to_have_attribute(
+        "data-test-script-state", "notRunning", timeout=PATIENCE_MS
+    )
+
+
+def photograph(page: Page, name: str) -> None:
+    """Keep a picture where somebody wants to look at it."""
+    folder = os.environ.get("OPENAISLE_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+__all__ = ["DAY_US", "HOUR_US", "Desk", "Watched", "a_past", "opened", "photograph", "settle", "visiting"]
