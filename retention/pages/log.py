@@ -60,8 +60,8 @@ def _heads(state: State, ledger: Ledger) -> None:
         st.info(f"Nothing is signed yet: `openaisle keeper --state {state.root}` must run; it signs within a second.")
     elif newest[1].size < size:
         st.warning(
-            f"Not signed yet: {size - newest[1].size} of the entries. A running keeper signs within a second: reload, and"
-            f" if this stays, start `openaisle keeper --state {state.root}`."
+            f"Not signed yet: {size - newest[1].size} of the entries. A running keeper signs within a second: reload,"
+            f" and if this stays, start `openaisle keeper --state {state.root}`."
         )
     with st.expander("Checkpoint and witness"):
         if newest is not None:
