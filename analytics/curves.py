@@ -121,7 +121,7 @@ def shares(table: Sequence[Mapping[str, Any]], colours: Colours = LIGHT) -> alt.
             alt.Tooltip("high:Q", title="95 % to", format=".0%"),
         ],
     )
-    return plain([bars, points], 66 * max(data["Zone"].nunique(), 1) + 90)
+    return plain([bars, points], 84 * max(data["Zone"].nunique(), 1) + 120)
 
 
 def told(shelf: str, medians: Mapping[str, float | None]) -> str:
