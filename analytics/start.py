@@ -111,6 +111,24 @@ polygon = [[0, 0], [7680, 0], [7680, 4320], [0, 4320]]
 # certificate = "/etc/openaisle/kiosk.pem"               # pair it by `openaisle kiosk --pair`
 # certificate_key = "/etc/openaisle/kiosk.key"
 
+# [dashboard]                   # the pages of the staff; see docs/access.md
+# port = 8501
+# idle_min = 30                 # minutes without anything done until somebody is signed out
+# session_h = 12                # hours until they are in any case
+# address = "192.168.1.10"      # elsewhere in the shop, with a certificate for that address; `openaisle tls` makes both
+# certificate = "/etc/openaisle/dashboard.pem"
+# certificate_key = "/etc/openaisle/dashboard.key"
+# allowed_hosts = ["localhost", "127.0.0.1"]             # names under which browsers reach it
+# approver = ""                 # key of an outsider who may approve a higher level; `openaisle level key` prints it
+
+# [oidc]                        # sign-in at a provider of OpenID Connect; without issuer it is off
+# issuer = "https://login.example.com"
+# client_id = "openaisle"
+# client_secret_file = "/etc/openaisle/oidc.secret"      # or client_secret_env
+# hosts = []                    # further hosts that the provider names; no other is called
+# authority = "/etc/openaisle/oidc-ca.pem"               # where its certificate is not a public one
+# label = "your work account"   # on the button
+
 # [phone]                       # a page on which shoppers' phones withdraw and look; see docs/phone.md
 # public_url = "https://shop.example:8643"
 # certificate = "/etc/openaisle/phone.pem"               # from a public authority: see docs/phone.md
