@@ -17,7 +17,7 @@ _ALLOWS = {
     "dwell": "how long shoppers who said yes stay in a zone and decide",
     "repeat": "whether shoppers who said yes come back",
     "emotion": "expression on the own face of shoppers who said yes",
-    "smile": "smile for a discount; nothing is stored",
+    "smile": "smile for a discount; nothing is stored but the voucher, and for the day that one was given",
 }
 _MEASURES = (
     "default is no: without a live consent no row about a person is written",

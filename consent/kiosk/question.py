@@ -80,8 +80,9 @@ def _yes(tap: Tap) -> Response:
     if shop.minimum_age and attempt.of_age is None:
         return choices(tap, problem="choices.age_unanswered")
     level = shop.level()
-    if not all(level.allows(p) for p in attempt.ticked):
-        attempt.ticked = frozenset(p for p in attempt.ticked if level.allows(p))
+    offers = shop.offers()
+    if not attempt.ticked <= offers:
+        attempt.ticked &= offers
         return choices(tap, problem="choices.level_lowered")
     if not tap.kiosk.written.take(tap.kiosk.clock()):
         return tap.problem("too_fast", 429, again=tap.form)

@@ -67,6 +67,7 @@ class Shop:
         printer: device file or Unix socket of the receipt printer, None where there is none.
         backup_days: how long a backup may live.
         idle_s: seconds without a touch after which a session is over; it is asked 20 seconds before.
+        without: purposes that nothing here follows, so that nobody is asked for them.
         paired: file with the hashes of the tablets that may use the page from elsewhere, None where none may.
     """
 
@@ -86,6 +87,7 @@ class Shop:
     printer: Path | None = None
     backup_days: int = 30
     idle_s: int = 90
+    without: frozenset[Purpose] = frozenset()
     paired: Path | None = None
 
     @property
@@ -96,4 +98,4 @@ class Shop:
     def offers(self) -> frozenset[Purpose]:
         """Return the purposes a shopper can say yes to at the level in force."""
         level = self.level()
-        return frozenset(p for p in Purpose if level.allows(p))
+        return frozenset(p for p in Purpose if level.allows(p) and p not in self.without)

@@ -29,14 +29,6 @@ from tests.chromium import CHROMIUM, FLAGS, playing, violations
 from tests.command import Place
 from tests.consent.kiosk.front import make_shop, served
 
-SMILE = """
-[smile]
-item = "Coffee"
-currency = "EUR"
-price = "2.50"
-floor = "2.00"
-budget = "400.00"
-"""
 TABLET, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=844)
 LIST, FLOOR = 250, 200
 PATIENCE_MS = 60_000
@@ -94,9 +86,6 @@ class Shop:
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     root = tmp_path_factory.mktemp("smile")
     state = make_shop(root / "shop", level=Level.EMOTION)
-    toml = root / "shop" / "store.toml"
-    toml.write_text(toml.read_text() + SMILE)
-    state = State.read(root / "shop")
     camera = root / "camera.mjpeg"
     camera.write_bytes(jpeg(scene(width=640, height=480), 92) * 30)
     flags = (
@@ -111,6 +100,12 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
             yield Shop(url, state, browser, camera)
         finally:
             browser.close()
+            # whatever the kiosk's process could write to: its home, its place, its temporary files, the shop's state
+            for path in (*(root / "place").rglob("*"), *(root / "shop").rglob("*")):
+                if path.is_file():
+                    held = path.read_bytes()
+                    assert b"\xff\xd8\xff" not in held, f"{path} holds a picture"
+                    assert b"JFIF" not in held, f"{path} holds a picture"
 
 
 def press(page: Page, name: str) -> None:

@@ -56,6 +56,13 @@ contact = "privacy@shop.example"
 officer = "officer@shop.example"
 jurisdiction = "DE"
 authority = "Berliner Beauftragte, Alt-Moabit 59, 10555 Berlin"
+
+[smile]
+item = "Coffee"
+currency = "EUR"
+price = "2.50"
+floor = "2.00"
+budget = "400.00"
 """
 _NOTHING = np.zeros((1, 1, 3), np.uint8)
 

@@ -359,3 +359,14 @@ def test_a_changed_mind_is_one_tap_from_the_receipt(front: Front, person: Browse
 
 def live(ledger: Ledger, code: str, now_us: int) -> frozenset[Purpose]:
     return ledger.permits(ledger.find(code), now_us)
+
+
+def test_nobody_is_asked_for_what_nothing_follows(front: Front) -> None:
+    front.open(without=frozenset({Purpose.SMILE}))
+    person = front.browser()
+    page = Browser.read(person.get("/choices"))
+    assert re.findall(r'type="checkbox" name="purpose" value="(\w+)"', page) == ["dwell", "emotion", "repeat"]
+    before = front.kinds()
+    person.tap("/answer", answer="yes", ticking="1", purpose=["smile", "dwell"], age="older")
+    assert EN("choices.level_lowered") in person.text
+    assert front.kinds() == before
