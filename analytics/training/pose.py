@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -28,7 +28,7 @@ from analytics.pose import POINTS, around
 from analytics.training import int8
 from analytics.training.fit import Batch, Schedule, fit
 from analytics.training.pictures import Picture, pictures, vary
-from analytics.training.stills import stills
+from analytics.training.stills import Still, reachers, stills
 from analytics.training.yolo import YOLO, v8PoseLoss
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 CHECKPOINT = "models/detection/yolov8n-pose_dequantised.pt"
 SIZE = (192, 256)  # width and height of the net's input, pixels
 BATCH = 24
-STILLS = 0.5  # share of crops that are rendered
+SHARES = (0.4, 0.2, 0.4)  # of crops: people of video, of renders, and of renders of people before shelves
+REACHES, FIRST_REACH = 12, 5100  # shops of the last, and the seed of the first of them
 LEAST_TALL = 36.0  # pixels; of a smaller body no joint can be told
 LEAST_SEEN = 0.6  # visible share of a rendered body
 SURE = 0.5  # least confidence of a point of the labelling net
@@ -74,8 +75,12 @@ def _label(picture: Picture, teacher: Any) -> Iterator[Body]:
             yield Body(picture.image, box, points)
 
 
-def bodies(data: Path, work: Path) -> tuple[list[Body], list[Body]]:
-    """Return the people of video, whose labels are kept in `work`, and those of renders."""
+def bodies(data: Path, work: Path) -> tuple[list[Body], list[Body], list[Body]]:
+    """Return the people of video, whose labels are kept in `work`, those of renders, and those before shelves.
+
+    Of the first renders hardly anybody has a hand in a shelf, and a net takes every arm that it cannot see well for a
+    hanging one.
+    """
     real = [p for p in pictures(data, work) if p.origin not in ("still", "shelf")]
     kept = work / "points.npz"
     if not kept.is_file():
@@ -90,13 +95,18 @@ def bodies(data: Path, work: Path) -> tuple[list[Body], list[Body]]:
     with np.load(kept) as stored:
         rows = zip(stored["number"].tolist(), stored["box"], stored["points"], strict=True)
         seen = [Body(real[n].image, box, points) for n, box, points in rows]
-    drawn = []
-    for still in stills(work / "stills"):
+    reaching = stills(work / "reaches", REACHES, first_seed=FIRST_REACH, draw=reachers)
+    return seen, _drawn(stills(work / "stills")), _drawn(reaching)
+
+
+def _drawn(pictures: list[Still]) -> list[Body]:
+    found = []
+    for still in pictures:
         image = still.image()
         for box, visible, points in zip(still.boxes, still.visible, still.points, strict=True):
             if visible >= LEAST_SEEN and box[3] - box[1] >= LEAST_TALL:
-                drawn.append(Body(image, box, points))
-    return seen, drawn
+                found.append(Body(image, box, points))
+    return found
 
 
 def crop(body: Body, chance: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
@@ -129,12 +139,12 @@ def crop(body: Body, chance: np.random.Generator) -> tuple[NDArray[np.uint8], ND
     return shown, np.clip(box, 0, np.tile(SIZE, 2)).astype(np.float32), points
 
 
-def batches(seen: list[Body], drawn: list[Body], seed: tuple[int, ...]) -> Iterator[Batch]:
+def batches(kinds: Sequence[list[Body]], seed: tuple[int, ...]) -> Iterator[Batch]:
     """Yield training batches as ultralytics' loss wants them, without end; the same for the same seed."""
     chance = np.random.default_rng(seed)
     whole = np.array(SIZE, np.float32)
     while True:
-        groups = [drawn if chance.random() < STILLS else seen for _ in range(BATCH)]
+        groups = [kinds[k] for k in chance.choice(len(SHARES), BATCH, p=SHARES)]
         cut = [crop(group[chance.integers(len(group))], chance) for group in groups]
         boxes = np.stack([box for _, box, _ in cut])
         points = np.stack([found for _, _, found in cut])
@@ -161,19 +171,19 @@ def main(words: list[str] | None = None) -> None:
     given = parser.parse_args(words)
     torch.set_num_threads(given.threads)
     torch.manual_seed(SEED)
-    seen, drawn = bodies(given.data, given.work)
-    print(f"{len(seen)} people of video, {len(drawn)} of renders", flush=True)
+    kinds = bodies(given.data, given.work)
+    print("people of video, of renders, before shelves:", *map(len, kinds), flush=True)
     model = YOLO(str(given.data / CHECKPOINT))
     model.model = fit(
         model.model.float(),
         v8PoseLoss,
-        lambda number: batches(seen, drawn, (SEED, number)),
+        lambda number: batches(kinds, (SEED, number)),
         given.work / "pose.pt",
         Schedule(rate=2e-4),
         device=given.device,
     )
     chance = np.random.default_rng(SEED)
-    crops = [crop(group[k], chance)[0] for group in (seen, drawn) for k in chance.integers(len(group), size=100)]
+    crops = [crop(group[k], chance)[0] for group in kinds for k in chance.integers(len(group), size=100)]
     int8.write(model, SIZE, cast("list[Any]", crops), given.out, "pose")
 
 
