@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from analytics.shopfloor import demo, opening, record, weeks
 from analytics.shopfloor.attend import Attendant, AttendError, free_port
 from analytics.state import State
 from analytics.store import NewVisit
+from consent.desks import Desk
 from consent.events import ConsentError, EventKind, Leaf, Purpose
 from consent.keys import Role
 from consent.ledger import Ledger
@@ -271,8 +273,18 @@ def test_the_pages_answer_until_told_to_stop_and_leave_no_process(number: signal
         assert line, process.communicate()[1]
         said += line
     for url in re.findall(r"http://127\.0\.0\.1:\d+", said):
-        with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310
+        request = urllib.request.Request(url, headers={"Accept": "text/html"})  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             assert answer.status == 200
+            assert b'id="root"' not in answer.read()  # whoever has no link signs in, or chooses at the kiosk
+    links = re.findall(r"^  (\w+) +(http://127\.0\.0\.1:\d+/enter/\S+)$", said, re.MULTILINE)
+    assert [desk for desk, _ in links] == [desk.value for desk in Desk]
+    for _, link in links:
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with browser.open(link, timeout=60) as answer:
+            assert b'id="root"' in answer.read()
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.build_opener().open(link, timeout=60)  # once
     assert len(alive(tmp_path)) >= 4
     process.send_signal(number)
     process.communicate(timeout=30)
