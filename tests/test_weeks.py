@@ -12,7 +12,7 @@ import pytest
 
 from analytics.bins import local
 from analytics.dashboard import simulated
-from analytics.figures import FIGURES, TIMES, Audience, Figure
+from analytics.figures import FIGURES, FUNNEL, TIMES, UNSEEN, Audience, Figure, origin
 from analytics.model import AnalyticsError
 from analytics.report import Report
 from analytics.shopfloor import opening, weeks
@@ -43,7 +43,8 @@ def test_every_cell_keeps_the_release_rules(cells: list[Row]) -> None:
     shown = [cell for cell in cells if not cell["suppressed"]]
     assert len(shown) > 1000
     for cell in shown:
-        k = (5 if cell["audience"] == Audience.EVERYBODY else 10) * (2 if cell["figure"] in TIMES else 1)
+        k = 5 if cell["audience"] == Audience.EVERYBODY else 10
+        k *= 2 if cell["figure"] in (*TIMES, Figure.OCCUPANCY) else 1
         assert cell["k"] == k
         assert cell["people"] % 5 == cell["n"] % 5 == 0
         assert cell["people"] > k - 5  # rounded to 5 at random
@@ -63,7 +64,10 @@ def test_no_visit_is_in_two_cells(cells: list[Row]) -> None:
 
 
 def test_every_cell_says_that_it_is_simulated(shop: State, cells: list[Row]) -> None:
-    assert {cell["camera"] for cell in cells} == {opening.CAMERA} == {"simulated"}
+    unseen = {(figure, "tills" if figure is Figure.SALES else weeks.KIOSK) for figure in UNSEEN}
+    assert {(cell["figure"], cell["camera"]) for cell in cells if cell["figure"] in UNSEEN} == unseen
+    assert {cell["camera"] for cell in cells if cell["figure"] not in UNSEEN} == {opening.CAMERA} == {"simulated"}
+    assert all("simulated" in cell["camera"] + cell["zone"] for cell in cells)
     assert "simulated" in shop.store.store.name.lower()
     assert simulated(shop.root)
 
@@ -76,12 +80,34 @@ def test_every_section_of_the_page_is_filled(shop: State) -> None:
     assert report.total(Figure.VISITS, newest, newest).n > 500
     assert len(report.footfall_by_day(weeks.FIRST, LAST)) == 24
     for audience in Audience:
-        for figure in set(FIGURES[audience]) & TIMES:
+        for figure in set(FIGURES[audience]) & TIMES - {Figure.WAIT, Figure.STAY}:
             found = {zone for _, zone in report.dwells(weeks.FIRST, LAST, audience=audience, figure=figure)}
             assert {"tea", "coffee", "sweets", "fruit"} <= found
     for audience in Audience:  # the last week has figures of those who agreed, too
         cells = report.cells(Figure.DECISION, weeks.CHANGE, LAST, audience=audience)
         assert {cell.zone for cell in cells} == {"tea", "coffee", "sweets", "fruit"}
+
+
+def test_the_pages_of_journeys_queues_conversion_and_the_kiosk_are_filled(shop: State) -> None:
+    report = Report(shop.released)
+    flows = {(flow.start, flow.end): flow.n for flow in report.flows(weeks.FIRST, LAST)}
+    assert flows["queue", "service"] > 300
+    shelves = {"tea", "coffee", "sweets", "fruit"}
+    assert {end for start, end in flows if start == "entrance"} >= shelves
+    waits = report.waits(weeks.FIRST, LAST)[opening.CAMERA, "queue"]
+    assert waits.served > 1000
+    assert 0.01 < (waits.abandoned or 0) < 0.4
+    assert waits.p90.at is not None
+    assert waits.p90.at > 20
+    ((_, stay),) = report.dwells(weeks.FIRST, LAST, figure=Figure.STAY).items()
+    assert stay.total.n > 5000
+    for figure, least in ((Figure.SALES, 200), (Figure.FUNNEL, 24), (Figure.OCCUPANCY, 200), (Figure.EXITS, 200)):
+        assert sum(not cell.suppressed for cell in report.cells(figure, weeks.FIRST, LAST)) >= least, figure
+    asked = [dict(zip(FUNNEL, cell.counts, strict=True)) for cell in report.cells(Figure.FUNNEL, weeks.FIRST, LAST)]
+    for word in ("opened", "yes", "refused", "abandoned", "linked", "link_somebody_near"):
+        assert sum(day[word] for day in asked) > 0, word
+    in_out = [report.total(figure, weeks.FIRST, LAST).n for figure in (Figure.FOOTFALL, Figure.EXITS)]
+    assert 0.9 < in_out[1] / in_out[0] <= 1.02
 
 
 def test_people_come_and_stay_as_a_shop_knows_them(shop: State) -> None:
@@ -177,6 +203,7 @@ def test_people_leave_before_the_day_ends() -> None:
 
 
 def test_pads_and_staff_have_no_figures(shop: State, cells: list[Row]) -> None:
-    assert {cell["zone"] for cell in cells} <= {zone for _, zone in shop.store.kinds()}
+    seen = {origin(cell["zone"]) for cell in cells if cell["figure"] not in UNSEEN}
+    assert seen <= {zone for _, zone in shop.store.kinds()}
     assert all(cell["end_us"] > cell["start_us"] >= weeks._instant(weeks.FIRST, 0) for cell in cells)
     assert max(cell["end_us"] for cell in cells) <= NOW
