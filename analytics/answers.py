@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from analytics.released import Cell
 from analytics.report import COLUMNS, Dwell, Report, Waiting, cell_of
 
 MOST_CELLS = 400_000  # held in memory, about 600 bytes each; a year of one busy shop has fewer
+RECENT = timedelta(days=56)
 MOST_PERIODS = 200  # of whose life tables are held
 
 _Stamp = tuple[int, int, int]
@@ -71,6 +72,7 @@ class Answers(Report):
         self.stamps = stamps
         self._busy = threading.RLock()
         self._tz: str | None = None
+        self._zones: list[str] | None = None
         self._waited: list[Waiting] | None = None
         self._dwells: dict[tuple[object, ...], dict[tuple[str, str], Dwell]] = {}
         self._cells: dict[str, tuple[Cell, ...]] = {}
@@ -110,6 +112,17 @@ class Answers(Report):
             (cell for cell in found if int(cell.rule) == newest),
             key=lambda cell: (cell.start_us, cell.camera, cell.zone),
         )
+
+    def zones(self) -> list[str]:
+        """Return the names of the zones that had a visit in the newest weeks, or ever where those have none."""
+        with self._busy:
+            if self._zones is None:
+                days = self.days()
+                for first in (max(days[0], days[-1] - RECENT), days[0]) if days else ():
+                    self._zones = sorted({cell.zone for cell in self.cells(Figure.VISITS, first, days[-1])})
+                    if self._zones:
+                        break
+            return list(self._zones or ())
 
     def dwells(
         self, first: date, last: date, *, audience: Audience = Audience.EVERYBODY, figure: Figure = Figure.DWELL

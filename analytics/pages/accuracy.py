@@ -62,7 +62,7 @@ def accuracy(state_dir: Path) -> None:
     if report is None:
         return
     tz, days = report.tz, report.days()
-    zones = sorted({cell.zone for cell in report.cells(Figure.VISITS, days[0], days[-1])})
+    zones = report.zones()
     choice = choose(days, zones, length=28)
     if choice is None:
         return

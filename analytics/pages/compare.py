@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from analytics.charts import duration
 from analytics.comparison import FEWEST_DAYS, Change, compare
 from analytics.days import FIGURE, Days, Measure, by_zone, is_time
 from analytics.difference import LEVEL, holm
-from analytics.figures import Audience, Figure
+from analytics.figures import Audience
 from analytics.notes import Note
 from analytics.pages.choice import period
 from analytics.pages.happened import drawn, notes_button
@@ -73,7 +74,7 @@ def compare_page(state_dir: Path) -> None:
     if report is None:
         return
     days, tz = report.days(), report.tz
-    zones = sorted({cell.zone for cell in report.cells(Figure.VISITS, days[0], days[-1])})
+    zones = report.zones()
     spans = _periods(state_dir, days)
     if spans is None:
         return
@@ -84,7 +85,7 @@ def compare_page(state_dir: Path) -> None:
         st.error("The earlier period must end before the later one begins; choose other days.")
         return
     places = st.multiselect("Zones", zones, key="zones", bind="query-params", placeholder="All zones")
-    found = rows(report, before, after, places)
+    found = rows(report, before, after, tuple(places))
     if not found:
         nothing_here(report, *set(FIGURE.values()), what="either period")
         return
@@ -135,7 +136,8 @@ def around(note: Note, length: int, days: Sequence[date]) -> tuple[Span, Span]:
     return (first, note.day - timedelta(days=1)), (note.day, max(last, note.day))
 
 
-def rows(report: Answers, before: Span, after: Span, zones: Sequence[str] = ()) -> list[Row]:
+@lru_cache(maxsize=8)
+def rows(report: Answers, before: Span, after: Span, zones: tuple[str, ...] = ()) -> list[Row]:
     """Compare every measure of every zone in two periods.
 
     Args:
@@ -143,6 +145,9 @@ def rows(report: Answers, before: Span, after: Span, zones: Sequence[str] = ()) 
         before: the earlier period, first and last day.
         after: the later one; no day is in both.
         zones: names; empty for all.
+
+    Returns:
+        Remembered, for a click on the page that changes nothing of it; not to be changed.
     """
     raw: list[tuple[Measure, str, Days, Change]] = []
     for measure in Measure:

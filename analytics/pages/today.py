@@ -49,8 +49,7 @@ def today(state_dir: Path) -> None:
     chosen, beside = st.columns([3, 1], vertical_alignment="bottom")
     that = day(chosen, report.days())
     with beside:
-        zones = sorted({cell.zone for cell in report.cells(Figure.VISITS, report.days()[0], report.days()[-1])})
-        notes_button(state_dir, that, zones, tz)
+        notes_button(state_dir, that, report.zones(), tz)
     _cards(report, that, tz)
     _queues(report, that)
     _by_hour(state_dir, report, that, tz)

@@ -16,7 +16,7 @@ from analytics.charts import duration
 from analytics.config import ConfigError, StoreFile, read_store
 from analytics.days import Measure, by_zone
 from analytics.figures import TIERS, Audience, Figure
-from analytics.pages.choice import Choice, choose
+from analytics.pages.choice import ALL_DAY, Choice, choose
 from analytics.pages.happened import drawn, notes_button
 from analytics.pages.lines import over_days, parts
 from analytics.pages.missing import not_shown, nothing_here
@@ -40,15 +40,22 @@ Where = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Zone:
-    visits: list[Cell]
+    tiers: tuple[int, ...]  # visits by tier, in the order of `TIERS`
+    seen_us: int  # by the camera, of the time they came in
     dwell: Dwell | None
+
+    @classmethod
+    def of(cls, visits: Sequence[Cell], dwell: Dwell | None) -> _Zone:
+        shown = [cell for cell in visits if not cell.suppressed]
+        sums = tuple(map(sum, zip(*(cell.counts for cell in shown), strict=True))) or (0,) * len(TIERS)
+        return cls(sums, sum(cell.observed_us for cell in shown), dwell)
 
     @property
     def n(self) -> int:
-        return sum(cell.n or 0 for cell in self.visits if not cell.suppressed)
+        return sum(self.tiers)
 
     def tier(self, name: str) -> int:
-        return sum(cell.tiers[name] for cell in self.visits if not cell.suppressed)
+        return self.tiers[TIERS.index(name)]
 
     @property
     def engaged(self) -> float | None:
@@ -57,8 +64,7 @@ class _Zone:
     @property
     def an_hour(self) -> float | None:
         """Visits an hour of what the cameras saw."""
-        seen = sum(cell.observed_us for cell in self.visits if not cell.suppressed)
-        return self.n * HOUR / seen if seen and self.n else None
+        return self.n * HOUR / self.seen_us if self.seen_us and self.n else None
 
 
 def zones(state_dir: Path) -> None:
@@ -72,7 +78,7 @@ def zones(state_dir: Path) -> None:
     if report is None:
         return
     tz, days = report.tz, report.days()
-    known = sorted({cell.zone for cell in report.cells(Figure.VISITS, days[0], days[-1])})
+    known = report.zones()
     choice = choose(days, known)
     if choice is None:
         return
@@ -111,12 +117,17 @@ def _found(report: Answers, choice: Choice, audience: Audience) -> tuple[dict[Wh
     for side, (cells, _) in enumerate((visits, stays)):
         for cell in cells:
             by.setdefault((cell.camera, cell.zone), ([], []))[side].append(cell)
+    whole = report.dwells(choice.first, choice.last, audience=audience) if choice.hours == ALL_DAY else None
     out = {}
     for where, (of_visits, of_stays) in sorted(by.items()):
-        shown = any(not cell.suppressed for cell in of_stays)
-        dwell = dwell_of(f"{audience}.{Figure.DWELL}", of_stays) if shown else None
+        if whole is not None:
+            dwell = whole.get(where)  # remembered
+        elif any(not cell.suppressed for cell in of_stays):
+            dwell = dwell_of(f"{audience}.{Figure.DWELL}", of_stays)
+        else:
+            dwell = None
         if dwell is not None or any(not cell.suppressed for cell in of_visits):
-            out[where] = _Zone(of_visits, dwell)
+            out[where] = _Zone.of(of_visits, dwell)
     return out, visits, stays
 
 
