@@ -447,7 +447,7 @@ def columns(path: Path) -> dict[str, list[str]]:
             for table, column in db.execute(sql).fetchall():
                 found.setdefault(table, []).append(column)
     except sqlite3.Error as error:  # another user's, or damaged: the dashboard says so
-        _log.info("%s cannot be looked at: %s", path, error)
+        _log.debug("%s cannot be looked at: %s", path, error)
     return found
 
 

@@ -36,7 +36,7 @@ from retention.status import last_sweep
 ROOM = 2 << 30  # bytes: a rewriting of the visits needs their size again, backups more
 PROC, SYS = Path("/proc"), Path("/sys")
 _OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless")
-_SYSTEMD_UNIT = "openaisle.service"
+_SYSTEMD_UNIT = "openaisle-watch.service"
 _WAIT_S = 5.0
 
 
