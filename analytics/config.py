@@ -354,6 +354,12 @@ class OidcTable(Strict):
         return _read_secret("oidc", "the client's", self.client_secret_env, self.client_secret_file, base, environ)
 
 
+class StaffTable(Strict):
+    """``[staff]``: the numbers of the printed markers that staff wear; see `analytics.tags`."""
+
+    tags: tuple[Annotated[int, Field(ge=0, le=49, strict=True)], ...] = ()
+
+
 class PadTable(Strict):
     """``[pad]``: the guard ring around every pad."""
 
@@ -484,6 +490,7 @@ class StoreFile(Strict):
     alerts: AlertsTable = AlertsTable()
     dashboard: DashboardTable = DashboardTable()
     oidc: OidcTable = OidcTable()
+    staff: StaffTable = StaffTable()
     pad: PadTable = PadTable()
     camera: tuple[CameraTable, ...] = ()
 

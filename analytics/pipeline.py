@@ -12,7 +12,7 @@ summed in memory (`cells`) and leave it only as bins of enough people.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -36,6 +36,9 @@ from consent.ledger import Ledger, UnknownCodeError
 from consent.padwords import PadOutcome
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from analytics.expression import Reader
     from analytics.look import Joints, Looker
     from analytics.vision import Seen
@@ -62,6 +65,20 @@ class Eyes(Protocol):
 
     def reset(self) -> None:
         """Forget every track: nothing was seen for a while."""
+
+
+class Wearers(Protocol):
+    """Finds who wears a tag of the staff; `analytics.tags.Tags`."""
+
+    def wearers(
+        self,
+        t_us: int,
+        image: NDArray[np.uint8],
+        sightings: Sequence[Sighting],
+        people: Mapping[int, int],
+        known: Container[int],
+    ) -> list[int]:
+        """Return person numbers."""
 
 
 @dataclass(slots=True)
@@ -97,13 +114,13 @@ class Watched:
 
 @dataclass(slots=True)
 class Staff:
-    """Who works here: seen in a staff zone, or longer in view than anybody shops. Known by person number, in memory."""
+    """Who works here: seen in a staff zone, with a tag, or longer in view than anybody shops. By number, in memory."""
 
     zones: tuple[Zone, ...]
     _known: set[int] = field(default_factory=set)
     _since_us: dict[int, int] = field(default_factory=dict)
 
-    def __contains__(self, person: int) -> bool:
+    def __contains__(self, person: object) -> bool:
         return person in self._known
 
     def see(self, t_us: int, person: int, x: float, y: float) -> bool:
@@ -114,6 +131,10 @@ class Staff:
             self._known.add(person)
             return not known
         return False
+
+    def wears_tag(self, person: int) -> None:
+        """Take somebody who wears a tag of the staff."""
+        self._known.add(person)
 
     def forget(self, alive: set[int]) -> None:
         """Drop whoever is not alive."""
@@ -140,6 +161,7 @@ class CameraWatch:
         audit: gets each closed visit, and why it is not counted, if so, to hold it against a truth; it must keep none.
         net: makes what finds the joints of linked shoppers, at the first look; nobody is looked at twice where None.
         reader: loads what reads expressions, where the level allows that; nobody's is read where None.
+        tags: makes what finds the tags of staff from their numbers; made only where `store.toml` names some.
 
     Attributes:
         watched: what was done so far.
@@ -163,6 +185,7 @@ class CameraWatch:
         audit: Callable[[Visit, LeftOut | None], object] | None = None,
         net: Callable[[], Joints] | None = None,
         reader: Callable[[], Reader] | None = None,
+        tags: Callable[[Collection[int]], Wearers] | None = None,
     ) -> None:
         zones, ground = camera.zones(), camera.floor()
         rules = PadRules(ring_m=store.pad.ring_m, restart_s=RESTART_S if restart else 0.0, latency_s=latency_s)
@@ -176,6 +199,7 @@ class CameraWatch:
         # of measured zones: no row for standing on a pad
         self._kinds = {zone: kind for (name, zone), kind in store.kinds().items() if name == camera.name}
         self._staff = Staff(tuple(zone for zone in zones if zone.kind is ZoneKind.STAFF))
+        self._tags = tags(store.staff.tags) if store.staff.tags and tags is not None else None
         self._board = board
         self._zones = tuple(zone for zone in zones if zone.kind not in (ZoneKind.PAD, ZoneKind.STAFF))
         self._holders = {} if holders is None else holders
@@ -208,6 +232,10 @@ class CameraWatch:
         for sighting in seen.sightings:
             if self._staff.see(t_us, people[sighting.track], sighting.x, sighting.y):
                 self._tally.forget(people[sighting.track])  # what they walked through before is no shopper's visit
+        if self._tags is not None:
+            for person in self._tags.wearers(t_us, item.image, seen.sightings, people, self._staff):
+                self._staff.wears_tag(person)
+                self._tally.forget(person)
         requests = self._news(t_us)
         for name, linker in self._pads.items():
             answers = linker.step(

@@ -32,6 +32,7 @@ from analytics.pose import Pose
 from analytics.report import Report
 from analytics.start import PLACEHOLDER
 from analytics.state import State
+from analytics.tags import Tags
 from analytics.video import Source, frames, utc_us
 from analytics.vision import MotionGate, Vision
 from analytics.zones import ZoneKind
@@ -174,6 +175,7 @@ def watch(
                     audit=audit,
                     net=Pose,
                     reader=_face_reader,
+                    tags=Tags,
                 )
                 since_us = unwatched_since(state, camera.name, item.t_us) if source.live else None
                 if since_us is not None:
