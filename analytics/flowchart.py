@@ -20,9 +20,9 @@ from analytics.figures import LOST, OTHERS
 from analytics.report import Flow
 
 WORDS = {LOST: "out of sight", OTHERS: "other zones"}
-_GAP: Final = 0.025  # between two zones of a column, of the height
+_GAP: Final = 0.045  # between two zones of a column, of the height
 _BAR: Final = 0.018  # width of a zone's bar, of the width
-_EDGE: Final = 0.16  # left and right of the ribbons, for the names
+_EDGE: Final = 0.2  # left and right of the ribbons, for the names
 _STEPS: Final = 24  # points of a ribbon
 _HUES = ("#0f766e", "#b45309", "#4338ca", "#be185d", "#15803d", "#0369a1", "#a16207", "#7e22ce")
 
@@ -108,7 +108,7 @@ def sankey(flows: Sequence[Flow], colours: Colours = LIGHT) -> alt.LayerChart:
         for zone, (low, top) in zones.items():
             n = sum(flow.n for flow in flows if getattr(flow, side) == zone)
             bars.append({"x": x, "x2": x + _BAR, "low": low, "top": top, "hue": hues.get(zone, colours.ink)})
-            words.append({"x": text_x, "y": (low + top) / 2, "text": f"{named(zone)} {n:,}", "align": align})
+            words.append({"x": text_x, "y": (low + top) / 2, "text": f"{named(zone)}\n{n:,}", "align": align})
     x_axis = alt.X("x:Q", scale=alt.Scale(domain=[0, 1]), axis=None)
     y_scale = alt.Scale(domain=[-0.01, 1.01])
     areas = (
@@ -142,7 +142,7 @@ def sankey(flows: Sequence[Flow], colours: Colours = LIGHT) -> alt.LayerChart:
     )
     texts = [
         alt.Chart(pd.DataFrame([word for word in words if word["align"] == align]))
-        .mark_text(align=align, baseline="middle", fontSize=13, color=colours.ink)
+        .mark_text(align=align, baseline="middle", fontSize=12, lineBreak="\n", color=colours.ink)
         .encode(x=x_axis, y=alt.Y("y:Q", scale=y_scale, axis=None), text="text:N")
         for align in ("right", "left")
     ]

@@ -30,6 +30,7 @@ from analytics.pages.source import source
 from analytics.pages.style import begin, figures
 from analytics.pos import ReceiptsError
 from analytics.released import Cell, Sum
+from analytics.trend import share_by_day
 from consent.desks import Action
 from consent.events import ConsentError
 
@@ -61,15 +62,13 @@ def conversion(state_dir: Path) -> None:
     else:
         _cards(whole)
         notes = drawn(state_dir, first, last)
-        shown = [note for note in notes if any(row["day"] == note.day for row in whole)]
         picture.show(
-            partial(_days, whole),
+            lambda colours: share_by_day(whole, "Conversion", ("Entries", "Receipts"), notes, colours),
             [{name: value for name, value in row.items() if name != "day"} for row in whole],
             name="Conversion by day",
-            told=f"A line: receipts for each hundred entries, day by day, over {len(whole)} days.",
+            told=f"A line: receipts for each hundred entries, day by day, over {len(whole)} days."
+            + "".join(f" {note.day}: {note.text}." for note in notes),
         )
-        for happened in shown:
-            st.caption(f"◆ {happened.day}: {happened.text}")
         _hours(sold, came, tz)
         _tills(sold)
     source(receipts(sold), tz, "n counts receipts; items and amounts are rounded to 5, too.")
@@ -126,23 +125,6 @@ def _cards(rows: Sequence[dict[str, Any]]) -> None:
         st.caption(f"{missing_parts} cells of these days are suppressed and in no sum; the shares are off by as much.")
 
 
-def _days(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> alt.LayerChart:
-    base = alt.Chart(pd.DataFrame([{**row, "day": str(row["day"])} for row in rows])).encode(
-        x=alt.X("Day:O", title=None, axis=alt.Axis(labelAngle=-45, labelOverlap=True)),
-        y=alt.Y("Conversion:Q", axis=alt.Axis(format="%", title="Receipts ÷ entries"), scale=alt.Scale(zero=True)),
-        tooltip=[
-            "Day",
-            alt.Tooltip("Conversion", format=".0%"),
-            "Entries",
-            "Receipts",
-            alt.Tooltip("Per visitor", title="Sales per visitor", format=",.2f"),
-        ],
-    )
-    return charts.plain(
-        [base.mark_line(color=colours.accent), base.mark_point(color=colours.accent, filled=True, size=60)], 230
-    )
-
-
 def _hours(sold: Sequence[Cell], came: Sequence[Cell], tz: str) -> None:
     """Draw conversion by hour of the day, from cells of one hour on both sides."""
     st.header("By hour of the day")
@@ -169,8 +151,8 @@ def _hours(sold: Sequence[Cell], came: Sequence[Cell], tz: str) -> None:
         told=f"Bars: receipts for each entry by hour of the day; highest at {best['Hour']}.",
     )
     st.caption(
-        "Whoever pays came in a while before: at the beginning of a day conversion is low, at its end high. A cell that"
-        " is longer than an hour is left out here."
+        "Whoever pays came in a while before: at the beginning of a day conversion is low, at its end high. Hours"
+        " that were released together, because one alone held too few, are left out."
     )
 
 

@@ -18,11 +18,14 @@ from analytics import charts
 from analytics.bins import local
 from analytics.colours import LIGHT, Colours
 from analytics.figures import FUNNEL, Audience, Figure
+from analytics.notes import Note
 from analytics.pages import missing, picture
 from analytics.pages.choice import recent
+from analytics.pages.happened import drawn
 from analytics.pages.source import source
 from analytics.pages.style import begin, figures
 from analytics.released import Cell, Sum
+from analytics.trend import share_by_day
 
 _STEPS = {"opened": "Opened", "answered": "Answered", "yes": "Said yes", "linked": "Linked at the pad"}
 _OTHERWISE = {
@@ -76,7 +79,7 @@ def funnel(state_dir: Path) -> None:
             " kiosk has waited long enough.",
         )
         _reasons(sums)
-        _days(shown, report.tz)
+        _days(shown, report.tz, drawn(state_dir, first, last))
     missing.not_shown(report, first, last, (Figure.FUNNEL,))
 
 
@@ -133,7 +136,7 @@ def _reasons(sums: dict[str, int]) -> None:
     st.caption(f"{failed:,} of {tried:,} tries, rounded. A try that failed and then worked is a link.")
 
 
-def _days(cells: Sequence[Cell], tz: str) -> None:
+def _days(cells: Sequence[Cell], tz: str, notes: Sequence[Note]) -> None:
     st.header("Day by day")
     rows: list[dict[str, Any]] = []
     for cell in cells:
@@ -141,6 +144,7 @@ def _days(cells: Sequence[Cell], tz: str) -> None:
         answered = found["yes"] + found["refused"]
         rows.append(
             {
+                "day": local(cell.start_us, tz).date(),
                 "Day": f"{local(cell.start_us, tz):%Y-%m-%d}",
                 "Opened": found["opened"],
                 "Said yes": found["yes"],
@@ -151,22 +155,10 @@ def _days(cells: Sequence[Cell], tz: str) -> None:
         )
     told = [row["Yes, of answers"] for row in rows if row["Yes, of answers"] is not None]
     picture.show(
-        partial(_rates, rows),
-        rows,
+        lambda colours: share_by_day(rows, "Yes, of answers", ("Opened", "Said yes", "Said no"), notes, colours),
+        [{name: value for name, value in row.items() if name != "day"} for row in rows],
         name="Consent rate by day",
         told="A line: share of answers that were a yes, by day."
-        + (f" It lies between {min(told):.0%} and {max(told):.0%}." if told else ""),
-    )
-
-
-def _rates(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> alt.LayerChart:
-    base = alt.Chart(pd.DataFrame(list(rows))).encode(
-        x=alt.X("Day:O", title=None, axis=alt.Axis(labelAngle=-45, labelOverlap=True)),
-        y=alt.Y(
-            "Yes, of answers:Q", axis=alt.Axis(format="%", title="Yes, of answers"), scale=alt.Scale(domain=[0, 1])
-        ),
-        tooltip=["Day", "Opened", "Said yes", "Said no", alt.Tooltip("Yes, of answers", format=".0%")],
-    )
-    return charts.plain(
-        [base.mark_line(color=colours.accent), base.mark_point(color=colours.accent, filled=True, size=50)], 200
+        + (f" It lies between {min(told):.0%} and {max(told):.0%}." if told else "")
+        + "".join(f" {note.day}: {note.text}." for note in notes),
     )

@@ -229,7 +229,8 @@ def _length(cells: Sequence[Cell], tz: str, left_out: int) -> None:
         total,
         tz,
         "People in the zone at four looks a minute, over the time that the camera saw; n counts people at looks. A time"
-        " in which fewer than ten were there joins its neighbours.",
+        " in which fewer than ten were there joins its neighbours; by the hour, what is longer than three hours is left"
+        " out, and with it the quietest hours.",
         left_out=left_out,
     )
 

@@ -61,6 +61,7 @@ def staffing(state_dir: Path) -> None:
             help="Tills come from receipts; see page Conversion" if worst is None else None,
             delta=None if worst is None else f"{worst['Weekday']} {worst['Hour']}",
             delta_color="off",
+            delta_arrow="off",
         )
         st.header("Visitors an hour")
         picture.show(
@@ -74,7 +75,7 @@ def staffing(state_dir: Path) -> None:
             total,
             tz,
             "Mean entries of that hour over the weeks chosen. Hours that were released together with others, because"
-            " one alone held too few people, are left out.",
+            " one alone held too few people, are left out, so that quiet hours look a little busier than they are.",
         )
         st.header("Visitors to each open till")
         if worst is None:
@@ -125,7 +126,7 @@ def _crowds(cells: Sequence[Cell], tz: str) -> None:
         total,
         tz,
         "Looked at four times a minute; n counts people at looks. A cell that is several hours long stands at its first"
-        " hour; what is longer than three is left out.",
+        " hour; what is longer than three is left out, and with it the quietest hours.",
     )
 
 
@@ -143,7 +144,7 @@ def _full(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> alt.Layer
         )
     )
     words = base.mark_text(fontSize=12).encode(
-        text=alt.Text("People at once:Q", format=".1f"),
+        text=alt.Text("People at once:Q", format=".2f"),
         color=alt.condition(
             f"datum['People at once'] > {0.7 * peak}", alt.value(colours.on_accent), alt.value(colours.ink)
         ),
