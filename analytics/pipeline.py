@@ -24,6 +24,7 @@ from analytics.config import CameraTable, StoreFile
 from analytics.dwell import DwellEngine
 from analytics.expression import Expression
 from analytics.gate import Answer, ConsentedRow, PadLinker, PadRequest, PadRules, Permit, admit
+from analytics.hourly import Hour, Hourly
 from analytics.live import Board, band
 from analytics.look import SecondLook
 from analytics.model import SECOND, Blind, Frame, Sighting, Visit
@@ -31,7 +32,7 @@ from analytics.payload import CellPayload
 from analytics.reach import Reaches
 from analytics.row import EXPRESSION, VISIT, ExpressionRow, VisitRow
 from analytics.zones import Zone, ZoneKind
-from consent.events import Level, Purpose
+from consent.events import EventKind, Level, Purpose
 from consent.ledger import Ledger, UnknownCodeError
 from consent.padwords import PadOutcome
 
@@ -204,6 +205,7 @@ class CameraWatch:
         self._zones = tuple(zone for zone in zones if zone.kind not in (ZoneKind.PAD, ZoneKind.STAFF))
         self._holders = {} if holders is None else holders
         self._tally = Tally(camera.name, zones, run=run or secrets.token_hex(8), tz=store.store.timezone)
+        self._hourly = Hourly(camera.name, self._log_hour)
         self._plan, self._audit = plan, audit
         self._reaches = Reaches(zones, ground)
         lookers: list[Looker] = [self._reaches] if self._reaches else []
@@ -232,10 +234,12 @@ class CameraWatch:
         for sighting in seen.sightings:
             if self._staff.see(t_us, people[sighting.track], sighting.x, sighting.y):
                 self._tally.forget(people[sighting.track])  # what they walked through before is no shopper's visit
+                self._hourly.forget(people[sighting.track])
         if self._tags is not None:
             for person in self._tags.wearers(t_us, item.image, seen.sightings, people, self._staff):
                 self._staff.wears_tag(person)
                 self._tally.forget(person)
+                self._hourly.forget(person)
         requests = self._news(t_us)
         for name, linker in self._pads.items():
             answers = linker.step(
@@ -250,11 +254,13 @@ class CameraWatch:
             for track in linker.objected:
                 with suppress(KeyError):  # stitched to a later track, which is among them too
                     self._tally.forget(self._engine.person(track))
+                    self._hourly.forget(self._engine.person(track))
             for answer in answers:
                 self._carry_out(t_us, answer)
         self._close(t_us, visits)
         if self._look is not None:
             self._look_again(self._look, item, seen, people)
+        self._see_hour(t_us, people)
         counts = self._tally.counts_at(t_us)
         if counts or self._board is not None:
             self._count(t_us, seen.sightings, people, tally=counts)
@@ -280,6 +286,7 @@ class CameraWatch:
         if self._last_us is None:
             return
         self._close(self._last_us, self._engine.flush())
+        self._hourly.finish(self._last_us)
         self._hand_over(self._last_us, self._tally.finish(self._last_us))
 
     def _go_blind(self, blind: Blind) -> None:
@@ -364,6 +371,8 @@ class CameraWatch:
                 for track in answer.tracks:
                     permit = linker.links.linked(track)
                     if permit is not None:
+                        with suppress(KeyError):
+                            self._hourly.linked(t_us, self._engine.person(track))
                         self._holders[permit.subject] = self._camera.name
         elif answer.outcome is PadOutcome.UNLINKED:
             for subject in answer.subjects:
@@ -384,10 +393,33 @@ class CameraWatch:
             if permit is not None:
                 alive = self._ledger.permits(bytes.fromhex(permit.subject), frame.t_us, level=level)
                 permitted[track] = permit.purposes & alive
+        before, read = look.looks, self._read()
         look.step(frame.t_us, frame.image, seen.sightings, people, permitted, seen.untracked)
+        whom = {people[track] for track in permitted}
+        self._hourly.looked(frame.t_us, whom, look.looks - before, self._read() - read)
         held = {person: self._permit(person) for person in self._engine.alive()}
         look.forget({person: permit.purposes for person, permit in held.items() if permit is not None})
         self.watched.looks, self.watched.looks_cpu_s = look.looks, look.cpu_s
+
+    def _read(self) -> int:
+        """Return how often an expression was read so far."""
+        return 0 if self._expression is None else self._expression.looks
+
+    # --- the hour in the log ----------------------------------------------------------------------------------------
+
+    def _see_hour(self, t_us: int, people: Mapping[int, int]) -> None:
+        """Take one picture into the hour, without whoever is in no figure."""
+        level = self._level()
+        counted = {
+            person
+            for track, person in people.items()
+            if person not in self._staff and not any(linker.uncounted(track) for linker in self._pads.values())
+        }
+        self._hourly.see(t_us, counted, looks=level.allows(Purpose.DWELL), expression=level.allows(Purpose.EMOTION))
+
+    def _log_hour(self, hour: Hour, t_us: int) -> None:
+        """Write an hour that is over into the log; the keeper signs it."""
+        self._ledger.append_event(EventKind.TALLIED, now_us=t_us, details=hour.details())
 
     # --- closed visits ----------------------------------------------------------------------------------------------
 
@@ -423,6 +455,7 @@ class CameraWatch:
             stay = VisitRow.of(self._camera.name, visit, self._kinds[visit.zone], handling)
             if stays and self._put(t_us, VISIT, subject, visit, stay.encode(), stays, level):
                 self.watched.rows += 1
+                self._hourly.wrote(t_us, visit.track)
             else:
                 self.watched.refused += 1
         if Purpose.EMOTION in alive and self._expression is not None:
@@ -432,6 +465,7 @@ class CameraWatch:
             shares = ExpressionRow.of(self._camera.name, visit, looks)
             if self._put(t_us, EXPRESSION, subject, visit, shares.encode(), frozenset({Purpose.EMOTION}), level):
                 self.watched.rows += 1
+                self._hourly.wrote(t_us, visit.track)
                 self.watched.expressions += 1
             else:
                 self.watched.refused += 1

@@ -12,6 +12,7 @@ Nothing here writes. Who may read it is decided by `access`.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -137,6 +138,49 @@ def around(ledger: Tree, start_us: int, end_us: int, limit: int = 500) -> list[L
         return []
     rows = ledger.select(f"{_COLUMNS} WHERE l.idx BETWEEN ? AND ? ORDER BY l.idx LIMIT ?", first, last, limit)
     return [one for one in (_line(*row) for row in rows) if one.at_us is None or start_us <= one.at_us < end_us]
+
+
+@dataclass(slots=True)
+class Asked:
+    """What people said to one text of the notice, as the entries count it for ever.
+
+    Attributes:
+        digest: SHA-256 of the text, hex.
+        yes: by purpose, first answers that said yes to it.
+        people: first answers that said yes to anything.
+        no: answers that said no.
+    """
+
+    digest: str
+    yes: Counter[Purpose]
+    people: int = 0
+    no: int = 0
+
+
+def answers(ledger: Tree) -> list[Asked]:
+    """Return what people said, by the text that they were shown, in the order in which the texts came up."""
+    found: dict[str, Asked] = {}
+    for _, data in ledger.leaves(0, ledger.size):
+        leaf = Leaf.decode(data)
+        if leaf.kind not in (EventKind.GRANTED, EventKind.REFUSED) or leaf.digest is None:
+            continue
+        one = found.setdefault(leaf.digest.hex(), Asked(leaf.digest.hex(), Counter()))
+        if leaf.kind is EventKind.REFUSED:
+            one.no += 1
+        else:
+            one.people += 1
+            one.yes.update(leaf.purposes)
+    return list(found.values())
+
+
+def versions(ledger: Tree) -> dict[str, tuple[str, str]]:
+    """Return version and language of each text of the notice that was ever in force, by its SHA-256, hex."""
+    found: dict[str, tuple[str, str]] = {}
+    for one in search(ledger, kinds=(EventKind.CONFIG_CHANGED,), limit=100_000):
+        notice = dict((one.details or {}).get("notice", {}))
+        version = notice.pop("version", "")
+        found |= {digest: (version, language) for language, digest in notice.items()}
+    return found
 
 
 def at(ledger: Ledger, at_us: int) -> Moment:

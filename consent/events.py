@@ -218,6 +218,7 @@ class EventKind(StrEnum):
     SETUP_OPENED = "setup_opened"
     ANSWERED = "answered"
     RESTORED = "restored"
+    TALLIED = "tallied"  # what a camera did in an hour, in bands
 
     @property
     def personal(self) -> bool:

@@ -127,21 +127,35 @@ class Ledger(Consents):
             db.execute("INSERT INTO levels (level, leaf) VALUES (?, ?)", (level.value, leaf))
             return leaf
 
-    def note_config(self, sha256: bytes | str, *, now_us: int, policy: bytes | None = None) -> int | None:
-        """Log the hash of store.toml, and of the retention policy, where one differs from the last; return the index.
+    def note_config(
+        self,
+        sha256: bytes | str,
+        *,
+        now_us: int,
+        policy: bytes | None = None,
+        level: Level | None = None,
+        notice: Mapping[str, str] | None = None,
+    ) -> int | None:
+        """Log what is in force, where any of it differs from the last time, and return the index: see the arguments.
 
         Args:
             sha256: of store.toml; it stands in the entry itself.
             now_us: UTC microseconds.
             policy: SHA-256 of the retention policy in force; it stands in the payload, which is exported, too.
+            level: the privacy level in force.
+            notice: its `version`, and by language the SHA-256 of its text, 64 hex digits.
         """
         digest = read_sha256(sha256, "store.toml")
         details: dict[str, Value] = {} if policy is None else {"policy": read_sha256(policy, "the policy").hex()}
+        if level is not None:
+            details["level"] = level.value
+        if notice is not None:
+            details["notice"] = dict(notice)
         with self._write() as db:
             last = self.last_event(EventKind.CONFIG_CHANGED)
             if last is not None and last[1].digest == digest:
                 told = json.loads(last[0].payload)
-                if policy is None or told.get("policy") == details["policy"]:
+                if all(told.get(name) == value for name, value in details.items()):
                     return None
             return self._append(db, Entry(EventKind.CONFIG_CHANGED, now_us, details, digest=digest))
 

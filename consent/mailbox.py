@@ -219,6 +219,11 @@ class Mailbox(Tree):
             )
             return db.execute(sql, (status.value, settled, result, request_id)).rowcount == 1
 
+    def blank_request(self, request_id: int) -> None:
+        """Take the arguments out of a settled request: what they held serves nobody any more."""
+        with self._write() as db:
+            db.execute("UPDATE requests SET args = x'' WHERE id = ? AND settled_us IS NOT NULL", (request_id,))
+
     def forget_requests(self, ids: Iterable[int]) -> int:
         """Delete requests by number; return how many went."""
         with self._write() as db:

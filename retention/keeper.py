@@ -33,7 +33,7 @@ from consent.answers import REQUEST as ACCESS
 from consent.events import DAY_US, END_EVENTS, ConsentError, EventKind, Leaf, Level, Purpose
 from consent.ledger import Ledger, LedgerError, RequestStatus
 from consent.logs import plain
-from retention import access, policy
+from retention import access, counter, policy, signage
 from retention.backup import REQUEST as BACKUP
 from retention.clock import Clock
 from retention.erasure import Erased, Erasure
@@ -133,6 +133,8 @@ class Keeper:
         self._unkept: str | None = None  # why the journal is not kept
         self._clock: Clock | None = (last_sweep(state.root) or {}).get("clock")  # the first one is believed
         self._headless = True  # the newest checkpoint is not beside it yet
+        self._told_by: tuple[bytes, Level] | None = None  # what the notice below was made from
+        self._told: dict[str, str] = {}
 
     def close(self) -> None:
         """Close the visits; the ledger is the caller's."""
@@ -291,8 +293,18 @@ class Keeper:
             return str(error)
         if self.state.store.store.timezone != before.store.store.timezone:
             self._release = None
-        self._ledger.note_config(self.state.sha256, now_us=now_us, policy=policy.digest())
+        level = self.state.level(self._ledger)
+        self._ledger.note_config(
+            self.state.sha256, now_us=now_us, policy=policy.digest(), level=level, notice=self._notice(level)
+        )
         return None
+
+    def _notice(self, level: Level) -> dict[str, str]:
+        """Return version and hashes of the notice in force; made anew only where settings or level changed."""
+        wanted = (self.state.sha256, level)
+        if self._told_by != wanted:
+            self._told_by, self._told = wanted, signage.hashes(self.state, self._ledger)
+        return self._told
 
     def _look_for_ends(self) -> None:
         """Note whose consent ended, whether the level fell, and whether a hold was released, since the last look."""
@@ -318,6 +330,9 @@ class Keeper:
 
     def _answer(self, now_us: int) -> None:
         """Do what others asked for, but for erasures, which have their own order."""
+        for request in self._ledger.pending_requests():
+            if request.kind == counter.REQUEST:
+                counter.act(self._ledger, request, now_us)  # a copy that is asked for by it is among the next
         for request in self._ledger.pending_requests():
             if request.kind == BACKUP:
                 try:

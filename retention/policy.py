@@ -304,7 +304,7 @@ CATEGORIES: tuple[Category, ...] = (
             "sqlite_sequence": ("name", "seq"),
         },
         about="that something happened, and commitments that say nothing once their keys are destroyed; the shop's own"
-        " entries (settings, levels, erasures, holds) in full",
+        " entries (settings, levels, erasures, holds) in full; what each camera did in each hour, in bands",
         purpose="to show what was promised and done",
         basis=_DUTY,
         trigger="none",

@@ -12,6 +12,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from analytics.desk import shop as about
+from analytics.shopfloor import opening
 from analytics.state import State
 from consent.events import Level, Purpose
 from consent.keys import Role
@@ -20,7 +21,6 @@ from consent.kiosk.notice import Notice, notice
 from consent.ledger import Grant, Ledger
 from retention.keeper import Keeper
 from tests.retention.keeping import DAY_US, visit
-from tests.signed_in import a_shop
 
 PATIENCE_MS = 60_000
 HOUR_US = 3_600_000_000
@@ -53,8 +53,8 @@ class Desk:
 
 def a_past(root: Path, people: int = 12) -> Desk:
     """Make a shop where some said yes two hours ago, one took it back and is erased, and one said no."""
-    state = a_shop(root)
     now = time.time_ns() // 1000
+    state = opening.open_shop(root, name="A simulated shop", source="none", now_us=now - 4 * HOUR_US)
     shop = Desk(state, now, [])
     shop.keep(now - 3 * HOUR_US)
     with shop.ledger() as ledger:

@@ -34,6 +34,7 @@ WORDS: dict[EventKind, str] = {
     EventKind.SETUP_OPENED: "a camera was looked at for set-up",
     EventKind.ANSWERED: "a request was answered",
     EventKind.RESTORED: "restored from a backup",
+    EventKind.TALLIED: "what a camera did in an hour",
 }
 _LONGEST = 20  # letters of a hash that are shown
 
