@@ -14,6 +14,7 @@ from analytics.bins import local
 from analytics.dashboard import simulated
 from analytics.figures import FIGURES, FUNNEL, TIMES, UNSEEN, Audience, Figure, origin
 from analytics.model import AnalyticsError
+from analytics.notes import Notes
 from analytics.report import Report
 from analytics.shopfloor import opening, weeks
 from analytics.start import init
@@ -52,6 +53,12 @@ def test_every_cell_keeps_the_release_rules(cells: list[Row]) -> None:
     for cell in cells:
         if cell["suppressed"]:
             assert cell["n"] is cell["people"] is cell["counts"] is None
+
+
+def test_what_changed_is_written_down(shop: State) -> None:
+    (note,) = Notes(shop.root).shown()
+    assert note.day == weeks.CHANGE
+    assert "coffee" in note.text
 
 
 def test_no_visit_is_in_two_cells(cells: list[Row]) -> None:

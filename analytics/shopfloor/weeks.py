@@ -30,6 +30,7 @@ from analytics import pos
 from analytics.config import ConfigError
 from analytics.funnel import Funnel, to_keeper
 from analytics.model import SECOND, Frame, Sighting
+from analytics.notes import Notes
 from analytics.pipeline import CameraWatch, Watched
 from analytics.report import read_plan
 from analytics.row import CLASSES
@@ -401,6 +402,7 @@ def unpack(state: State, bundle: Path = BUNDLE) -> int:
         names = [name for name in figures.namelist() if Path(name).name == name and name.endswith(".parquet")]
         for name in names:
             (state.released / name).write_bytes(figures.read(name))
+    Notes(state.root).write(CHANGE, "Layout changed: coffee and sweets changed places", now_us=_instant(CHANGE, _OPEN))
     return len(names)
 
 
