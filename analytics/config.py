@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, IPvAnyAddress, field_validator, model_validator
 
+from analytics.smile.offer import Offer
 from analytics.tables import ConfigError, Strict, read_toml, refuse_pipe
 from analytics.zones import Ground, Point, Shelf, Zone, ZoneKind
 from consent.events import DEFAULT_TERM, ConsentError, Level, Purpose
@@ -354,6 +355,37 @@ class OidcTable(Strict):
         return _read_secret("oidc", "the client's", self.client_secret_env, self.client_secret_file, base, environ)
 
 
+Amount = Annotated[str, Field(pattern=r"^[0-9]{1,7}(\.[0-9]{1,3})?$")]  # text: no number of TOML is 0.10
+
+
+class SmileTable(Strict):
+    """``[smile]``: a price that falls with a smile, and by a button; without this table there is no such page."""
+
+    item: str = Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    price: Amount
+    floor: Amount
+    budget: Amount
+    minutes: int = Field(default=60, ge=10, le=240, strict=True)
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if len({len(amount.partition(".")[2]) for amount in (self.price, self.floor, self.budget)}) > 1:
+            raise ValueError("price, floor and budget have the same number of decimals; write '2.50' and '2.00'")
+        offer = self.offer()
+        if not offer.floor < offer.price:
+            raise ValueError(f"the floor {self.floor} is not below the price {self.price}; lower it")
+        if offer.budget < offer.whole:
+            raise ValueError(f"the budget {self.budget} of a day does not reach for one discount; raise it")
+        return self
+
+    def offer(self) -> Offer:
+        """Return what is offered, in whole units."""
+        price, floor, budget = (int(amount.replace(".", "")) for amount in (self.price, self.floor, self.budget))
+        decimals = len(self.price.partition(".")[2])
+        return Offer(self.item, self.currency, decimals, price, floor, budget, self.minutes)
+
+
 class StaffTable(Strict):
     """``[staff]``: the numbers of the printed markers that staff wear; see `analytics.tags`."""
 
@@ -492,6 +524,7 @@ class StoreFile(Strict):
     oidc: OidcTable = OidcTable()
     staff: StaffTable = StaffTable()
     pad: PadTable = PadTable()
+    smile: SmileTable | None = None
     camera: tuple[CameraTable, ...] = ()
 
     @model_validator(mode="after")
