@@ -87,11 +87,11 @@ def _shares(cells: Sequence[Cell]) -> None:
             .mark_bar(color=colours.accent)
             .encode(
                 x=alt.X("Share of what was read:Q", axis=alt.Axis(format="%"), title="Share of what was read"),
-                y=alt.Y("Expression:N", sort=list(CLASSES[:-1]), title=None),
+                y=alt.Y("Expression:N", sort=list(CLASSES[:-1]), title=None, axis=alt.Axis(labelOverlap=False)),
                 row=alt.Row("Zone:N", title=None),
                 tooltip=["Zone:N", "Expression:N", alt.Tooltip("Share of what was read:Q", format=".0%")],
             )
-            .properties(height=130)
+            .properties(height=150)
         )
         return drawn
 

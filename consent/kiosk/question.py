@@ -1,7 +1,8 @@
 """The question and its answer: four separate choices or no, the receipt, and "don't count me either".
 
 Rules:
-- Nothing is ticked before the shopper ticks it, and only what the store's level allows can be ticked.
+- Nothing is ticked before the shopper ticks it, and only what the store's level allows can be ticked. Where it allows
+  no expression, nobody is asked about faces at all.
 - A yes is one ledger transaction, then a question to the pad. A page that cannot confirm the first says so and never
   comes to the second; without the pad's answer nobody is linked, and the consent waits.
 - Whoever said they are too young can only refuse, until the question is put to somebody anew.
@@ -21,6 +22,8 @@ from consent.kiosk.notice import notice
 from consent.kiosk.tap import Tap
 from consent.padwords import PadKind
 from consent.subjects import show_secret
+
+_ONLY_WHERE_OFFERED = frozenset({Purpose.EMOTION, Purpose.SMILE})  # elsewhere not even named
 
 # --- the question -----------------------------------------------------------------------------------------------------
 
@@ -51,7 +54,7 @@ def choices(tap: Tap, *, problem: str | None = None) -> Response:
         offers=offers,
         live={p: row.until for p, row in rows.items() if row.live},
         problem=problem,
-        purposes=tuple(Purpose),
+        purposes=tuple(p for p in Purpose if p in offers or p not in _ONLY_WHERE_OFFERED or p in rows),
         frame=asking.frame(tap),
     )
 

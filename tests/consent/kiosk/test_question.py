@@ -42,7 +42,11 @@ def test_only_what_the_level_allows_can_be_ticked_and_the_rest_says_why(
     page = person.get("/choices").text
     offered = set(re.findall(r'type="checkbox" name="purpose" value="(\w+)"', page))
     assert offered == {p.value for p in Purpose if level.allows(p)}
-    assert page.count(EN("choices.not_offered_level")) == 4 - len(offered)
+    faces = {"emotion", "smile"} - set(offered)
+    assert page.count(EN("choices.not_offered_level")) == 4 - len(offered) - len(faces)
+    for purpose in faces:  # below level `emotion` nobody is asked about faces at all
+        assert EN(f"purpose.{purpose}") not in page
+        assert EN(f"purpose.{purpose}_what") not in page
 
 
 def test_a_yes_is_one_log_entry_with_the_notice_as_shown_and_a_receipt_that_verifies(
