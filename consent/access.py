@@ -113,8 +113,10 @@ class Access:
         self._names.forgive(counted)
         return account.who()
 
-    def let_in(self, account: Account) -> str:
-        """Return the token of a new session of somebody who was checked otherwise."""
+    def let_in(self, account: Account, address: str = "") -> str:
+        """Return the token of a new session of somebody who was checked otherwise, and forget the address's tries."""
+        if address:
+            self._addresses.forgive(address)
         return self.accounts.begin(account, now_us=self.now_us())
 
     def make_first(self, code: str, name: str, password: str, again: str, address: str) -> str:
@@ -169,8 +171,7 @@ class Access:
         if account is None:
             self.log.denied(Refusal.CODE)
             raise DeniedError(Refusal.CODE, "this link was used already, or is over")
-        self._addresses.forgive(address)
-        return self.let_in(account)
+        return self.let_in(account, address)
 
     def slow_down(self, address: str) -> None:
         """Count one try of an address, before it is known whether it is right.

@@ -357,7 +357,7 @@ async def _back(visit: _Visit) -> Response:
         return await _ask(
             visit, "The sign-in provider's answer was not taken. Try again, or ask your administrator.", 403
         )
-    token = await run_in_threadpool(access.let_in, account)
+    token = await run_in_threadpool(access.let_in, account, visit.address)
     # not a redirect: a browser that comes from elsewhere would not send the new cookie along
     answer = visit.page("told", "Signed in", text="You are signed in.", onward="/")
     visit.keep(answer, visit.parts.cookie, token)
