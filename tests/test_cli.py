@@ -67,6 +67,10 @@ TRUTH = "zone,person,enter_s,leave_s\n"
         ({"truth": TRUTH + "till,1,0,3\n"}, r"zone 'till' is not in the zone file; it has shelf"),
         ({"truth": TRUTH + "shelf,1,0,soon\n"}, r"truth\.csv, row 2: "),
         ({"--truth": "{tmp}/none.csv"}, r"none\.csv cannot be read as a truth file"),
+        ({"--decisions": "{tmp}/letter.txt"}, r"needs the columns zone, person, start_s, leave_s, pose_s, outcome"),
+        ({"--reaches": "{tmp}/letter.txt"}, r"letter\.txt needs the columns zone, person, onset_s in its first row"),
+        ({"--reaches": "{tmp}/reaches.csv"}, r"--reaches needs --pose: without it no reach is looked for"),
+        ({"--reaches": "{tmp}/reaches.csv", "--pose": ""}, r"--pose finds no shelf in .*zones\.toml; give"),
         ({"--boxes": "{tmp}/letter.txt"}, r"letter\.txt, row 1: not frame, id"),
         ({"--fps": "0"}, r"argument --fps: '0' is no rate; give looks a second, or 'all'"),
         ({"--fps": "fast"}, r"argument --fps: 'fast' is no rate"),
@@ -102,6 +106,7 @@ def test_bad_input_is_one_line_and_nothing_else(
 def _words(data: Path, tmp_path: Path) -> dict[str, str | None]:
     (tmp_path / "zones.toml").write_text(ZONE)
     (tmp_path / "letter.txt").write_text("Dear Sir or Madam,\n")
+    (tmp_path / "reaches.csv").write_text("zone,person,onset_s\nshelf,1,2.5\n")
     return {
         "video": f"{data}/{TUD}/TUD-Stadtmitte.mp4",
         "--zones": f"{tmp_path}/zones.toml",
@@ -111,7 +116,7 @@ def _words(data: Path, tmp_path: Path) -> dict[str, str | None]:
 
 def _main(words: dict[str, str | None]) -> int:
     """Run the command in this process: a start takes a second, and refusals are many."""
-    given = [word for key, value in words.items() if value is not None for word in (key, value)]
+    given = [word for key, value in words.items() if value is not None for word in (key, value) if word]
     try:
         return cli.main(["measure", *given[1:]])
     except SystemExit as end:

@@ -12,7 +12,7 @@ import pytest
 
 from analytics.bins import local
 from analytics.dashboard import simulated
-from analytics.figures import FIGURES, FUNNEL, TIMES, UNSEEN, Audience, Figure, origin
+from analytics.figures import FIGURES, FUNNEL, OUTCOMES, TIMES, UNSEEN, Audience, Figure, origin
 from analytics.model import AnalyticsError
 from analytics.notes import Notes
 from analytics.report import Report
@@ -93,6 +93,16 @@ def test_every_section_of_the_page_is_filled(shop: State) -> None:
     for audience in Audience:  # the last week has figures of those who agreed, too
         cells = report.cells(Figure.DECISION, weeks.CHANGE, LAST, audience=audience)
         assert {cell.zone for cell in cells} == {"tea", "coffee", "sweets", "fruit"}
+
+
+def test_what_came_of_deliberations_is_among_the_figures_of_those_who_agreed(shop: State) -> None:
+    report = Report(shop.released)
+    assert report.cells(Figure.POSE, weeks.FIRST, LAST) == []  # of everybody nothing is known but boxes
+    cells = report.cells(Figure.POSE, weeks.FIRST, LAST, audience=Audience.CONSENTING)
+    assert {cell.zone for cell in cells} == {"tea", "coffee", "sweets", "fruit"}
+    shown = [cell.counts for cell in cells if not cell.suppressed]
+    came_of = [sum(sum(counts[n :: len(OUTCOMES)]) for counts in shown) for n in range(len(OUTCOMES))]
+    assert min(came_of) > 50
 
 
 def test_the_pages_of_journeys_queues_conversion_and_the_kiosk_are_filled(shop: State) -> None:

@@ -82,7 +82,13 @@ def test_fewer_looks_are_fewer_inferences(measured: Any) -> None:
 
 def test_the_object_has_the_form_of_the_docs(measured: Any) -> None:
     result = measured(TUD)
-    assert set(result) == {"visits", "frames", "seconds", "blind_s", "cpu_seconds", "inferences", "score"}
+    assert set(result) == {
+        *("visits", "decisions", "reaches", "frames", "seconds", "blind_s", "cpu_seconds", "inferences"),
+        *("looks", "looks_cpu_seconds", "score", "decision_score"),
+    }
+    assert result["reaches"] == []
+    assert result["looks"] == 0  # nobody is looked at twice unless somebody says that all agreed
+    assert all(one["pose_s"] is None for one in result["decisions"])
     assert result["visits"]
     for visit in result["visits"]:
         assert set(visit) == {"zone", "track", "enter_s", "leave_s", "end_reason"}
