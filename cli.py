@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from analytics.commands import accounts, consents, mailbox, measuring, models, sales, shop, staff, weekly, witness
 from analytics.commands.opened import opened
 from consent.command import Commands, Parser, command, instant, now_us, port, until_told
-from retention.commands import backups, cases, demo, doctor, level, retention, units, up, witnessed
+from retention.commands import audits, backups, cases, demo, doctor, level, retention, units, up, witnessed
 
 if TYPE_CHECKING:
     from analytics.state import State
@@ -91,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
         noun.add(commands)
     witnessed.add(witness.add(commands))
     retention.add(commands)
+    audits.add(commands)
     demo.add(commands, PROGRAM)
     up.add(commands, PROGRAM)
     doctor.add(commands)

@@ -33,7 +33,7 @@ from consent.answers import REQUEST as ACCESS
 from consent.events import DAY_US, END_EVENTS, ConsentError, EventKind, Leaf, Level, Purpose
 from consent.ledger import Ledger, LedgerError, RequestStatus
 from consent.logs import plain
-from retention import access, counter, policy, signage
+from retention import access, bundle, counter, policy, signage
 from retention.backup import REQUEST as BACKUP
 from retention.clock import Clock
 from retention.erasure import Erased, Erasure
@@ -343,6 +343,8 @@ class Keeper:
                 else:
                     result = self._visits.spare.name.encode()
                     self._ledger.settle_request(request.id, RequestStatus.DONE, now_us=now_us, result=result)
+            elif request.kind == bundle.REQUEST:
+                bundle.answer(self.state, self._ledger, request, now_us)
             elif request.kind == ACCESS:
                 try:
                     access.answer(self.state, self._ledger, self._visits, request, now_us)

@@ -672,7 +672,12 @@ def rows(terms: Mapping[Purpose, int], backup_days: int) -> list[dict[str, Any]]
     ]
 
 
-def digest(categories: Iterable[Category] = CATEGORIES) -> bytes:
-    """Return the SHA-256 of the declaration (RFC 8785 canonical JSON), for the log."""
+def canonical(categories: Iterable[Category] = CATEGORIES) -> bytes:
+    """Return the declaration as RFC 8785 canonical JSON, of which the log holds the SHA-256."""
     told: list[Any] = [asdict(one) for one in categories]
-    return hashlib.sha256(rfc8785.dumps(told)).digest()
+    return rfc8785.dumps(told)
+
+
+def digest(categories: Iterable[Category] = CATEGORIES) -> bytes:
+    """Return the SHA-256 of the declaration, for the log."""
+    return hashlib.sha256(canonical(categories)).digest()

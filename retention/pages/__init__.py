@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from analytics.pages.page import Page
 from retention.pages.consents import consents
+from retention.pages.documents import documents
 from retention.pages.holds import holding
 from retention.pages.level import privacy_level
 from retention.pages.log import log_page
@@ -28,4 +29,5 @@ PAGES: tuple[Page, ...] = (
     Page("Holds", "holds", holding, ":material/gavel:", DESK),
     Page("Privacy level", "level", privacy_level, ":material/security:", DESK),
     Page("Retention", "retention", retention, ":material/auto_delete:", DESK),
+    Page("Documents", "documents", documents, ":material/description:", DESK),
 )
