@@ -16,18 +16,20 @@ from numpy.typing import NDArray
 from analytics.accuracy import Stay
 from analytics.body import Box
 from analytics.config import read_zones
-from analytics.decided import Decided, DecisionScore, Reached, score
+from analytics.decided import Decided, DecisionScore, Reached, match_reaches, score
 from analytics.decision import deliberations
 from analytics.dwell import DwellEngine
 from analytics.look import SecondLook
-from analytics.measure import read_decisions, read_reaches
+from analytics.measure import measure, read_decisions, read_reaches
 from analytics.model import SECOND, Sighting
+from analytics.pose import Pose
 from analytics.reach import Reaches
 from analytics.shopfloor import cast, record
 from analytics.shopfloor.floor import play
 from analytics.shopfloor.joints import SimulatedJoints
 from analytics.shopfloor.script import PersonState
 from consent.events import Purpose
+from tests.test_demo import TrueBoxes
 
 NOTHING = np.zeros((1, 1, 3), np.uint8)
 
@@ -92,6 +94,22 @@ def test_given_joints_the_engine_tells_when_people_decided_and_what_came_of_it(s
     assert found.pose_error_s <= 1.0
     assert found.outcome_right >= 0.8
     assert found.reach_f1 >= 0.8
+
+
+def test_our_own_net_finds_reaches_into_the_table_of_fruit() -> None:
+    """The first ten seconds of the clip's pictures: somebody takes fruit and puts it back, a hand in plain sight."""
+    zones = read_zones(record.HERE / record.ZONES)
+    found = measure(
+        record.HERE / record.CLIP, zones, TrueBoxes(frozenset({"s02"})), motion_gate=False, until_s=10.0, net=Pose
+    )
+    assert 20 <= found.looks <= 60
+    assert 0 < found.looks_cpu_s < found.cpu_seconds
+    true = [one for one in read_reaches(record.HERE / record.REACHES) if one.zone == "fruit" and one.onset_s < 8]
+    assert len(match_reaches(true, found.reaches)) == len(true) == 2
+    assert f"2 reaches; {found.looks} second looks" in found.table()
+    assert found.decisions == []  # it was under way when the clip begins, and has no length
+    unasked = measure(record.HERE / record.CLIP, zones, TrueBoxes(frozenset({"s02"})), motion_gate=False, until_s=2.0)
+    assert (unasked.looks, unasked.reaches) == (0, [])
 
 
 def test_the_files_of_the_truth_agree() -> None:
