@@ -47,7 +47,7 @@ def words(paper: bytes) -> str:
         if b"beginbfchar" in part or b"beginbfrange" in part:
             pairs = re.findall(rb"<([0-9A-Fa-f]{4})> <([0-9A-Fa-f]{4,8})>\n", part)
             letters.append({int(a, 16): bytes.fromhex(b.decode()).decode("utf-16-be") for a, b in pairs})
-    text = []
+    text: list[str] = []
     for part in parts:
         for raw in re.findall(rb"\(((?:\\.|[^\\)])*)\)\s*T[jJ]|<([0-9A-Fa-f]+)>\s*Tj|\[(.*?)\]\s*TJ", part, re.DOTALL):
             plain = re.sub(rb"\\(.)", lambda m: {b"n": b"\n", b"r": b"\r", b"t": b"\t"}.get(m[1], m[1]), raw[0])
