@@ -233,4 +233,5 @@ def test_it_looks_only_before_drawn_shelves_and_forgets_whom_it_is_told_to() -> 
     assert one.take(1, "pad", 0, SECOND) == one.take(2, "tea", 0, SECOND) == Handling()
     one.forget({2})
     assert one.take(1, "tea", 0, 9 * FIFTH) == Handling()
-    assert one._now == one._stances == {}
+    assert not one._now
+    assert not one._stances
