@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -76,7 +76,7 @@ def until(done: Any, seconds: float = 30.0) -> None:
         time.sleep(0.01)
 
 
-def looks(rules: QueueRule, bands: list[str | None], every_s: float = 20.0) -> list[tuple[float, Word]]:
+def looks(rules: QueueRule, bands: Sequence[str | None], every_s: float = 20.0) -> list[tuple[float, Word]]:
     told = []
     for number, band in enumerate(bands):
         seen = {} if band is None else {"simulated": {"queue": band, "tea": "10+"}}
@@ -94,7 +94,7 @@ def test_a_line_is_said_once_when_it_was_long_for_the_minutes_asked_for() -> Non
 
 
 def test_it_is_over_when_it_was_short_for_a_minute_and_may_be_said_anew() -> None:
-    bands: list[str | None] = ["medium"] * 4 + ["short", "medium", "short"] + ["short"] * 5 + ["long"] * 4
+    bands = ["medium"] * 4 + ["short", "medium", "short"] + ["short"] * 5 + ["long"] * 4
     assert looks(QueueRule([LINE], "medium", 1), bands) == [
         (60.0, Word.BEGAN),
         (120.0 + SHORT_S, Word.OVER),

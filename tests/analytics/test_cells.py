@@ -363,7 +363,8 @@ def test_what_is_known_only_when_somebody_has_gone_is_told_while_the_camera_runs
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 25), st.sampled_from(("door", "coffee", "wine", "bread"))), max_size=120))
 def test_every_step_is_in_a_cell_of_enough_tracks_or_suppressed(plan: list[tuple[int, str]]) -> None:
-    one, steps, seen = tally(), Counter[str](), {}
+    one, steps = tally(), Counter[str]()
+    seen: dict[int, str] = {}
     for number, (track, zone) in enumerate(plan):
         one.add_visit(visit(track, zone, at(8.2) + number * 300 * SECOND, 20))
         entry = zone == "door" and track not in seen
