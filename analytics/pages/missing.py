@@ -18,6 +18,15 @@ NAMES = {
     "zone_visits": "Zone visits",
     "dwell": "Length of stay",
     "decision_box": "Decision duration",
+    "decision_pose": "Decision duration, by a second look",
+    "expression": "Expression",
+    "transitions": "Steps from zone to zone",
+    "queue_wait": "Waits in the queue",
+    "occupancy": "People at once",
+    "exits": "Ways out",
+    "store_stay": "Stays in the shop",
+    "sales": "Receipts",
+    "kiosk_funnel": "Questions at the kiosk",
 }
 
 
