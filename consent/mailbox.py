@@ -219,6 +219,16 @@ class Mailbox(Tree):
             )
             return db.execute(sql, (status.value, settled, result, request_id)).rowcount == 1
 
+    def oldest(self) -> dict[str, int]:
+        """Return when the oldest row of each erasable table is of, UTC microseconds; empty tables are not in it."""
+        columns = (("subjects", "created_us"), ("inbox", "written_us"), ("requests", "opened_us"))
+        found = {}
+        for table, column in (*columns, ("pad_requests", "opened_us"), ("operations", "at_us")):
+            ((at_us,),) = self.select(f"SELECT min({column}) FROM {table}")  # noqa: S608  names of ours
+            if at_us is not None:
+                found["consent" if table == "subjects" else table] = int(at_us)
+        return found
+
     def blank_request(self, request_id: int) -> None:
         """Take the arguments out of a settled request: what they held serves nobody any more."""
         with self._write() as db:

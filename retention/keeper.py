@@ -37,6 +37,7 @@ from retention import access, bundle, counter, policy, signage
 from retention.backup import REQUEST as BACKUP
 from retention.clock import Clock
 from retention.erasure import Erased, Erasure
+from retention.holdings import holdings
 from retention.journal import Journal
 from retention.loading import BATCH, Loading
 from retention.model import RetentionError
@@ -201,7 +202,8 @@ class Keeper:
             unnamed,
         )
         if sweep:
-            note_sweep(self.state.root, asdict(report), now_us, self._clock or Clock(now_us))
+            there = holdings(self.state, self._ledger, self._visits, now_us) if deferred is None else None
+            note_sweep(self.state.root, asdict(report), now_us, self._clock or Clock(now_us), there)
         return report
 
     def _erase(self, now_us: int, *, everybody: bool) -> tuple[list[Erased], str | None]:

@@ -444,8 +444,8 @@ CATEGORIES: tuple[Category, ...] = (
     Category(
         name="workings",
         place=Place.STATUS,
-        about="when the keeper last looked at everything, and what was wrong",
-        purpose="to see that the keeper works",
+        about="when the keeper last looked at everything, what was wrong, and in days and bands what exists",
+        purpose="to see that the keeper works, and what goes next",
         basis="no personal data",
         trigger="the next sweep",
         term=Term("minutes"),

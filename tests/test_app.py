@@ -125,7 +125,7 @@ def test_somebody_signs_in_looks_and_signs_out(browser: Browser, board: Board) -
 
 def test_an_open_page_goes_blank_and_leaves_when_its_session_is_ended(browser: Browser, board: Board) -> None:
     with visit(browser, board.url, board.link(Desk.COMPLIANCE)) as watched:
-        expect(watched.page.get_by_role("heading", name="Retention")).to_be_visible(timeout=PATIENCE_MS)
+        expect(watched.page.get_by_role("heading", name="Consent log")).to_be_visible(timeout=PATIENCE_MS)
         settle(watched.page)
         with open_accounts(board.state) as accounts:
             assert accounts.end_all(account(board.state, Desk.COMPLIANCE).id) >= 1
@@ -233,7 +233,9 @@ def test_the_retention_page_is_the_declaration_with_the_shops_own_terms(browser:
         visit(browser, shop.url, shop.link(Desk.COMPLIANCE)) as watched,
     ):
         page = watched.page
-        expect(page.get_by_role("heading", name="Retention")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.get_by_role("heading", name="Consent log")).to_be_visible(timeout=PATIENCE_MS)
+        page.goto(f"{shop.url}/retention")
+        expect(page.get_by_role("heading", name="Retention", exact=True)).to_be_visible(timeout=PATIENCE_MS)
         for place in {row["place"] for row in policy.rows(dict.fromkeys(Purpose, 1), 1)}:
             expect(page.get_by_role("heading", name=place, exact=True)).to_be_attached()
         expect(page.get_by_role("cell", name="17 days").first).to_be_visible()

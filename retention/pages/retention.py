@@ -17,7 +17,7 @@ from analytics.config import TermsTable, read_store
 from analytics.pages.style import begin
 from analytics.state import STORE_TOML
 from retention import policy
-from retention.status import last_sweep
+from retention.status import last_holdings, last_sweep
 
 _HEADS = ("Class", "What it is", "What for, on what ground", "Term begins", "Term", "How it ends", "In backups")
 
@@ -40,6 +40,8 @@ def retention(state_dir: Path) -> None:
         "Every class of data that this shop may hold. The sweep deletes by this very declaration, and stops where it"
         f" finds anything that is not named here. {note}"
     )
+    _there(state_dir)
+    st.header("What may be kept, why, and for how long")
     told = policy.rows(terms.days(), terms.backup)
     for place in dict.fromkeys(row["place"] for row in told):
         here = [row for row in told if row["place"] == place]
@@ -60,6 +62,29 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         row["action"] + (" (an officer's hold stops it)" if row["holdable"] else ""),
         f"{row['backup_days']} days more" if row["backup_days"] else "no",
     )
+
+
+def _there(state_dir: Path) -> None:
+    st.header("What exists, how old it is, and what goes next")
+    found = last_holdings(state_dir)
+    if found is None:
+        st.info(f"Not known yet: `openaisle keeper --state {state_dir}` notes it at each sweep, every four minutes.")
+        return
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**The oldest of each class**")
+        if found["oldest"]:
+            rows = [{"Class": name, "From (UTC)": day} for name, day in sorted(found["oldest"].items())]
+            st.table(rows, border="horizontal")
+        else:
+            st.info("Nothing that can be erased is held.")
+    with right:
+        st.markdown("**Rows that go next**")
+        if found["next"]:
+            rows = [{"Day (UTC)": one["day"], "Class": one["class"], "Rows": one["rows"]} for one in found["next"]]
+            st.table(rows, border="horizontal")
+        else:
+            st.info("No row about anybody is held, so none goes.")
 
 
 def _last(state_dir: Path) -> None:

@@ -1,0 +1,259 @@
+"""The officers' pages in a real browser: each drawn as compliance, worked with, and out of everybody else's reach."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+import retention.pages
+from analytics.desk import log_keys
+from analytics.hourly import HOUR_US, Hour, camera_of
+from consent import proof
+from consent.access import Desk
+from consent.events import EventKind, Leaf
+from consent.keys import Role
+from consent.subjects import show_secret
+from retention import bundle, certificate, holds
+from retention.keeper import Keeper
+from tests.chromium import chromium
+from tests.officers import PATIENCE_MS, Watched, a_past, opened, photograph, settle, visiting
+from tests.officers import Desk as Shop
+from tests.signed_in import Board, dashboard
+
+PAGES = {
+    "log": "Consent log",
+    "past": "What happened",
+    "consents": "Consents",
+    "requests": "Requests",
+    "holds": "Holds",
+    "level": "Privacy level",
+    "retention": "Retention",
+    "documents": "Documents",
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    made = a_past(tmp_path_factory.mktemp("officers") / "shop")
+    hour = Hour(camera_of("simulated"), made.now_us // HOUR_US * HOUR_US, 4321, "20-49", "5-9", "5-9", "hidden", "0")
+    with made.ledger() as ledger:
+        ledger.append_event(EventKind.TALLIED, now_us=made.now_us, details=hour.details())
+    made.keep()
+    return made
+
+
+@pytest.fixture(scope="module")
+def board(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+    log = tmp_path_factory.mktemp("log") / "log"
+    with dashboard(shop.state, log) as served:
+        yield served
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture
+def keeper(shop: Shop) -> Iterator[None]:
+    """A keeper at work beside the dashboard."""
+    stop = threading.Event()
+    with shop.ledger(Role.KEEPER) as ledger, Keeper(shop.state, ledger) as keeper:
+        at_work = threading.Thread(target=keeper.run, args=(stop, lambda: time.time_ns() // 1000))
+        at_work.start()
+        yield
+        stop.set()
+        at_work.join()
+
+
+@pytest.fixture
+def officer(browser: Browser, board: Board) -> Iterator[Watched]:
+    with visiting(browser, board.url, board.link(Desk.COMPLIANCE)) as watched:
+        expect(watched.page.get_by_role("heading", name="Consent log")).to_be_visible(timeout=PATIENCE_MS)
+        settle(watched.page)
+        yield watched
+        assert watched.outward == []
+
+
+def address(board: Board, path: str) -> str:
+    return board.url if path == "log" else f"{board.url}/{path}"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_each_page_is_drawn_for_an_officer(browser: Browser, board: Board, width: int) -> None:
+    assert {page.path for page in retention.pages.PAGES} == set(PAGES)
+    with visiting(browser, board.url, board.link(Desk.COMPLIANCE), width=width) as watched:
+        for path, title in PAGES.items():
+            page = opened(watched, address(board, path), title)
+            expect(page.get_by_text("compliance desk")).to_be_attached(timeout=PATIENCE_MS)
+            expect(page.locator("[data-testid=stException]")).to_have_count(0)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            photograph(page, f"officer-{path}-{width}")
+        watched.check()
+
+
+@pytest.mark.parametrize("desk", [Desk.MANAGER, Desk.ADMINISTRATOR])
+def test_nobody_else_sees_or_reaches_one(browser: Browser, board: Board, desk: Desk) -> None:
+    with visiting(browser, board.url, board.link(desk)) as watched:
+        page = watched.page
+        expect(page.get_by_text("This shop does not exist")).to_be_visible(timeout=PATIENCE_MS)
+        for one in retention.pages.PAGES:
+            assert page.get_by_role("link", name=one.title, exact=True).count() == 0
+            answer = page.goto(f"{board.url}/{one.path}")
+            assert answer is not None
+            assert answer.status == 403
+            expect(page.get_by_text("belongs to another desk")).to_be_visible()
+        assert watched.outward == []
+
+
+def test_a_read_is_in_the_log_before_it_is_shown(shop: Shop, officer: Watched) -> None:
+    with shop.ledger(Role.DASHBOARD) as ledger:
+        kinds = [Leaf.decode(data).kind for _, data in ledger.leaves(0, ledger.size)]
+    assert EventKind.PERSONAL_READ in kinds
+    officer.check()
+
+
+def number(page: Page, label: str, value: int) -> None:
+    field = page.get_by_label(label)
+    field.fill(str(value))
+    field.press("Enter")
+
+
+def test_an_entry_is_found_and_its_proof_holds_elsewhere(shop: Shop, officer: Watched, tmp_path: Path) -> None:
+    page = officer.page
+    with shop.ledger(Role.DASHBOARD) as ledger:
+        entry = next(i for i, data in ledger.leaves(0, ledger.size) if Leaf.decode(data).kind is EventKind.ERASED)
+        public = ledger.keys.public_keys("log")
+    number(page, "Number of the entry", entry)
+    expect(page.get_by_text(f"Entry {entry} (erased) stands under")).to_be_visible(timeout=PATIENCE_MS)
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download the proof").click()
+    waiting.value.save_as(tmp_path / "proof")
+    assert proof.check((tmp_path / "proof").read_bytes(), public).leaf.kind is EventKind.ERASED
+    number(page, "Number of the entry", 99_999)
+    expect(page.get_by_text("there is no entry 99999")).to_be_visible(timeout=PATIENCE_MS)
+    officer.check()
+
+
+def test_the_log_is_checked_on_the_spot(officer: Watched) -> None:
+    officer.page.get_by_role("button", name="Check it now").click()
+    expect(officer.page.get_by_text("Whole.")).to_be_visible(timeout=PATIENCE_MS)
+    expect(officer.page.get_by_text("each follows from its entries")).to_be_visible()
+    photograph(officer.page, "officer-log-checked")
+    officer.check()
+
+
+def test_a_past_instant_tells_level_notice_and_what_cameras_did(board: Board, officer: Watched) -> None:
+    page = opened(officer, address(board, "past"), "What happened")
+    expect(page.get_by_role("cell", name="4,321")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("cell", name="hidden", exact=True)).to_be_visible()
+    expect(page.get_by_text(re.compile("version .*1-"))).to_be_visible()
+    expect(page.get_by_role("cell", name="dwell", exact=True).first).to_be_visible()
+    expect(page.get_by_text("No picture, crop or face template was ever kept")).to_be_visible()
+    officer.check()
+
+
+def test_consents_hide_small_numbers_and_hand_out_certificates(
+    shop: Shop, board: Board, officer: Watched, tmp_path: Path
+) -> None:
+    page = opened(officer, address(board, "consents"), "Consents")
+    expect(page.get_by_role("cell", name="too few to tell").first).to_be_visible(timeout=PATIENCE_MS)
+    with shop.ledger(Role.DASHBOARD) as ledger:
+        ended = next(i for i, data in ledger.leaves(0, ledger.size) if Leaf.decode(data).kind is EventKind.WITHDRAWN)
+        keys, logs = certificate.key_lines(ledger), log_keys(ledger)
+    number(page, "Entry that ended the consent, or of the erasure", ended)
+    expect(page.get_by_text("It holds: 1 people and 1 rows erased")).to_be_visible(timeout=PATIENCE_MS)
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download the certificate").click()
+    waiting.value.save_as(tmp_path / "certificate")
+    assert certificate.verify((tmp_path / "certificate").read_bytes(), keys, logs).subjects == 1
+    officer.check()
+
+
+def test_a_request_is_written_down(board: Board, officer: Watched) -> None:
+    page = opened(officer, address(board, "requests"), "Requests")
+    page.get_by_role("button", name="Write it down").click()
+    expect(page.get_by_text("is in the register; it is to be answered by")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("cell", name="access", exact=True).first).to_be_visible()
+    officer.check()
+
+
+@pytest.mark.usefixtures("keeper")
+def test_somebody_with_their_code_is_erased_by_the_keeper(shop: Shop, board: Board, officer: Watched) -> None:
+    code, subject = show_secret(shop.grants[1].secret), shop.grants[1].subject
+    page = opened(officer, address(board, "requests"), "Requests")
+    page.get_by_role("tab", name="With a code").click()
+    page.get_by_label("Code", exact=True).fill(code)
+    page.get_by_role("button", name="Ask the keeper").click()
+    expect(page.get_by_text("ended by entry")).to_be_visible(timeout=PATIENCE_MS)
+    with shop.ledger() as ledger:
+        until = time.monotonic() + PATIENCE_MS / 1000
+        while subject in ledger.subjects():
+            assert time.monotonic() < until
+            time.sleep(0.2)
+    for path in shop.state.root.rglob("*"):
+        if path.is_file():
+            assert shop.grants[1].secret.encode() not in path.read_bytes()
+    page.get_by_label("Code", exact=True).fill(code)
+    page.get_by_role("button", name="Ask the keeper").click()
+    expect(page.get_by_text("nobody is known under this code")).to_be_visible(timeout=PATIENCE_MS)
+    officer.check()
+
+
+def test_a_hold_is_placed_and_released(shop: Shop, board: Board, officer: Watched) -> None:
+    page = opened(officer, address(board, "holds"), "Holds")
+    page.get_by_label("Classes").click()
+    page.get_by_role("option", name="dwell", exact=True).click()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Place it").click()
+    expect(page.get_by_text("Placed: hold")).to_be_visible(timeout=PATIENCE_MS)
+    with shop.ledger(Role.DASHBOARD) as ledger:
+        assert [one.classes for one in holds.holds(ledger)] == [("dwell",)]
+        page.get_by_role("button", name="Release it").click()
+        expect(page.get_by_text("Released (entry")).to_be_visible(timeout=PATIENCE_MS)
+        assert holds.holds(ledger) == []
+    officer.check()
+
+
+@pytest.mark.usefixtures("keeper")
+def test_documents_are_filled_and_the_bundle_holds(shop: Shop, board: Board, officer: Watched, tmp_path: Path) -> None:
+    page = opened(officer, address(board, "documents"), "Documents")
+    for i, magic in ((0, b"# Record"), (1, b"# Data protection")):
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name="As Markdown").nth(i).click()
+        waiting.value.save_as(tmp_path / f"md{i}")
+        assert (tmp_path / f"md{i}").read_bytes().startswith(magic)
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name="As PDF").nth(i).click()
+        waiting.value.save_as(tmp_path / f"pdf{i}")
+        assert (tmp_path / f"pdf{i}").read_bytes().startswith(b"%PDF")
+    assert "[BLANK, for people to fill in]" in (tmp_path / "md1").read_text()
+    page.get_by_role("button", name="Ask the keeper for it").click()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download the bundle").click()
+    waiting.value.save_as(tmp_path / "audit.zip")
+    with shop.ledger(Role.DASHBOARD) as ledger:
+        keys = [*certificate.key_lines(ledger), *log_keys(ledger)]
+    assert bundle.verify((tmp_path / "audit.zip").read_bytes(), keys).certificates >= 1
+    officer.check()
+
+
+def test_a_level_is_lowered_only_when_it_is_said_twice(shop: Shop, board: Board, officer: Watched) -> None:
+    page = opened(officer, address(board, "level"), "Privacy level")
+    page.get_by_role("button", name="Lower it").click()
+    expect(page.get_by_text("Say that rows are deleted for good")).to_be_visible(timeout=PATIENCE_MS)
+    with shop.ledger(Role.DASHBOARD) as ledger:
+        assert ledger.approved_level() == "dwell"
+        told = ledger.record(1)
+        assert told is not None
+        assert json.loads(told.payload)["at_us"]
+    officer.check()
