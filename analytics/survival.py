@@ -185,7 +185,7 @@ def incidence(times: Times, outcome: int, alpha: float = ALPHA) -> Incidence:
 
     if not any(times.ended[outcome]):
         return Incidence(0.0 if times.n else None, None, None, None)
-    at, ending, weights = _placed(times, _shrink(times, 0.5), _COARSE)
+    at, ending, weights = _placed(times, _shrink_outcome(times, outcome), _COARSE)
     if outcome + 1 not in ending:
         return Incidence(sum(times.ended[outcome]) / times.n, None, None, None)
     with np.errstate(divide="ignore", invalid="ignore"):  # the logarithm of a share that is still 0
@@ -297,6 +297,19 @@ def _shrink(times: Times, share: float) -> float:
     splits = np.minimum(_ONE_CELL, 5 * lost[before] / cells) * (left / still[before]) ** 2
     noise = times.cells * (_ONE_CELL * (1 + share**2) + float(splits.sum()))
     sampling = n * left * share
+    return float(sampling / (sampling + noise) / times.spread)
+
+
+def _shrink_outcome(times: Times, outcome: int) -> float:
+    """Return the same for the share of one outcome.
+
+    Which outcome a rounded count falls to is a one-in-five sample where counts are small: its variance is four for each
+    of them, and four for each count of a cell where they are large.
+    """
+    n, mine = times.n, np.array(times.ended[outcome], dtype=float)
+    share = min(max(float(mine.sum()) / n, 1 / n), 1 - 1 / n)
+    noise = float(np.minimum(_ONE_CELL * mine, _ONE_CELL * times.cells).sum()) * (1 - share)
+    sampling = n * share * (1 - share)
     return float(sampling / (sampling + noise) / times.spread)
 
 
