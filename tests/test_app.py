@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, Request, Route, expect
 import analytics.pages
 import retention.pages
 from analytics.dashboard import SECTIONS, open_accounts
-from analytics.shopfloor import opening, weeks
+from analytics.shopfloor import weeks
 from consent.access import Desk, may
 from consent.events import Purpose
 from retention import policy
@@ -38,7 +38,7 @@ def browser() -> Iterator[Browser]:
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     root = tmp_path_factory.mktemp("app")
     now = time.time_ns() // 1000
-    state = opening.open_shop(root / "shop", name=weeks.NAME, source="simulated", now_us=now, hours=True)
+    state = weeks.open_shop(root / "shop", now_us=now)  # at level `emotion`: every page is there
     weeks.unpack(state)
     (state.root / "visits.duckdb").write_bytes(b"not for the dashboard")  # whoever opens it says so in the log
     with open_accounts(state) as accounts:
