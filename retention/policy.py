@@ -235,8 +235,8 @@ CATEGORIES: tuple[Category, ...] = (
         name="accesses",
         place=Place.LEDGER,
         columns={"records": ("leaf", "kind", "at_us", "entry_key", "payload")},
-        about="which account was refused what, read what about shoppers, or was changed; the account is a random number,"
-        " and whose it was goes with the account",
+        about="which account was refused what, read what about shoppers, or was changed; the account is a random"
+        " number, and whose it was goes with the account",
         purpose="to see who looked, and who tried to",
         basis="6(1)(c) with 5(2), 32: to show who had access",
         trigger="written",
@@ -335,7 +335,7 @@ CATEGORIES: tuple[Category, ...] = (
     Category(
         name="exports",
         place=Place.EXPORTS,
-        about="answers to access requests, sealed to the code of whoever asked",
+        about="answers to access requests, sealed to the code of whoever asked; audit bundles, which are about nobody",
         purpose="to hand out what is held",
         basis="15, 20",
         trigger="written; or the erasure of anybody, whichever is first",
