@@ -560,7 +560,8 @@ CATEGORIES: tuple[Category, ...] = (
     Category(
         name="tracks",
         place=Place.MEMORY,
-        about="pictures, boxes, tracks and which of them is linked to a yes; nothing is on a disk",
+        about="pictures, boxes, tracks, which of them is linked to a yes, and how those stand and reach before a shelf;"
+        " nothing is on a disk",
         purpose="to count, and to measure who said yes",
         basis="6(1)(f) for counts; 6(1)(a) for rows",
         trigger="out of sight; a picture: looked at",
