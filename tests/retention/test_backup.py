@@ -396,7 +396,7 @@ def test_the_log_goes_on_where_the_lost_one_ended_and_fits_every_receipt_and_the
     size = shop.ledger.size
 
     done = back(shop, made, NOON + 5 * MINUTE, known=[seen], witness=key_of(witness))
-    assert done.adopted == 2
+    assert done.adopted == 3  # level, yes, and the settings in force with the new level
     assert [data for _, data in shop.ledger.leaves(0, size)] == lost
     assert shop.ledger.approved_level() is Level.DWELL
     audit(shop.ledger)
