@@ -549,6 +549,10 @@ class StoreFile(Strict):
         zones = {(camera.name, zone.name): zone.kind for camera in self.camera for zone in camera.zone}
         return {where: kind for where, kind in zones.items() if kind not in (ZoneKind.PAD, ZoneKind.STAFF)}
 
+    def shelves(self) -> set[tuple[str, str]]:
+        """Return the zones whose shelf is drawn, as (camera, zone)."""
+        return {(camera.name, zone.name) for camera in self.camera for zone in camera.zone if zone.shelf is not None}
+
     def kiosk_pad(self) -> str | None:
         """Return the pad before the kiosk: the one it names, else the only one; None where none is drawn.
 

@@ -391,7 +391,7 @@ class Keeper:
             released = release.release_consenting(self._visits, kinds, now_us)
             spoken_of = [a for a in Audience if a is Audience.EVERYBODY or level.allows(Purpose.DWELL)]
             without = () if level.allows(Purpose.EMOTION) else (Figure.EXPRESSION,)
-            release.announce(kinds, now_us, spoken_of, without=without)
+            release.announce(kinds, now_us, spoken_of, without=without, shelves=self.state.store.shelves())
         except (RetentionError, StoreError) as error:
             self._release = None
             return 0, str(error)

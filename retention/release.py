@@ -209,6 +209,7 @@ class Release:
         audiences: Sequence[Audience],
         *,
         without: Collection[Figure] = (),
+        shelves: Collection[_ZONE] = (),
     ) -> None:
         """Write down what every zone waits for, whether or not anybody was in it.
 
@@ -217,12 +218,15 @@ class Release:
             now_us: UTC microseconds.
             audiences: of whom the store's privacy level allows figures.
             without: figures that the level does not allow.
+            shelves: zones whose shelf is drawn; only before these can a reach be seen.
         """
         rows = []
         for audience in audiences:
             for (camera, zone), kind in zones.items():
                 for figure in FIGURES[audience]:
                     if not measured(figure, kind) or figure in without:
+                        continue
+                    if figure is Figure.POSE and (camera, zone) not in shelves:
                         continue
                     rows.append(
                         {
