@@ -1,7 +1,8 @@
 """`openaisle backup`: everything a shop needs to go on, as it stands at one moment, while it goes on.
 
-What is in it: the ledger, the visits, the released figures, the certificates, the notes, `store.toml`. What never is: keys, the
-journal, sealed answers, staff accounts, temporary files. Keys and backup together read everything; apart, neither does.
+What is in it: the ledger, the visits, the released figures, the certificates, the notes, `store.toml`. What never is:
+keys, the journal, sealed answers, staff accounts, temporary files. Keys and backup together read everything; apart,
+neither does.
 
 Rules:
 - The ledger is copied first and the visits after: a row on its way is in one of them or in both, and the number of the

@@ -39,8 +39,8 @@ def handed(tmp_path_factory: pytest.TempPathFactory) -> Handed:
 
     run("init", state, "--name", "Main Street")
     (state / "store.toml").write_text((state / "store.toml").read_text().replace('"counts"', '"dwell"'))
-    for words in four_eyes.words(state, "dwell", here):
-        run(*words)
+    for raising in four_eyes.words(state, "dwell", here):
+        run(*raising)
     (here / "notice").write_text("What we do.")
     said = run("consent", "grant", "dwell", "--notice", here / "notice", "--state", state).splitlines()
     code = said[0].split()[1]

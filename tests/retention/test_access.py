@@ -344,7 +344,8 @@ def test_everything_about_one_of_a_million_rows_is_there_in_time(shop: Shop) -> 
     with duckdb.connect(str(shop.state.visits)) as db:
         db.execute(
             "INSERT INTO dwell SELECT hash(i)::UBIGINT, zone, enter, leave, censored, start_reason, end_reason,"
-            " stopped_us, decisions, undecided, poses, outcomes, day FROM (SELECT * FROM dwell LIMIT 1), range(1000000) t(i)"
+            " stopped_us, decisions, undecided, poses, outcomes, day"
+            " FROM (SELECT * FROM dwell LIMIT 1), range(1000000) t(i)"
         )
     request = answers.ask(shop.ledger, her.secret, now_us=now_us)
     with State.read(shop.state.root).open_ledger(Role.KEEPER) as ledger, Keeper(shop.state, ledger) as keeper:
