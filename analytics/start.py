@@ -111,6 +111,9 @@ polygon = [[0, 0], [7680, 0], [7680, 4320], [0, 4320]]
 # certificate = "/etc/openaisle/kiosk.pem"               # pair it by `openaisle kiosk --pair`
 # certificate_key = "/etc/openaisle/kiosk.key"
 
+# [staff]                       # who works here is left out of everything, by a printed marker: `openaisle staff-tag`
+# tags = [0, 1]
+
 # [dashboard]                   # the pages of the staff; see docs/access.md
 # port = 8501
 # idle_min = 30                 # minutes without anything done until somebody is signed out
