@@ -300,6 +300,7 @@ class DashboardTable(Strict):
     @field_validator("approver")
     @classmethod
     def _key(cls, line: str | None) -> str | None:
+        line = line or None
         if line is not None:
             try:
                 read_verifier_key(line)
