@@ -215,6 +215,9 @@ class Supervisor:
             self._say(one.part.name, "has come to its end")
             return
         one.health, one.due_s = Health.WAITING, now + one.pause_s
+        if one.code == BAD_SETTINGS and not one.stood:
+            self._say(one.part.name, "refused its settings; mend what it names, or leave it out: --without")
+            return
         how = f"signal {-one.code}" if one.code is not None and one.code < 0 else f"code {one.code}"
         self._say(one.part.name, f"ended ({how}); it starts again in {one.pause_s:.0f} s")
         one.pause_s = min(2 * one.pause_s, LONGEST_PAUSE_S)

@@ -67,17 +67,20 @@ def today(state_dir: Path) -> None:
 def _now(state_dir: Path) -> None:
     st.header("Now")
     try:
-        seen = read_zones(State.read(state_dir).live)
+        state = State.read(state_dir)
+        seen = read_zones(state.live)
     except ConfigError as error:
         st.warning(str(error))
         return
     if not seen:
-        st.info(
-            "How full the shop is now is not known: "
-            + ("`openaisle watch` does not run here." if seen is None else "no camera sees anything at present.")
-            + f" Start it with `openaisle watch --state {state_dir}`; the zones stand here a few seconds later.",
-            icon=":material/visibility_off:",
-        )
+        if state.store.store.simulated:
+            why = "Nobody is in this shop now: it is simulated, and its last day is over."
+        elif seen is None:
+            why = "How full the shop is now is not known: `openaisle watch` does not run."
+            why += f" `openaisle up --state {state_dir}` runs everything; the zones stand here a few seconds later."
+        else:
+            why = f"No camera sees anything at present. What is wrong with it: `openaisle doctor --state {state_dir}`."
+        st.info(why, icon=":material/visibility_off:")
         return
     queues = set(QUEUE_BANDS.values()) | {LONG}
     for camera, zones in sorted(seen.items()):

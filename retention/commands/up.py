@@ -123,21 +123,20 @@ def _drawn(state: State, running: Sequence[Running], said: Sequence[str]) -> Gro
     from rich.text import Text
 
     table = Table(title=f"{state.store.store.name} · level {state.store.store.level} · Ctrl-C ends everything")
-    for head in ("process", "state", "pid", "for", "started again", "ended last with", "open at"):
-        table.add_column(head)
+    for head in ("process", "state", "for", "again", "ended", "open at"):
+        table.add_column(head, no_wrap=True)
     now_s = time.monotonic()
     for one in running:
         colour = _COLOURS[one.health]
         table.add_row(
             one.part.name,
             Text(one.health, style=colour),
-            "" if one.pid is None else str(one.pid),
             _span(one, now_s),
             str(max(one.starts - 1, 0)),
             "" if one.code is None else f"signal {-one.code}" if one.code < 0 else f"code {one.code}",
             one.part.where,
         )
-    return Group(table, *(Text(line, style="dim", overflow="ellipsis", no_wrap=True) for line in said))
+    return Group(table, *(Text(line, style="dim", overflow="fold") for line in said))
 
 
 def _span(one: Running, now_s: float) -> str:
