@@ -4,7 +4,8 @@ Rules:
 - Whoever is not signed in sees nothing. Whoever is may do what the matrix of `desks` says, as their account stands at
   this very moment: role and session are read anew at every request.
 - A password is tried a few times at once and then slowly, for each account and for each address. An address from which
-  an account was signed in lately has a count of its own, so that a guesser elsewhere does not keep its owner out.
+  an account was signed in lately has a count of its own, so that a guesser elsewhere does not keep its owner out. Links
+  and the sign-in provider are counted apart from passwords.
 - Every refusal and every read of personal data goes through `accesslog`.
 
 `accounts` keeps what is kept, `signin` has the pages and what stands before Streamlit.
@@ -59,6 +60,7 @@ class Access:
     ) -> None:
         self.accounts, self.log, self.now_us, self._clock = accounts, log, now_us, clock
         self._addresses = Pace(TRIES, TRIES_PER_S)
+        self._links = Pace(TRIES, TRIES_PER_S)
         self._names = Pace(ACCOUNT_TRIES, ACCOUNT_TRIES_PER_S, counted_as=str)
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._lock = threading.Lock()
@@ -116,7 +118,7 @@ class Access:
     def let_in(self, account: Account, address: str = "") -> str:
         """Return the token of a new session of somebody who was checked otherwise, and forget the address's tries."""
         if address:
-            self._addresses.forgive(address)
+            self._links.forgive(address)
         return self.accounts.begin(account, now_us=self.now_us())
 
     def make_first(self, code: str, name: str, password: str, again: str, address: str) -> str:
@@ -166,7 +168,7 @@ class Access:
         Raises:
             DeniedError: it is none, was used, or is over.
         """
-        self.slow_down(address)
+        self.slow_down_link(address)
         account = self.accounts.use_link(code, now_us=self.now_us())
         if account is None:
             self.log.denied(Refusal.CODE)
@@ -180,6 +182,14 @@ class Access:
             DeniedError: there were too many.
         """
         self._wait(self._addresses.wait_s(address, self._clock()))
+
+    def slow_down_link(self, address: str) -> None:
+        """Count one try of an address by a link or by the sign-in provider.
+
+        Raises:
+            DeniedError: there were too many.
+        """
+        self._wait(self._links.wait_s(address, self._clock()))
 
     def _slow_down(self, folded: str, address: str) -> str:
         """Count one try on an account; return under what it was counted."""

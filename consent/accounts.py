@@ -43,6 +43,11 @@ _BUSY_MS = 5_000
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # nothing that is misread
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
 
+# blank though Unicode calls them letters, marks or signs
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE accounts (
@@ -212,6 +217,8 @@ class Accounts:
         clean = " ".join(name.split())
         if not _NAME.fullmatch(clean):
             raise AccountError("a name has 1 to 64 characters")
+        if _UNSEEN.search(clean) or any(unicodedata.category(letter) in ("Cf", "Cc", "Cs") for letter in clean):
+            raise AccountError("this name has characters that nobody sees, so it could pass for another; type it anew")
         hashed = None if password is None else hash_password(password, clean)
         account = secrets.token_hex(8)
         try:

@@ -3,8 +3,11 @@
 Rules:
 - Who asks and who approves are two accounts, each with its own password typed then and there, and each at a desk that
   may. One name typed twice, or two names typed by one, is not two people.
+- Who approves names the level and the assessment that they read; another request than that is not approved by them.
 - Where one person runs the shop, the second approval comes from outside: a file signed by the Ed25519 key that
   store.toml names (`dashboard.approver`), such as the data-protection officer's, made and used on their own machine.
+  A key counts once it has stood in the log for `STANDS_US` without a break, so that nobody names their own and approves
+  at once. The first that a shop ever names counts at once where nobody has consented yet.
 - A request names the level and the SHA-256 of the reference to the assessment (DPIA). It lapses after a week, when it
   is approved, and when somebody asks anew. A signature fits one request only.
 - The level is raised in the transaction that logs it, with both approvals; lowering needs nobody.
@@ -26,17 +29,21 @@ What is signed is a signed note (c2sp.org/signed-note):
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from consent import log
 from consent.access import Access, Action, Refusal, Who
-from consent.events import DAY_US, ConsentError, Level
+from consent.events import DAY_US, ConsentError, EventKind, Leaf, Level, commit
 from consent.ledger import Ledger
 
 LAPSES_US = 7 * DAY_US
+STANDS_US = 14 * DAY_US
 _HEAD = "openaisle privacy level"
+_OF_KIND = "SELECT idx, data FROM leaves WHERE instr(data, ?) > 0 ORDER BY idx"
 
 
 class ApprovalError(ConsentError):
@@ -90,7 +97,7 @@ def ask(ledger: Ledger, access: Access, who: Who, level: Level, reference: str) 
     if not reference.strip():
         raise ApprovalError("name the assessment (DPIA) that speaks for it with --dpia")
     now_us = access.now_us()
-    dpia = hashlib.sha256(reference.strip().encode()).digest()
+    dpia = _assessment(reference)
     access.accounts.propose(level.value, dpia, who.account, now_us=now_us)
     return Proposal(ledger.origin, level, dpia, who.account, now_us)
 
@@ -107,19 +114,72 @@ def pending(ledger: Ledger, access: Access) -> Proposal | None:
     return Proposal(ledger.origin, Level(level), dpia, account, asked_us)
 
 
-def approve(ledger: Ledger, access: Access, who: Who) -> int:
+def approve(ledger: Ledger, access: Access, who: Who, level: Level, reference: str) -> int:
     """Approve what somebody else asked for, raise the level, and return the log entry that says so.
+
+    Args:
+        ledger: opened by any role.
+        access: of the shop.
+        who: approves, and has just shown who they are.
+        level: that they approve.
+        reference: of the assessment (DPIA) that they read.
 
     Raises:
         DeniedError: they may not.
-        ApprovalError: nothing is asked for, or it was they who asked.
+        ApprovalError: nothing or something else is asked for, or it was they who asked.
     """
     access.require(who, Action.APPROVE_LEVEL)
     proposal = _pending(ledger, access)
     if who.account == proposal.account:
         access.log.denied(Refusal.ACTION, account=who.account, action=Action.APPROVE_LEVEL)
         raise ApprovalError("who asked cannot approve it, too: somebody else must, with an account of their own")
+    if (level, _assessment(reference)) != (proposal.level, proposal.dpia):
+        raise ApprovalError(
+            f"what is asked for is {proposal.level}, on the assessment with SHA-256 {proposal.dpia.hex()}; you named "
+            f"{level} on {_assessment(reference).hex()}: read it, and name what you approve"
+        )
     return _raise(ledger, access, proposal, _account(who.account))
+
+
+def approver(key: str | None) -> str:
+    """Return how the log knows an outsider's key: its SHA-256, hex; empty where store.toml names none."""
+    return "" if key is None else hashlib.sha256(b"approver " + key.encode()).hexdigest()
+
+
+def counts_from(ledger: Ledger, key: str) -> int | None:
+    """Return from when an outsider's key counts, UTC microseconds; None where it does not stand in the log yet.
+
+    Args:
+        ledger: opened by any role.
+        key: the outsider's public key, as store.toml names it.
+    """
+    wanted, since, others = approver(key), None, False
+    rows = ledger.select(_OF_KIND, f'"kind":"{EventKind.CONFIG_CHANGED}"'.encode())
+    for index, data in rows:
+        record = ledger.record(index)
+        if record is None or commit(record.entry_key, record.payload) != Leaf.decode(data).commitment:
+            since, others = None, True  # nobody knows any more what it said
+            continue
+        told = json.loads(record.payload)
+        if told.get("approver", "") != wanted:
+            since, others = None, others or bool(told.get("approver"))
+        elif since is None:
+            since = (index, int(told["at_us"]))
+    if since is None:
+        return None
+    index, at_us = since
+    consents = ledger.select(_OF_KIND, f'"kind":"{EventKind.GRANTED}"'.encode())
+    first = not others and not any(entry < index for entry, _ in consents)
+    return at_us if first else at_us + STANDS_US
+
+
+def standing(ledger: Ledger, key: str, *, now_us: int) -> str:
+    """Say in one line whether an outsider's key counts."""
+    name, from_us = log.read_verifier_key(key)[0], counts_from(ledger, key)
+    if from_us is None:
+        return f"outsider: {name}; the key is not in the log yet, and does not count"
+    verb = "counts since" if from_us <= now_us else "is new and DOES NOT COUNT before"
+    return f"outsider: {name}; the key {verb} {datetime.fromtimestamp(from_us / 1e6, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def approve_signed(ledger: Ledger, access: Access, note: str, key: str | None) -> int:
@@ -132,11 +192,21 @@ def approve_signed(ledger: Ledger, access: Access, note: str, key: str | None) -
         key: the outsider's public key, as store.toml names it.
 
     Raises:
-        ApprovalError: store.toml names no key, nothing is asked for, or the signature is not of this request.
+        ApprovalError: store.toml names no key, the key does not count yet, nothing is asked for, or the signature is
+            not of this request.
         LogError: the file is no signed note.
     """
     if key is None:
         raise ApprovalError("store.toml names nobody outside: write their key as approver under [dashboard] first")
+    from_us = counts_from(ledger, key)
+    if from_us is None:
+        raise ApprovalError("the outsider's key is not in the log yet; the keeper writes it there at its next sweep")
+    if access.now_us() < from_us:
+        day = datetime.fromtimestamp(from_us / 1e6, UTC)
+        raise ApprovalError(
+            f"the outsider's key in store.toml is new and counts from {day:%Y-%m-%d %H:%M} UTC on; until then somebody "
+            "with another account approves"
+        )
     proposal = _pending(ledger, access)
     name, public, kind = log.read_verifier_key(key)
     text, signatures = log.split(note)
@@ -179,6 +249,10 @@ def _raise(ledger: Ledger, access: Access, proposal: Proposal, second: bytes) ->
     if entry is None:
         raise ApprovalError(f"{proposal.level} is approved already")
     return entry
+
+
+def _assessment(reference: str) -> bytes:
+    return hashlib.sha256(reference.strip().encode()).digest()
 
 
 def _account(number: str) -> bytes:

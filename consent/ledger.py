@@ -46,6 +46,8 @@ __all__ = [
 class Ledger(Consents):
     """The ledger of one store; see `Database` for the arguments."""
 
+    _level_read: tuple[int, Level] = (0, Level.COUNTS)  # how many entries were read, and the level they say
+
     # writing rows
 
     def write_inbox(
@@ -95,10 +97,25 @@ class Ledger(Consents):
     # the store's level and settings
 
     def approved_level(self) -> Level:
-        """Return the highest privacy level that was approved; `counts` until somebody raised it."""
+        """Return the highest privacy level that was approved; `counts` until somebody raised it.
+
+        Where table and log do not say the same, somebody changed the file, and the lower one holds.
+        """
+        return min(self.levels_told(), key=lambda level: level.rank)
+
+    def levels_told(self) -> tuple[Level, Level]:
+        """Return the approved level as the table of levels has it, and as the newest entry of the log about it says."""
         with self._lock:
             row = self._db.execute("SELECT level FROM levels ORDER BY id DESC LIMIT 1").fetchone()
-        return Level.COUNTS if row is None else Level(row[0])
+            read, logged = self._level_read
+            size = self.size
+            if size > read:
+                sql = "SELECT data FROM leaves WHERE idx >= ? AND instr(data, ?) > 0 ORDER BY idx DESC LIMIT 1"
+                found = self._db.execute(sql, (read, b'"kind":"level_')).fetchone()
+                logged = logged if found is None else Leaf.decode(found[0]).level or Level.COUNTS
+                if not self._db.in_transaction:  # else it may never have been
+                    self._level_read = size, logged
+        return (Level.COUNTS if row is None else Level(row[0])), logged
 
     def set_level(
         self, level: Level, *, now_us: int, approvals: Collection[bytes] = (), dpia_sha256: bytes | str | None = None
@@ -135,6 +152,7 @@ class Ledger(Consents):
         policy: bytes | None = None,
         level: Level | None = None,
         notice: Mapping[str, str] | None = None,
+        approver: str | None = None,
     ) -> int | None:
         """Log what is in force, where any of it differs from the last time, and return the index: see the arguments.
 
@@ -144,6 +162,9 @@ class Ledger(Consents):
             policy: SHA-256 of the retention policy in force; it stands in the payload, which is exported, too.
             level: the privacy level in force.
             notice: its `version`, and by language the SHA-256 of its text, 64 hex digits.
+            approver: SHA-256 of the key of the outsider who may approve a level, hex; empty where there is none.
+
+        What is not given stands in the new entry as it was told last.
         """
         digest = read_sha256(sha256, "store.toml")
         details: dict[str, Value] = {} if policy is None else {"policy": read_sha256(policy, "the policy").hex()}
@@ -151,12 +172,15 @@ class Ledger(Consents):
             details["level"] = level.value
         if notice is not None:
             details["notice"] = dict(notice)
+        if approver is not None:
+            details["approver"] = approver
         with self._write() as db:
             last = self.last_event(EventKind.CONFIG_CHANGED)
-            if last is not None and last[1].digest == digest:
+            if last is not None:
                 told = json.loads(last[0].payload)
-                if all(told.get(name) == value for name, value in details.items()):
+                if last[1].digest == digest and all(told.get(name) == value for name, value in details.items()):
                     return None
+                details = {**{name: value for name, value in told.items() if name != "at_us"}, **details}
             return self._append(db, Entry(EventKind.CONFIG_CHANGED, now_us, details, digest=digest))
 
     # after a restore

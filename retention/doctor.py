@@ -171,9 +171,18 @@ def _ledger(state: State, _now_us: int) -> Iterator[Finding]:
     try:
         with state.open_ledger(role) as ledger:
             level, entries = state.level(ledger), ledger.size
+            with ledger.snapshot():
+                table, logged = ledger.levels_told()
     except (ConfigError, ConsentError) as error:
         yield Finding("ledger", Grade.WRONG, str(error), "nothing is watched until this is mended")
         return
+    if table is not logged:
+        yield Finding(
+            "ledger",
+            Grade.WRONG,
+            f"its table says level {table}, its log {logged}: somebody changed the file; the lower one holds",
+            "find out who, and put a backup back with `openaisle restore`",
+        )
     written = state.store.store.level
     if level == written:
         yield Finding("ledger", Grade.FINE, f"{entries:,} entries; level {level}")

@@ -30,6 +30,7 @@ from analytics.payload import CellError, CellPayload
 from analytics.state import State
 from analytics.store import StoreError, Visits
 from consent.answers import REQUEST as ACCESS
+from consent.approval import approver
 from consent.events import DAY_US, END_EVENTS, ConsentError, EventKind, Leaf, Level, Purpose
 from consent.ledger import Ledger, LedgerError, RequestStatus
 from consent.logs import plain
@@ -297,7 +298,12 @@ class Keeper:
             self._release = None
         level = self.state.level(self._ledger)
         self._ledger.note_config(
-            self.state.sha256, now_us=now_us, policy=policy.digest(), level=level, notice=self._notice(level)
+            self.state.sha256,
+            now_us=now_us,
+            policy=policy.digest(),
+            level=level,
+            notice=self._notice(level),
+            approver=approver(self.state.store.dashboard.approver),
         )
         return None
 

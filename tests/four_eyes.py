@@ -23,7 +23,7 @@ def words(state: Path, level: str, folder: Path) -> list[list[str]]:
         secrets[name].write_text(f"the long password of {desk}\n")
         found.append(["user", "add", name, "--desk", desk, "--password-file", str(secrets[name])])
     found.append(["level", "request", level, "--dpia", "DPIA-7", *_user(ASKS, secrets)])
-    found.append(["level", "approve", *_user(APPROVES, secrets)])
+    found.append(["level", "approve", level, "--dpia", "DPIA-7", *_user(APPROVES, secrets)])
     return [[*one, "--state", str(state)] for one in found]
 
 

@@ -523,6 +523,41 @@ def test_the_pages_for_signing_in_carry_what_keeps_others_out(board: Board) -> N
     assert inside["Cache-Control"] == "no-store"
 
 
+@pytest.mark.parametrize("token", ["ä" * 64, "\u20ac", "0" * 64])
+def test_a_forged_token_of_any_letters_is_refused(board: Board, token: str) -> None:
+    _, cookie = form(board, "/sign-in")
+    told = {"Origin": board.url, "Content-Type": "application/x-www-form-urlencoded", "Cookie": cookie}
+    body = urlencode({"token": token, "name": "x", "password": "y"}).encode()
+    assert ask(board, "/sign-in", "POST", body, **told).status == 403
+    soon(lambda: counted(board, Refusal.FORM), "the refusal is not in the log")
+
+
+def counted(board: Board, reason: Refusal) -> int:
+    return sum(int(str(one["count"])) for one in denials(board.state) if one["reason"] == reason)
+
+
+def test_another_sites_page_uses_up_no_try(tmp_path: Path) -> None:
+    state = a_shop(tmp_path / "shop")
+    with open_accounts(state) as accounts:
+        accounts.add("Ada Manager", Desk.MANAGER, now_us=time.time_ns() // 1000, password=PASSWORD)
+    with dashboard(state, tmp_path / "log") as board:
+        link = board.link(Desk.MANAGER).removeprefix(board.url)
+        for i in range(12):
+            for site in ("cross-site", "same-site"):
+                assert ask(board, f"/enter/{i}", Sec_Fetch_Site=site).status == 403
+            assert ask(board, "/sign-in/back", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="no-cors").status in (
+                403,
+                404,
+            )
+        assert ask(board, link, Sec_Fetch_Site="cross-site").status == 403
+        assert ask(board, link, Sec_Fetch_Site="none").status == 303  # and it was not used up
+        for i in range(12):
+            ask(board, f"/enter/{i}")  # by somebody at this machine
+        token, cookie = form(board, "/sign-in")
+        right = {"token": token, "name": "Ada Manager", "password": PASSWORD}
+        assert send(board, "/sign-in", right, cookie).status == 303
+
+
 def test_a_link_signs_in_once(board: Board) -> None:
     path = board.link(Desk.MANAGER).removeprefix(board.url)
     first, second = ask(board, path), ask(board, path)
@@ -569,7 +604,8 @@ def test_somebody_signs_in_by_a_providers_word(tmp_path: Path) -> None:
             assert "Sign in with Main Street" in page.text
 
             def away() -> tuple[str, dict[str, str]]:
-                left = ask(board, "/sign-in/provider")
+                assert ask(board, "/sign-in/provider", Sec_Fetch_Site="cross-site").status == 403
+                left = ask(board, "/sign-in/provider", Sec_Fetch_Site="same-origin")
                 assert left.status == 303
                 asked = parse_qs(urlsplit(left.headers["Location"]).query)
                 somewhere.asked = {name: values[0] for name, values in asked.items()}
@@ -582,7 +618,8 @@ def test_somebody_signs_in_by_a_providers_word(tmp_path: Path) -> None:
             assert ask(board, good.replace("state=", "state=x"), Cookie=cookie).status == 403
             assert ask(board, good, Cookie=cookie).status == 403  # one answer, and it was wrong
             cookie, asked = away()
-            came = ask(board, f"/sign-in/back?code=the-code&state={asked['state']}", Cookie=cookie)
+            from_there = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}  # as browsers say it
+            came = ask(board, f"/sign-in/back?code=the-code&state={asked['state']}", Cookie=cookie, **from_there)
             assert came.status == 200
             session = f"openaisle-{board.port}={came.cookies[f'openaisle-{board.port}']}"
             with line(board, session) as opened:

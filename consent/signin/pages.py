@@ -3,6 +3,8 @@
 Rules:
 - A form is taken only from a page of our own (`Origin`) that carries the token it was given out with.
 - A page says neither which accounts there are nor which part of a sign-in was wrong.
+- A link is followed by people: one that another site's page asks for is refused and counts as no try. Only the way back
+  from the sign-in provider comes from elsewhere, and it counts only in the browser that went there.
 - The first administrator is made on this very machine, with the code that `openaisle dashboard` shows on its terminal.
 - The session's cookie is `HttpOnly`, `SameSite=Strict` and, over TLS, `Secure`; a new one is made at every sign-in.
 """
@@ -93,6 +95,11 @@ class _Visit:
         return is_loopback(self.address) and bare(self.request.headers["host"]) in _HERE
 
     @property
+    def sent_by_others(self) -> bool:
+        """Another site's page has the browser ask, and nobody who typed the address or came from a page of ours."""
+        return self.request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+
+    @property
     def token(self) -> str:
         return self.request.cookies.get(self.parts.cookie, "")
 
@@ -145,7 +152,7 @@ def pages(parts: SignIn) -> ASGIApp:
                 raise HTTPException(405)
             visit.form = dict(await read_form(request))
             seed = request.cookies.get(f"{parts.cookie}-form", "")
-            right = seed and hmac.compare_digest(visit.form.get("token", ""), parts.form_of(seed))
+            right = seed and hmac.compare_digest(visit.form.get("token", "").encode(), parts.form_of(seed).encode())
             if not right or not is_ours(request.headers, "https" if parts.secure else "http"):
                 parts.access.log.denied(Refusal.FORM)
                 problem = "This form was too old, or not ours. Please fill it in again."
@@ -244,7 +251,16 @@ async def _sign_in(visit: _Visit) -> Response:
     return visit.inside(token)
 
 
+def _foreign(visit: _Visit) -> Response:
+    visit.parts.access.log.denied(Refusal.ORIGIN)
+    return visit.page(
+        "told", "Not here", 403, text="Another site sent you here. Open this address yourself.", onward="/"
+    )
+
+
 async def _enter(visit: _Visit) -> Response:
+    if visit.sent_by_others:
+        return _foreign(visit)
     if not visit.here:
         visit.parts.access.log.denied(Refusal.ELSEWHERE)
         return visit.page("told", "Not here", 403, text="This link works on the shop's own computer only.", onward="/")
@@ -325,8 +341,10 @@ async def _leave(visit: _Visit) -> Response:
     provider = visit.parts.provider
     if provider is None:
         raise HTTPException(404)
+    if visit.sent_by_others:
+        return _foreign(visit)
     try:
-        visit.parts.access.slow_down(visit.address)
+        visit.parts.access.slow_down_link(visit.address)
         address, kept = await run_in_threadpool(provider.begin, _back_url(visit))
     except DeniedError as error:
         return await _ask(visit, f"{str(error).capitalize()}.", 429)
@@ -343,8 +361,11 @@ async def _back(visit: _Visit) -> Response:
     if provider is None:
         raise HTTPException(404)
     kept = visit.request.cookies.get(f"{visit.parts.cookie}-away", "")
+    if visit.request.headers.get("sec-fetch-mode", "navigate") != "navigate":  # a picture of another site's page, say
+        return _foreign(visit)
     try:
-        access.slow_down(visit.address)
+        if kept:
+            access.slow_down_link(visit.address)
         said = await run_in_threadpool(provider.finish, kept, dict(visit.request.query_params), _back_url(visit))
         account = await run_in_threadpool(access.accounts.by_provider, said.number, said.invited)
         if account is None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from analytics.commands.accounts import add_password_file, opened_access, read_password
 from analytics.commands.opened import opened
 from consent.command import Commands, command, group, now_us
 
 if TYPE_CHECKING:
+    from analytics.state import State
     from consent.access import Access, Who
+    from consent.ledger import Ledger
 
 _LEVELS = ("counts", "dwell", "repeat", "emotion")
 
@@ -37,6 +42,8 @@ def add(commands: Commands) -> None:
     request.set_defaults(run=_request)
 
     approve = command(parts, "approve", "approve what somebody else asked for, and raise the level")
+    approve.add_argument("level", choices=_LEVELS[1:], nargs="?", help="what you approve; goes with --user")
+    approve.add_argument("--dpia", metavar="REF", help="reference of the impact assessment that you read")
     approve.add_argument("--signed", type=Path, metavar="FILE", help="by the file that an outsider signed")
     approve.set_defaults(run=_approve)
 
@@ -56,17 +63,22 @@ def add(commands: Commands) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from consent.approval import pending
+    from consent.approval import pending, standing
 
     with opened(arguments, "dashboard") as (state, ledger):
         print(
             f"approved: {ledger.approved_level()}; store.toml asks for: {state.store.store.level}; "
             f"in force: {state.level(ledger)}"
         )
+        if (key := state.store.dashboard.approver) is not None:
+            print(standing(ledger, key, now_us=now_us()))
     if (arguments.state / "access.sqlite").is_file():
         with opened_access(arguments) as (_, ledger, access):
             if proposal := pending(ledger, access):
-                print(f"asked for by account {proposal.account}, to be approved by somebody else: {proposal.level}")
+                print(
+                    f"asked for by account {proposal.account}, to be approved by somebody else: {proposal.level}, on "
+                    f"the assessment with SHA-256 {proposal.dpia.hex()}"
+                )
     return 0
 
 
@@ -83,33 +95,65 @@ def _lower(arguments: argparse.Namespace) -> int:
 
 
 def _request(arguments: argparse.Namespace) -> int:
-    from consent.approval import ask
+    from consent.approval import ask, pending
     from consent.events import Level
 
-    with opened_access(arguments) as (_, ledger, access):
-        proposal = ask(ledger, access, _who(arguments, access), Level(arguments.level), arguments.dpia)
-    if arguments.out is not None:
-        with arguments.out.open("x", encoding="utf-8") as file:
+    with ExitStack() as stack:
+        state, ledger, access = stack.enter_context(opened_access(arguments))
+        file = None if arguments.out is None else stack.enter_context(_new(arguments.out))
+        who = _who(arguments, access)
+        before = pending(ledger, access)
+        proposal = ask(ledger, access, who, Level(arguments.level), arguments.dpia)
+        if file is not None:
             file.write(proposal.text())
-    print(f"asked for {proposal.level}; within a week somebody else approves it: openaisle level approve --user NAME")
+        _note_approver(state, ledger)
+    if before is not None:
+        print(f"this takes the place of what was asked for before: {before.level}")
+    approving = shlex.join(["openaisle", "level", "approve", proposal.level, "--dpia", arguments.dpia.strip()])
+    print(f"asked for {proposal.level}; within a week somebody else approves it: {approving} --user NAME")
     if arguments.out is not None:
         print(f"or an outsider signs {arguments.out}: openaisle level sign {arguments.out} --key THEIR-KEY")
     return 0
+
+
+@contextmanager
+def _new(path: Path) -> Iterator[TextIO]:
+    """Make a new file before anything is asked for, and take it away again where nothing was."""
+    with path.open("x", encoding="utf-8") as file:
+        try:
+            yield file
+        except BaseException:
+            path.unlink()
+            raise
+
+
+def _note_approver(state: State, ledger: Ledger) -> None:
+    """Have the log say whom store.toml names, as the keeper does at its next sweep."""
+    from consent.approval import approver
+
+    ledger.note_config(state.sha256, now_us=now_us(), approver=approver(state.store.dashboard.approver))
 
 
 def _approve(arguments: argparse.Namespace) -> int:
     from analytics.state import STORE_TOML
     from analytics.tables import refuse_pipe
     from consent.approval import ApprovalError, approve, approve_signed
+    from consent.events import Level
 
     if (arguments.signed is None) == (arguments.user is None):
         raise ApprovalError("say who approves: --user NAME, or an outsider's file with --signed FILE")
+    named = (arguments.level, arguments.dpia)
+    if arguments.signed is None and None in named:
+        raise ApprovalError("name what you approve: openaisle level approve LEVEL --dpia REF --user NAME")
+    if arguments.signed is not None and named != (None, None):
+        raise ApprovalError("a signed file says itself what is approved; leave level and --dpia out")
     with opened_access(arguments) as (state, ledger, access):
         if arguments.signed is None:
-            entry = approve(ledger, access, _who(arguments, access))
+            entry = approve(ledger, access, _who(arguments, access), Level(arguments.level), arguments.dpia)
         else:
             refuse_pipe(arguments.signed)
             note = arguments.signed.read_text(encoding="utf-8")
+            _note_approver(state, ledger)
             entry = approve_signed(ledger, access, note, state.store.dashboard.approver)
         level = ledger.approved_level()
         print(f"approved: {level} (log entry {entry}); in force: {state.level(ledger)}")

@@ -10,7 +10,7 @@ from analytics.dashboard import desk, require
 from analytics.pages.style import begin
 from consent import chronicle
 from consent.access import Action
-from consent.approval import pending
+from consent.approval import pending, standing
 from consent.events import Level
 from retention.pages.asking import now_us, remember, said
 from retention.pages.entries import clock
@@ -54,7 +54,12 @@ def privacy_level(state_dir: Path) -> None:
             f" {clock(proposal.asked_us, state.store.timezone)}. Assessment: SHA-256 `{proposal.dpia.hex()}`. Approving"
             " needs your own password, typed then and there, and you must be somebody else."
         )
-        st.code(f"openaisle level approve --state {state.root} --user YOUR-NAME", language="bash", wrap_lines=True)
+        command = f"openaisle level approve {proposal.level} --dpia REFERENCE --state {state.root} --user YOUR-NAME"
+        st.code(command, language="bash", wrap_lines=True)
+        st.caption("REFERENCE is that of the assessment you read; another one than was asked for is refused.")
+    if (key := state.store.dashboard.approver) is not None:
+        # the line names whoever store.toml names: shown as it is, never as Markdown
+        st.text(standing(ledger, key, now_us=now_us()))
     if approved is not Level.COUNTS:
         st.header("A lower level")
         st.markdown("At once, and by one person: rows that it does not allow are deleted by the keeper.")

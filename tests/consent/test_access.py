@@ -96,6 +96,25 @@ def test_a_name_is_a_line(door: Door, name: str) -> None:
         door.accounts.add(name, Desk.MANAGER, now_us=NOON)
 
 
+@pytest.mark.parametrize(
+    "unseen", ["\u200b", "\u200d", "\u202e", "\u2060", "\ufeff", "\u00ad", "\u3164", "\ufe0f", "\u2800"]
+)
+def test_a_name_with_what_nobody_sees_does_not_pass_for_another(door: Door, unseen: str) -> None:
+    add(door, "Ada")
+    for name in (f"Ada{unseen}", f"A{unseen}da", f"{unseen}Ada"):
+        with pytest.raises(AccountError, match="nobody sees"):
+            door.accounts.add(name, Desk.MANAGER, now_us=NOON)
+    assert [one.name for one in door.accounts.accounts()] == ["Ada"]
+
+
+def test_links_use_up_no_try_of_a_password(door: Door, quick: pytest.MonkeyPatch) -> None:
+    add(door, "Ada")
+    for _ in range(3 * TRIES):
+        with pytest.raises(DeniedError):
+            door.access.use_link("x", "192.0.2.1")
+    assert refusals(door, "Ada", "192.0.2.1", 1, quick) == [Refusal.PASSWORD]
+
+
 def test_one_name_is_one_account(door: Door) -> None:
     add(door, "Zoë Ann")
     for other in ("Zoe\u0308  Ann", "zoë ann ", "\uff3aoë\u00a0Ann"):

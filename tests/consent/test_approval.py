@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from consent.events import ConsentError, EventKind, Leaf, Level
 from consent.keys import Role
 from consent.ledger import Ledger
 from tests import four_eyes
-from tests.consent.shop import NOON
+from tests.consent.shop import NOON, say_yes
 
 NAME = "officer.example"
 
@@ -50,16 +51,16 @@ def shop(ledger: Ledger) -> Iterator[Shop]:
 def test_two_people_raise_it_and_one_does_not(shop: Shop) -> None:
     ada, bo = shop.who("Ada", Desk.ADMINISTRATOR), shop.who("Bo", Desk.COMPLIANCE)
     with pytest.raises(ApprovalError, match="nothing is asked for"):
-        approve(shop.ledger, shop.access, bo)
+        approve(shop.ledger, shop.access, bo, Level.EMOTION, "DPIA-7")
     ask(shop.ledger, shop.access, ada, Level.EMOTION, "DPIA-7")
     with pytest.raises(ApprovalError, match="somebody else"):
-        approve(shop.ledger, shop.access, ada)
+        approve(shop.ledger, shop.access, ada, Level.EMOTION, "DPIA-7")
     assert shop.ledger.approved_level() is Level.COUNTS
-    entry = approve(shop.ledger, shop.access, bo)
+    entry = approve(shop.ledger, shop.access, bo, Level.EMOTION, "DPIA-7")
     assert shop.ledger.approved_level() is Level.EMOTION
     assert Leaf.decode(next(shop.ledger.leaves(entry, entry + 1))[1]).kind is EventKind.LEVEL_RAISED
     with pytest.raises(ApprovalError, match="nothing is asked for"):
-        approve(shop.ledger, shop.access, bo)
+        approve(shop.ledger, shop.access, bo, Level.EMOTION, "DPIA-7")
     assert EventKind.ACCESS_DENIED in shop.kinds()
 
 
@@ -74,9 +75,9 @@ def test_only_the_desks_of_the_table_ask_and_approve(shop: Shop, desk: Desk) -> 
     ask(shop.ledger, shop.access, other, Level.DWELL, "7")
     if desk is Desk.MANAGER:
         with pytest.raises(DeniedError):
-            approve(shop.ledger, shop.access, somebody)
+            approve(shop.ledger, shop.access, somebody, Level.DWELL, "7")
     else:
-        approve(shop.ledger, shop.access, somebody)
+        approve(shop.ledger, shop.access, somebody, Level.DWELL, "7")
 
 
 def test_a_request_lapses_and_needs_an_assessment_and_a_way_up(shop: Shop) -> None:
@@ -87,9 +88,9 @@ def test_a_request_lapses_and_needs_an_assessment_and_a_way_up(shop: Shop) -> No
     shop.now[0] += approval.LAPSES_US
     assert pending(shop.ledger, shop.access) is None
     with pytest.raises(ApprovalError, match="lapsed"):
-        approve(shop.ledger, shop.access, bo)
+        approve(shop.ledger, shop.access, bo, Level.DWELL, "7")
     ask(shop.ledger, shop.access, ada, Level.DWELL, "7")
-    approve(shop.ledger, shop.access, bo)
+    approve(shop.ledger, shop.access, bo, Level.DWELL, "7")
     for level in (Level.COUNTS, Level.DWELL):
         with pytest.raises(ApprovalError, match="already"):
             ask(shop.ledger, shop.access, ada, level, "7")
@@ -100,7 +101,7 @@ def test_a_request_goes_with_the_account_that_asked(shop: Shop) -> None:
     ask(shop.ledger, shop.access, ada, Level.DWELL, "7")
     shop.access.accounts.remove("Ada")
     with pytest.raises(ApprovalError, match="nothing is asked for"):
-        approve(shop.ledger, shop.access, bo)
+        approve(shop.ledger, shop.access, bo, Level.DWELL, "7")
 
 
 def test_an_outsiders_signature_raises_it_once_and_for_this_request(shop: Shop) -> None:
@@ -110,6 +111,9 @@ def test_an_outsiders_signature_raises_it_once_and_for_this_request(shop: Shop) 
     note = signed(first.text(), NAME, key)
     with pytest.raises(ApprovalError, match="nobody outside"):
         approve_signed(shop.ledger, shop.access, note, None)
+    with pytest.raises(ApprovalError, match="not in the log"):
+        approve_signed(shop.ledger, shop.access, note, line)
+    name(shop, line)
     for wrong in (
         signed(first.text(), NAME, Ed25519PrivateKey.generate()),
         signed(first.text(), "somebody.else", key),
@@ -130,6 +134,67 @@ def test_an_outsiders_signature_raises_it_once_and_for_this_request(shop: Shop) 
     assert shop.ledger.approved_level() is Level.DWELL
     with pytest.raises(ApprovalError, match="nothing is asked for"):
         approve_signed(shop.ledger, shop.access, signed(again.text(), NAME, key), line)
+
+
+def test_nothing_is_approved_but_what_was_read(shop: Shop) -> None:
+    ada, bo = shop.who("Ada", Desk.ADMINISTRATOR), shop.who("Bo", Desk.COMPLIANCE)
+    ask(shop.ledger, shop.access, ada, Level.DWELL, "DPIA-1")
+    ask(shop.ledger, shop.access, ada, Level.EMOTION, "DPIA-2")  # after Bo read the first
+    for level, reference in ((Level.DWELL, "DPIA-1"), (Level.EMOTION, "DPIA-1"), (Level.DWELL, "DPIA-2")):
+        with pytest.raises(ApprovalError, match="what is asked for is emotion"):
+            approve(shop.ledger, shop.access, bo, level, reference)
+    assert shop.ledger.approved_level() is Level.COUNTS
+    approve(shop.ledger, shop.access, bo, Level.EMOTION, " DPIA-2 ")
+
+
+def name(shop: Shop, key: str | None) -> None:
+    """Have the log say whom store.toml names, as the keeper does."""
+    shop.ledger.note_config("ee" * 32, now_us=shop.now[0], approver=approval.approver(key))
+
+
+def test_an_administrator_does_not_approve_with_a_key_of_their_own(shop: Shop) -> None:
+    ada, own, officer = shop.who("Ada", Desk.ADMINISTRATOR), Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    mine, theirs = (log.verifier_key(NAME, key.public_key().public_bytes_raw()) for key in (own, officer))
+    name(shop, theirs)
+    assert "counts since" in approval.standing(shop.ledger, theirs, now_us=shop.now[0])
+    for before in (None, theirs):  # her own after the officer's, and after nobody's
+        name(shop, before)
+        name(shop, mine)
+        note = signed(ask(shop.ledger, shop.access, ada, Level.DWELL, "7").text(), NAME, own)
+        with pytest.raises(ApprovalError, match="is new"):
+            approve_signed(shop.ledger, shop.access, note, mine)
+    assert "DOES NOT COUNT" in approval.standing(shop.ledger, mine, now_us=shop.now[0])
+    since = shop.now[0]
+    shop.now[0] = since + approval.STANDS_US - 1
+    note = signed(ask(shop.ledger, shop.access, ada, Level.DWELL, "7").text(), NAME, own)
+    with pytest.raises(ApprovalError, match="is new"):
+        approve_signed(shop.ledger, shop.access, note, mine)
+    shop.now[0] += 1
+    shop.ledger.note_config("dd" * 32, now_us=shop.now[0])  # another setting: the key stands on
+    approve_signed(shop.ledger, shop.access, note, mine)
+    assert shop.ledger.approved_level() is Level.DWELL
+
+
+def test_once_somebody_consented_no_key_counts_at_once(shop: Shop) -> None:
+    ada, key = shop.who("Ada", Desk.ADMINISTRATOR), Ed25519PrivateKey.generate()
+    line = log.verifier_key(NAME, key.public_key().public_bytes_raw())
+    say_yes(shop.ledger)
+    name(shop, line)
+    note = signed(ask(shop.ledger, shop.access, ada, Level.EMOTION, "7").text(), NAME, key)
+    with pytest.raises(ApprovalError, match="is new"):
+        approve_signed(shop.ledger, shop.access, note, line)
+
+
+def test_an_entry_that_nobody_can_read_any_more_ends_the_standing(shop: Shop) -> None:
+    key = Ed25519PrivateKey.generate()
+    line = log.verifier_key(NAME, key.public_key().public_bytes_raw())
+    name(shop, None)
+    name(shop, line)
+    with sqlite3.connect(shop.ledger.path) as file:
+        file.execute("DELETE FROM records WHERE leaf = 1")
+    assert approval.counts_from(shop.ledger, line) is None
+    name(shop, line)
+    assert approval.counts_from(shop.ledger, line) == shop.now[0] + approval.STANDS_US
 
 
 @pytest.mark.parametrize("text", ["", "x\n", "openaisle privacy level\n", "openaisle privacy level\n" * 6 + "x"])
@@ -158,11 +223,15 @@ def test_the_commands_of_four_eyes(tmp_path: Path, capsys: pytest.CaptureFixture
     run(capsys, *add_grace)
     run(capsys, *request)
     assert "asked for by account" in run(capsys, "level", "show", "--state", root)
-    by_ada = [*request[:1], "approve", *request[5:]]
+    by_ada = [request[0], "approve", *request[2:]]
     assert "somebody else" in run(capsys, *by_ada, status=2)
     wrong = [word.replace("compliance.password", "administrator.password") for word in approving]
     assert "name or password is wrong" in run(capsys, *wrong, status=2)
     assert "approved: counts" in run(capsys, "level", "show", "--state", root)
+    other = [word.replace("DPIA-7", "DPIA-8") for word in approving]
+    assert "what is asked for is dwell" in run(capsys, *other, status=2)
+    assert "what is asked for is dwell" in run(capsys, *(w.replace("dwell", "emotion") for w in approving), status=2)
+    assert "name what you approve" in run(capsys, *approving[:2], *approving[5:], status=2)
     run(capsys, *approving)
     assert "approved: dwell" in run(capsys, "level", "show", "--state", root)
     assert "ask for it" in run(capsys, "level", "lower", "emotion", "--state", root, status=2)
@@ -188,6 +257,21 @@ def test_a_sole_owner_and_an_outsider(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "approved: dwell" in run(capsys, *approving)
     with State.read(root).open_ledger(Role.DASHBOARD) as ledger:
         assert ledger.approved_level() is Level.DWELL
+
+
+def test_a_request_that_cannot_be_written_was_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, kept = tmp_path / "shop", tmp_path / "request"
+    run(capsys, "init", root)
+    add_ada, _, request, _ = four_eyes.words(root, "dwell", tmp_path)
+    run(capsys, *add_ada)
+    kept.write_text("kept")
+    for unusable in (kept, tmp_path / "nowhere" / "request"):
+        run(capsys, *request, "--out", unusable, status=2)
+        assert "asked for by account" not in run(capsys, "level", "show", "--state", root)
+    assert kept.read_text() == "kept"
+    (tmp_path / "administrator.password").write_text("not the password of anybody\n")
+    run(capsys, *request, "--out", tmp_path / "other", status=2)
+    assert not (tmp_path / "other").exists()
 
 
 def test_the_commands_about_accounts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -553,6 +553,34 @@ def test_the_level_rises_only_with_two_people_and_an_assessment(ledger: Ledger) 
     audit(ledger)
 
 
+def test_a_level_that_the_log_lowered_does_not_come_back_with_a_changed_table(ledger: Ledger) -> None:
+    ledger.set_level(Level.EMOTION, now_us=NOON, approvals=[b"a" * 32, b"b" * 32], dpia_sha256=NOTICE)
+    ledger.set_level(Level.COUNTS, now_us=NOON)
+    ledger.note_config("ee" * 32, now_us=NOON)
+    with sqlite3.connect(ledger.path) as file:
+        for verb in ("update", "delete", "insert"):
+            file.execute(f"DROP TRIGGER levels_{verb}")
+        file.execute("DELETE FROM levels WHERE id = (SELECT max(id) FROM levels)")
+    file.close()
+    assert ledger.levels_told() == (Level.EMOTION, Level.COUNTS)
+    assert ledger.approved_level() is Level.COUNTS
+    with Ledger(ledger.path, ledger.keys, store="main-street") as again:
+        assert again.approved_level() is Level.COUNTS
+        with pytest.raises(LedgerError, match="two different people"):
+            again.set_level(Level.DWELL, now_us=NOON)
+        again.set_level(Level.DWELL, now_us=NOON, approvals=[b"a" * 32, b"b" * 32], dpia_sha256=NOTICE)
+    assert ledger.levels_told() == (Level.DWELL, Level.DWELL)  # what another process wrote is seen
+
+
+def test_what_a_note_of_settings_does_not_say_stands_as_it_was(ledger: Ledger) -> None:
+    ledger.note_config("ee" * 32, now_us=NOON, level=Level.DWELL, approver="ab" * 32)
+    assert ledger.note_config("ee" * 32, now_us=NOON + 1) is None
+    ledger.note_config("dd" * 32, now_us=NOON + 2)
+    told = ledger.last_event(EventKind.CONFIG_CHANGED)
+    assert told is not None
+    assert json.loads(told[0].payload) == {"at_us": NOON + 2, "level": "dwell", "approver": "ab" * 32}
+
+
 def test_settings_are_logged_when_they_change_and_only_then(ledger: Ledger) -> None:
     assert [ledger.note_config(c * 64, now_us=NOON) for c in "aabba"] == [0, None, 1, None, 2]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,6 +109,15 @@ def test_keys_that_are_not_there(shop: State) -> None:
 def test_a_level_that_the_log_does_not_allow(shop: State) -> None:
     write(shop.root, lambda text: text.replace('level = "counts"', 'level = "emotion"'))
     assert next(one for one in examined(shop) if one.what == "ledger").grade is not Grade.FINE
+
+
+def test_a_table_of_levels_that_does_not_fit_the_log(shop: State) -> None:
+    with contextlib.closing(sqlite3.connect(shop.ledger)) as file:
+        file.execute("INSERT INTO levels (level, leaf) VALUES ('emotion', 999)")
+        file.commit()
+    found = wrong(shop)["ledger"]
+    assert "table says level emotion, its log counts" in found.found
+    assert found.do
 
 
 @pytest.mark.parametrize(
