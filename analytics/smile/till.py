@@ -4,7 +4,8 @@ Rules:
 - Only a till that was paired as one (`openaisle kiosk --pair-till`) may redeem; the tablets that shoppers touch may
   not.
 - A till has no session, so that none of its pages is ever too old. A form carries a token of the till's own key, and a
-  number of its own: the same form sent again, because no answer came, is told what it was told.
+  number of its own: the same form sent again by the same till with the same code, because no answer came, is told
+  what it was told. Another code under that number is redeemed like any other.
 - An answer is one of four, in large letters. Where the shop's computer does not answer, nothing is taken off: the page
   says so before it sends anything.
 - Codes that nobody was given are limited; right ones never are, so that nobody can hold a till up.
@@ -35,7 +36,7 @@ from consent.kiosk.form import read_form
 from consent.kiosk.messages import pick
 from consent.kiosk.session import Bucket, Session
 from consent.kiosk.tap import Kiosk, show
-from consent.vouchers import Answer, Redeemed, VoucherError, Vouchers
+from consent.vouchers import Answer, Redeemed, VoucherError, Vouchers, read
 
 WRONG, WRONG_PER_S = 20, 1 / 3  # codes that nobody was given
 _REMEMBERED = 256  # forms whose answer is remembered, for one that is sent again
@@ -51,7 +52,7 @@ class _Till:
     def __init__(self, kiosk: Kiosk, offer: Offer, vouchers: Vouchers) -> None:
         self._kiosk, self._offer, self._vouchers = kiosk, offer, vouchers
         self._wrong = Bucket(WRONG, WRONG_PER_S)
-        self._answered: OrderedDict[str, Redeemed] = OrderedDict()
+        self._answered: OrderedDict[bytes, Redeemed] = OrderedDict()
         self._lock = threading.Lock()
 
     async def answer(self, request: Request) -> Response:
@@ -73,7 +74,7 @@ class _Till:
             return self._page(request, key, 403, problem="problem.forged")
         try:
             with self._lock:
-                found = self._redeem(form.get("number", "")[:64], form.get("code", ""))
+                found = self._redeem(key, form.get("number", "")[:64], form.get("code", ""))
         except VoucherError as error:
             _log.warning("%s", error)
             # the same number again: whether it was redeemed or not, the next answer is the right one
@@ -82,15 +83,16 @@ class _Till:
             return self._page(request, key, 429, problem="till.too_many")
         return self._page(request, key, told=found)
 
-    def _redeem(self, number: str, code: str) -> Redeemed | None:
-        """Redeem a code, once for each number; None where it is wrong, and too many wrong ones were tried."""
-        if number in self._answered:
-            return self._answered[number]
-        found = self._vouchers.redeem(code, now_us=self._kiosk.now_us())
+    def _redeem(self, key: str, number: str, typed: str) -> Redeemed | None:
+        """Redeem a code, once for each form of a till; None where it is wrong, and too many wrong ones were tried."""
+        sent = _sent(key, number, read(typed) or "")
+        if number and sent in self._answered:
+            return self._answered[sent]
+        found = self._vouchers.redeem(typed, now_us=self._kiosk.now_us())
         if found.answer is Answer.UNKNOWN:
             return found if self._wrong.take(self._kiosk.clock()) else None
         if number:
-            self._answered[number] = found
+            self._answered[sent] = found
             while len(self._answered) > _REMEMBERED:
                 self._answered.popitem(last=False)
         return found
@@ -132,3 +134,8 @@ class _Till:
 
 def _token(key: str) -> str:
     return hmac.new(key.encode(), b"openaisle till form v1", hashlib.sha256).hexdigest()
+
+
+def _sent(key: str, number: str, code: str) -> bytes:
+    """Return what one form of one till with one code is remembered by; a digest, for a code is kept nowhere."""
+    return hmac.digest(key.encode(), f"openaisle till answer v1 {code} {number}".encode(), "sha256")

@@ -94,6 +94,25 @@ def test_a_form_sent_again_because_no_answer_came_is_told_the_same(tablet: Table
     assert till.type(code) == "used"
 
 
+def test_a_remembered_answer_counts_for_its_own_code_and_till_alone(tablet: Tablet) -> None:
+    till, first, second = Till(tablet), give(tablet), give(tablet)
+    fields = till.fields
+    assert till.type(first, fields) == "good"
+    assert till.type("1234 5678 9ABC DEFG", fields) == "unknown"
+    assert till.type("nonsense", fields) == "unknown"
+    assert till.type(second, fields) == "good"
+    assert till.type(show(second).lower(), fields) == "good", "the same code, spelt in another way"
+    assert till.type(second) == "used", "it was redeemed, not only called good"
+    other = Till(tablet)
+    assert other.type(first, {**other.fields, "number": fields["number"]}) == "used", "another till was told nothing"
+
+
+def test_a_form_without_a_number_is_not_remembered(tablet: Tablet) -> None:
+    till, code = Till(tablet), give(tablet)
+    fields = {**till.fields, "number": ""}
+    assert [till.type(code, fields) for _ in range(2)] == ["good", "used"]
+
+
 def test_of_two_tills_at_once_exactly_one_wins(tablet: Tablet) -> None:
     tills = [Till(tablet), Till(tablet)]
     for _ in range(8):
