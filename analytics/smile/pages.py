@@ -4,8 +4,8 @@ Rules:
 - The button beside the camera gives the whole discount at once, to everybody, with a consent or without; it is as large
   as the other and stands beside it wherever the camera is. A discount for a face alone would be a price for a yes.
 - The camera is turned on by a tap of the shopper, in the browser. Before every picture is looked at, the ledger is
-  asked whether a live grant for a smile stands behind it: without one, or once it is over or taken back, the camera
-  stops.
+  asked whether a live grant for a smile stands behind it, and again before the price moves: without one, or once it is
+  over or taken back, the camera stops and what was seen counts for nothing.
 - A picture comes as the bare body of a request, `reader.MOST_BYTES` at most, and is let go with the answer. There is no
   form with a file in it: those are spooled to disk.
 - The price never rises again within a turn, falls for a smile that two pictures in a row show, and not below the floor.
@@ -33,7 +33,7 @@ from starlette.staticfiles import StaticFiles
 
 from analytics.config import ConfigError
 from analytics.smile.offer import Offer
-from analytics.smile.reader import MOST_BYTES, Look, PictureError, Reader, Seen
+from analytics.smile.reader import MOST_BYTES, BusyError, Look, PictureError, Reader, Seen
 from analytics.smile.till import till
 from analytics.state import State
 from consent import receipts
@@ -249,12 +249,15 @@ class Smile:
     def _look(self, session: Session, turn: Turn, subject: bytes, jpeg: bytes) -> Response:
         say = Messages.load(session.language)
         try:
-            if not self._permitted(subject):
+            # asked again afterwards: the yes may have been taken back while the picture was looked at
+            look = self._reader.look(jpeg) if self._permitted(subject) else None
+            if look is None or not self._permitted(subject):
                 turn.subject, turn.best, turn.last = None, 0.0, 0.0
                 return _stopped(session, "smile.no_grant")
-            look = self._reader.look(jpeg)
         except PictureError:
             raise HTTPException(422) from None
+        except BusyError:
+            return Response(status_code=503, headers={"retry-after": "1"})
         except ConsentError as error:  # the ledger does not answer: nothing is known to be allowed
             _log.warning("no picture was looked at: %s", error)
             return Response(status_code=503)

@@ -3,9 +3,12 @@
 Rules:
 - A picture is a JPEG in memory, of `MOST_BYTES` and `MOST_SIDE` pixels at most; anything else is refused before it is
   unpacked. It is never written anywhere, named in a log, or handed on.
+- It is a baseline JPEG, which is what a browser's canvas makes, with `MOST_SCANS` scans at most: a progressive one may
+  repeat a scan of the whole picture in ten bytes, and half a megabyte of those is a minute of work.
 - Exactly one face, in the middle and upright, or no answer: nobody, several and away are said as such, and then the
   expression net is not asked.
-- The nets are loaded when somebody starts, not before, and one picture is looked at at a time.
+- The nets are loaded when somebody starts, not before. `AT_ONCE` pictures are in work in a process, and of these one
+  is before the nets; a further one is refused at once, so that no other page waits for a thread.
 
 Whoever calls it holds a live consent for a smile. No face is recognised and nothing is computed but the one score.
 """
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 500_000
 MOST_SIDE = 1280  # pixels; ours, the page sends 384
+MOST_SCANS = 4  # a colour each at most; a browser sends all of them in one
+AT_ONCE = 2  # pictures in work in this process: two tablets at the same pace do not refuse one another for ever
 NET = Path(__file__).parents[1] / "weights" / "facial_expression_model_weights.onnx"
 _SIZE = 48  # pixels, the net's input
 LEAST, OTHERS = 0.35, 0.12  # score from which something is the face in the oval, and from which somebody else is there
@@ -39,6 +44,8 @@ _NEAR = 0.09  # distance between the eyes, of the picture's width, under which a
 _MIDDLE = 0.22  # of the picture's width and height, how far from its middle the eyes may be
 _TILT = math.radians(25)
 _TURN = 0.30  # how far the nose may be from between the eyes, of their distance
+_SCAN, _END = b"\xff\xda", b"\xff\xd9"
+_places = threading.BoundedSemaphore(AT_ONCE)
 
 
 class Seen(StrEnum):
@@ -52,6 +59,10 @@ class Seen(StrEnum):
 
 class PictureError(AnalyticsError):
     """This is no picture that is looked at."""
+
+
+class BusyError(AnalyticsError):
+    """As many pictures as this process takes at once are in work; this one was not unpacked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,7 @@ class Look:
 
 
 class Reader:
-    """Looks at pictures, one at a time; see `load`."""
+    """Looks at pictures; see `load`. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -98,8 +109,16 @@ class Reader:
 
         Raises:
             PictureError: it is none, or larger than is taken.
+            BusyError: others are in work.
         """
-        image = unpack(jpeg)
+        if not _places.acquire(blocking=False):
+            raise BusyError("as many pictures as are taken at once are in work; send the next one")
+        try:
+            return self._look(unpack(jpeg))
+        finally:
+            _places.release()
+
+    def _look(self, image: NDArray[np.uint8]) -> Look:
         with self._lock:
             height, width = image.shape[:2]
             faces, net = self._load()
@@ -128,10 +147,16 @@ def unpack(jpeg: bytes) -> NDArray[np.uint8]:
 
     if len(jpeg) > MOST_BYTES:
         raise PictureError(f"a picture has {MOST_BYTES:,} bytes at most")
+    end = jpeg.find(_END, max(0, jpeg.find(_SCAN)))
+    jpeg = jpeg[: end + 2] if end >= 0 else jpeg  # what follows the picture is not handed to whoever unpacks it
+    if jpeg.count(_SCAN) > MOST_SCANS:  # counted as bytes, wherever they stand: never fewer than a decoder finds
+        raise PictureError(f"a picture has {MOST_SCANS} scans at most")
     try:
         with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as picture:
             if max(picture.size) > MOST_SIDE or min(picture.size) < _SIZE:  # before it is unpacked
                 raise PictureError(f"a picture is {_SIZE} to {MOST_SIDE} pixels wide and high")
+            if picture.info.get("progressive"):
+                raise PictureError("a picture is a baseline JPEG; this one is progressive")
             return np.ascontiguousarray(np.asarray(picture.convert("RGB"), np.uint8)[:, :, ::-1])
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise PictureError("this is no JPEG picture") from error

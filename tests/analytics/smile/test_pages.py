@@ -12,7 +12,7 @@ import pytest
 from httpx import Response
 
 from analytics.smile import pages
-from analytics.smile.reader import MOST_BYTES, Look, Reader, Seen
+from analytics.smile.reader import AT_ONCE, MOST_BYTES, Look, Reader, Seen, unpack
 from consent.events import Level, Purpose
 from consent.kiosk.door import HEADERS
 from consent.kiosk.messages import LANGUAGES, Messages
@@ -265,6 +265,67 @@ def test_an_end_stops_the_camera_within_a_second(tablet: Tablet, how: str) -> No
         shopper.page = shopper.client.get("/smile")
         shopper.tap("/smile/take")
         assert shopper.page.status_code == 403, "what was smiled before is not taken either"
+
+
+@pytest.mark.parametrize("how", ["withdrawn", "lowered"])
+def test_a_yes_taken_back_while_a_picture_is_looked_at_moves_no_price(tablet: Tablet, how: str) -> None:
+    shows(tablet, SMILING)
+    code = tablet.yes()
+    shopper = by_code(tablet, code)
+    assert shopper.show(PICTURE).status_code == 200
+
+    def meanwhile(_: bytes) -> Look:
+        if how == "withdrawn":
+            tablet.ledger.withdraw(code, now_us=tablet.now_us())
+        else:
+            tablet.level = Level.REPEAT
+        return SMILING
+
+    tablet.reader.shows = meanwhile
+    answer = shopper.show(PICTURE)
+    assert (answer.status_code, answer.json()) == (403, {"stop": True, "text": EN("smile.no_grant")})
+    tablet.level = Level.EMOTION
+    shopper.page = shopper.client.get("/smile")
+    shopper.tap("/smile/take")
+    assert shopper.page.status_code == 403
+    assert not (tablet.root / "vouchers").exists()
+
+
+def test_pictures_in_work_hold_up_no_other_page_and_no_further_picture(
+    tablet: Tablet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going, go_on = threading.Semaphore(0), threading.Event()
+
+    def slow(jpeg: bytes) -> object:
+        going.release()
+        assert go_on.wait(60)
+        return unpack(jpeg)
+
+    monkeypatch.setattr("analytics.smile.reader.unpack", slow)
+    shoppers = [by_code(tablet, tablet.yes()) for _ in range(AT_ONCE + 1)]
+    told: list[int] = []
+    threads = [
+        threading.Thread(target=lambda one=one: told.append(one.show(PICTURE).status_code)) for one in shoppers[1:]
+    ]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert going.acquire(timeout=60)
+    try:
+        answer = shoppers[0].show(PICTURE)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        stops = tablet.shopper("/")
+        stops.get("/stop")
+        assert (stops.at, stops.page.status_code) == ("/stop", 200)
+        assert by_code(tablet, tablet.yes()).at == "/smile/camera", "somebody else comes to the camera, too"
+        assert told == []
+    finally:
+        go_on.set()
+        for thread in threads:
+            thread.join()
+    assert told == [200] * AT_ONCE
+    monkeypatch.undo()
+    assert shoppers[0].show(PICTURE).status_code == 200
 
 
 def test_the_camera_is_looked_through_for_a_minute_at_a_time(tablet: Tablet) -> None:

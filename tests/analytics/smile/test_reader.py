@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 from itertools import islice
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 from analytics.smile import score
-from analytics.smile.reader import MOST_BYTES, MOST_SIDE, PictureError, Reader, Seen, unpack
+from analytics.smile.reader import AT_ONCE, MOST_BYTES, MOST_SIDE, BusyError, PictureError, Reader, Seen, unpack
 from analytics.training.expression_figures import area_under_curve
 from tests.analytics.smile.faces import FER, SMILES, faces, jpeg, scene
 from tests.conftest import ROOT
@@ -58,6 +59,77 @@ def test_a_picture_that_unpacks_to_more_than_is_taken_is_not_unpacked() -> None:
             unpack(header)
         assert tracemalloc.get_traced_memory()[1] < 2_000_000
         tracemalloc.stop()
+
+
+def made(**how: bool) -> bytes:
+    noise = np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).save(out, "JPEG", quality=85, **how)
+    return out.getvalue()
+
+
+def repeated(picture: bytes) -> bytes:
+    """The picture with its last scan's header as often as is taken; each is one more pass over the whole of it."""
+    last = picture.rfind(b"\xff\xda")
+    head = picture[last : last + 2 + int.from_bytes(picture[last + 2 : last + 4])]
+    return picture[:last] + head * ((MOST_BYTES - len(picture)) // len(head)) + picture[last:]
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_picture_that_repeats_its_scans_is_refused_before_it_is_unpacked(progressive: bool) -> None:
+    bomb = repeated(made(progressive=progressive))
+    assert MOST_BYTES - 20 < len(bomb) <= MOST_BYTES
+    began = time.process_time()
+    with pytest.raises(PictureError, match="scans"):
+        unpack(bomb)
+    assert time.process_time() - began < 1.0
+
+
+def test_a_progressive_picture_is_refused_with_few_scans_too() -> None:
+    picture = made(progressive=True)
+    at = [i for i in range(len(picture)) if picture.startswith(b"\xff\xda", i)]
+    few = picture[: at[1]] + b"\xff\xd9"  # cut off after its first scan, which a decoder takes
+    with Image.open(io.BytesIO(few)) as whole:
+        whole.load()
+    with pytest.raises(PictureError, match="progressive"):
+        unpack(few)
+
+
+def test_what_follows_a_picture_is_not_looked_at() -> None:
+    picture = made()
+    assert np.array_equal(unpack(picture + b"\xff\xda" * 500), unpack(picture))
+
+
+def test_pictures_beyond_those_in_work_are_refused_at_once(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two are held in the unpacking, of two readers: the bound is the process's."""
+    going, go_on = threading.Semaphore(0), threading.Event()
+
+    def slow(jpeg: bytes) -> np.ndarray:
+        going.release()
+        assert go_on.wait(60)
+        return unpack(jpeg)
+
+    monkeypatch.setattr("analytics.smile.reader.unpack", slow)
+    picture = jpeg(scene())
+    other = Reader()
+    threads = [threading.Thread(target=(reader, other)[i % 2].look, args=(picture,)) for i in range(AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert going.acquire(timeout=60)
+    try:
+        for one in (reader, Reader()):
+            with pytest.raises(BusyError):
+                one.look(picture)
+    finally:
+        go_on.set()
+        for thread in threads:
+            thread.join()
+    monkeypatch.undo()
+    for _ in range(AT_ONCE + 1):  # a place is given back, after a refusal too
+        with pytest.raises(PictureError):
+            reader.look(b"")
+    assert reader.look(picture).seen is Seen.NOBODY
 
 
 def test_the_nets_are_loaded_by_the_first_start_and_not_before() -> None:
