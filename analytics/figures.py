@@ -62,7 +62,6 @@ K_EVERYBODY: Final = 5  # tracks
 K_CONSENTING: Final = 10  # visitors
 L_EXPRESSION: Final = 2  # expressions that a cell of them must hold; one alone would be true of everybody in it
 PARTS = 10  # parts of a visit that a cell of expressions counts, so that a long visit weighs no more than a short one
-SEEN_PARTS: Final = 5  # parts from which rounding leaves an expression in its cell
 RULE = "1"  # version of the rules that make the counts below
 TIERS = ("pass_by", "glance", "engaged", "deliberating")
 OUTCOMES = tuple(Outcome)  # of a deliberation that was looked at; the last one is censored
@@ -180,14 +179,23 @@ def slots(
 
 
 def expression_slots(shares: tuple[int, ...]) -> tuple[int, ...]:
-    """Return where the ten parts of a visit count among the counts of `expression`, one an entry of `CLASSES`."""
+    """Return where the ten parts of a visit count among the counts of `expression`, one an entry of `CLASSES`.
+
+    In a closed cell the last count holds, besides `unknown`, expressions of too few visitors; see `OpenBin.counts`.
+    """
     parts = apportion(shares, PARTS)
     return tuple(at for at, count in enumerate(parts) for _ in range(count))
 
 
 def diverse(figure: Figure, counts: Sequence[int]) -> bool:
-    """Say whether counts hold enough different values: of expression, two that rounding leaves; `unknown` is none."""
-    return figure is not Figure.EXPRESSION or sum(c >= SEEN_PARTS for c in counts[:-1]) >= L_EXPRESSION
+    """Say whether counts hold enough different values: of expression two, and none of fewer parts than visitors needed.
+
+    A visitor has a part or more in each class they count in, so a count below that is of too few people. The last count
+    is no expression.
+    """
+    if figure is not Figure.EXPRESSION:
+        return True
+    return sum(c > 0 for c in counts[:-1]) >= L_EXPRESSION and all(c == 0 or c >= K_CONSENTING for c in counts)
 
 
 def time_slot(length_us: int, censored: bool) -> int:

@@ -71,7 +71,9 @@ class CellPayload:
         if self.people < least(self.audience, self.figure):
             raise ValueError(f"a cell of {self.people} people must not exist; merge it with its neighbour")
         if not diverse(self.figure, self.counts):
-            raise ValueError("a cell of one expression alone must not exist; merge it with its neighbour")
+            raise ValueError(
+                "a cell of one expression, or of one of too few, must not exist; merge it with its neighbour"
+            )
 
     @property
     def suppressed(self) -> bool:
@@ -153,9 +155,31 @@ class OpenBin:
         return [*(((at,), parts[at]) for at in smallest_first[len(pooled) :]), *together]
 
     def counts(self, figure: Figure) -> tuple[int, ...]:
-        """Return the sums, as `slot` numbers them."""
+        """Return the sums, as `slot` numbers them.
+
+        Of expression, the parts of a class that fewer visitors show than a cell needs count in the last place, beside
+        `unknown`; and with them those of the next smallest, until that place is of enough visitors or of nobody. So
+        neither a count nor the rest that the other counts leave of n is of fewer.
+        """
         sums = [0] * SLOTS[figure]
         for slots in self.people.values():
             for at in slots:
                 sums[at] += 1
+        if figure is Figure.EXPRESSION:
+            for at in self._rare():
+                sums[-1] += sums[at]
+                sums[at] = 0
         return tuple(sums)
+
+    def _rare(self) -> list[int]:
+        """Return the expressions that are put together with `unknown`."""
+        k, last = least(Audience.CONSENTING, Figure.EXPRESSION), SLOTS[Figure.EXPRESSION] - 1
+        seen = {at: {p for p, slots in self.people.items() if at in slots} for at in range(last)}
+        rest = {p for p, slots in self.people.items() if last in slots}
+        rare: list[int] = []
+        for at in sorted(seen, key=lambda at: (len(seen[at]), at)):
+            if len(seen[at]) >= k and (not rest or len(rest) >= k):
+                break
+            rare.append(at)
+            rest |= seen[at]
+        return rare

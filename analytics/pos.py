@@ -28,7 +28,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from analytics.bins import DAY, HOUR, bin_of, day_of, local
-from analytics.figures import STEP, Audience, Figure, least
+from analytics.figures import Audience, Figure, least
 from analytics.model import SECOND, AnalyticsError
 from analytics.payload import CellError, CellPayload
 from analytics.report import Report
@@ -236,8 +236,8 @@ def _line(cell: dict[str, str], number: int) -> _Line:
     till = cell.get("till", "till")
     if not cell["receipt"]:
         raise wrong("the receipt's number", "every line names its receipt")
-    if not 0 < len(till) <= _LONGEST_TILL or STEP in till or not till.isprintable():
-        raise wrong("the till", f"give it a name of 1 to {_LONGEST_TILL} letters")
+    if not 0 < len(till) <= _LONGEST_TILL or set("<>") & set(till) or not till.isprintable():
+        raise wrong("the till", f"give it a name of 1 to {_LONGEST_TILL} letters, without < and >")
     try:
         items, amount = Decimal(cell["items"]), Decimal(cell["amount"])
     except InvalidOperation as error:

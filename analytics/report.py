@@ -21,11 +21,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import duckdb
 
 from analytics.bins import DAY, LENGTHS, WEEK, Choice, Plan, bin_of, local
-from analytics.figures import SLOTS, STEP, Audience, Figure, Served
+from analytics.figures import K_CONSENTING, L_EXPRESSION, LOST, OTHERS, SLOTS, STEP, Audience, Figure, Served, least
 from analytics.lifetable import Quantile
 from analytics.model import SECOND, AnalyticsError
 from analytics.released import Cell, Sum
 from analytics.survival import Times, quantile
+from analytics.zones import ZoneKind
 
 COLUMNS = (
     "rule, camera, zone, kind, start_us, end_us, bin_us, k, unit, suppressed, n, people, counts, observed_us, open_us"
@@ -37,6 +38,7 @@ _TYPES = {
     "suppressed": "BOOLEAN",
     "counts": "INTEGER[]",
 }
+_UNITS = ("tracks", "visitors", "visitor_days", "receipts", "questions")
 _YEARS = range(2000, 2100)  # of a day that a cell can begin on
 _FIRST, _END = 946_684_800 * SECOND, 4_102_444_800 * SECOND  # those years, in UTC
 
@@ -46,6 +48,25 @@ def _known(name: str, values: Iterable[object]) -> str:
 
 
 _LINE = f"{_known('audience', map(str, Audience))} AND {_known('figure', map(str, Figure))}"
+_LEAST = (
+    "CASE audience || figure "
+    + " ".join(f"WHEN '{one}{figure}' THEN {least(one, figure)}" for one in Audience for figure in Figure)
+    + " END"
+)
+# as store.toml has names of cameras and zones; this engine's own \w knows ASCII only
+_NAME = r"[\p{L}\p{M}\p{N}\p{Pc}\x{200c}\x{200d}\x{24b6}-\x{24e9} .-]{1,64}"
+_TILL = r"[^\p{C}\p{Zl}\p{Zp}<>]{1,64}"  # a till is called what its own file calls it
+
+
+def _named(column: str, pattern: str) -> str:
+    return f"regexp_full_match({column}, '{pattern}')"
+
+
+_NAMED = (
+    f"{_named('camera', _NAME)} AND CASE figure WHEN '{Figure.SALES}' THEN {_named('zone', _TILL)}"
+    f" WHEN '{Figure.TRANSITIONS}' THEN {_named('zone', f'{_NAME}({STEP}({_NAME}|{LOST}|{OTHERS}))?')}"
+    f" ELSE {_named('zone', _NAME)} END"
+)
 _MAY_LACK = ("n", "people", "counts")  # where suppressed
 # what a row must be before any number of it is used
 _CELL = " AND ".join(
@@ -54,19 +75,22 @@ _CELL = " AND ".join(
         _LINE,
         "starts_with(parse_filename(filename), audience || '-' || figure || '-')",
         "regexp_full_match(rule, '[0-9]{1,6}')",
+        f"{_NAMED} AND {_known('kind', map(str, ZoneKind))} AND {_known('unit', _UNITS)} AND k = {_LEAST}",
         f"{_FIRST} <= start_us AND start_us < end_us AND end_us < {_END}",
         f"{_known('bin_us', LENGTHS)} AND 0 <= observed_us AND 0 <= open_us",
-        "(suppressed OR (people > 0 AND n > 0 AND list_sum(counts) = n AND list_min(counts) >= 0",
+        "(suppressed OR (people >= k AND n >= k AND list_sum(counts) = n AND list_min(counts) >= 0",
         "len(counts) = CASE figure "
         + " ".join(f"WHEN '{figure}' THEN {slots}" for figure, slots in SLOTS.items())
-        + " END))",
+        + " END",
+        f"(figure <> '{Figure.EXPRESSION}' OR (len([c FOR c IN counts IF c BETWEEN 1 AND {K_CONSENTING - 1}]) = 0",
+        f"len([c FOR c IN counts[1:{SLOTS[Figure.EXPRESSION] - 1}] IF c > 0]) >= {L_EXPRESSION}))))",
     )
 )
 _WAIT = " AND ".join(
     (
         *(f"{name} IS NOT NULL" for name in ("camera", "zone", "tz")),
         _LINE,
-        f"k BETWEEN 1 AND 1000 AND {_known('bin_us', LENGTHS)}",
+        f"{_named('camera', _NAME)} AND {_named('zone', _NAME)} AND k = {_LEAST} AND {_known('bin_us', LENGTHS)}",
         f"now_us BETWEEN {_FIRST} AND {_END} AND coalesce(since_us BETWEEN {_FIRST} AND {_END}, true)",
     )
 )

@@ -6,6 +6,7 @@ Rules:
   agree, and nothing outside either file can lower them.
 - A bin of consenting shoppers that has too few waits and merges with the next, over days if need be; it is never
   given up, and what was erased meanwhile is simply not in it. Each visit is in one cell of each figure at most.
+- Of expression each count is of 10 visitors or more, not the cell alone: a class of fewer counts with `unknown`.
 - Counts are rounded to 5 without bias, with one draw for a cell: the counts of a cell are five times a random
   one-in-five sample of its visits, so they add up exactly to its n.
 - A released cell is frozen. An erasure afterwards changes no cell, or the difference would be the person.
@@ -349,8 +350,11 @@ class Release:
             needed *= 2
         if not cell.suppressed and cell.people < needed:
             raise ReleaseError(f"a cell of {cell.people} people is not released; {needed} are needed")
-        if cell.figure is Figure.EXPRESSION and cell.counts and sum(c >= 5 for c in cell.counts[:-1]) < 2:
-            raise ReleaseError("a cell of one expression alone is not released; two are needed")
+        if cell.figure is Figure.EXPRESSION and cell.counts:
+            if sum(c > 0 for c in cell.counts[:-1]) < 2:
+                raise ReleaseError("a cell of one expression alone is not released; two are needed")
+            if any(0 < c < 10 for c in cell.counts):  # of ten visitors each has a part or more
+                raise ReleaseError("an expression of fewer than ten visitors is not released; put it with unknown")
         draw = self._rng.random()
         counts = None if cell.suppressed else round_counts(cell.counts, draw)
         long = cell.end_us - cell.start_us > DAY

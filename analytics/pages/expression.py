@@ -54,7 +54,8 @@ def expression(state_dir: Path) -> None:
             Sum.of(_METRIC, cells),
             report.tz,
             f"n counts parts of visits, {PARTS} a visit, so that a long visit weighs no more than a short one. A cell"
-            " holds ten visitors or more, and two expressions or more: where all show the same, nothing is shown.",
+            " holds ten visitors or more, and two expressions or more: where all show the same, nothing is shown. Each"
+            " expression is one of ten visitors or more; one of fewer counts with unknown.",
         )
     _trust()
     not_shown(report, first, last, (Figure.EXPRESSION,))
@@ -117,13 +118,13 @@ def _coverage(cells: Sequence[Cell], visits: Sequence[Cell]) -> None:
                 "Zone": zone,
                 "Visits that were looked at": round(looked),
                 "Of consenting shoppers' visits": f"{min(1.0, looked / of):.0%}" if of else "not known",
-                "Unknown": f"{counts[-1] / sum(counts):.0%}",
+                "Unknown or rare": f"{counts[-1] / sum(counts):.0%}",
             }
         )
     st.dataframe(rows, hide_index=True)
     st.caption(
-        "Unknown: turned away, too far, blurred, somebody else's head beside it, or an answer that was not sure. Who"
-        " faces the camera is no fair sample of who stands there."
+        "Unknown or rare: turned away, too far, blurred, somebody else's head beside it, an answer that was not"
+        " sure; or an expression that fewer than ten visitors of a cell showed. Who faces the camera is no fair sample of who stands there."
     )
 
 

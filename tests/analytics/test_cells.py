@@ -274,7 +274,7 @@ def test_a_cell_of_too_few_cannot_even_be_made_in_memory() -> None:
             k = least(audience, figure)
             counts = (k,) + (0,) * (SLOTS[figure] - 1)
             if figure is Figure.EXPRESSION:  # one alone would be true of everybody in the cell
-                counts = (k, k) + (0,) * (SLOTS[figure] - 2)
+                counts = (10, 10) + (0,) * (SLOTS[figure] - 2)
             made = replace(GOOD, audience=audience, figure=figure, people=k, counts=counts)
             with pytest.raises(ValueError, match="must not exist"):
                 replace(made, people=k - 1)

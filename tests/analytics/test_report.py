@@ -198,6 +198,17 @@ def test_a_sound_file_under_another_name_is_named(name: str, footfall: Path) -> 
         ("counts", [1, 2, 3]),
         ("counts", "none"),
         ("observed_us", -1),
+        ("k", 1),
+        ("k", 4),
+        ("n", 4),
+        ("people", 1),
+        ("zone", "<script>alert(1)</script>"),
+        ("zone", "door > wine"),
+        ("zone", ""),
+        ("zone", "x" * 65),
+        ("camera", "a\nb"),
+        ("kind", "<b>"),
+        ("unit", "<b>"),
     ],
 )
 def test_a_file_of_odd_values_is_named(column: str, value: object, footfall: Path) -> None:
@@ -207,6 +218,40 @@ def test_a_file_of_odd_values_is_named(column: str, value: object, footfall: Pat
     pq.write_table(pa.Table.from_pylist(rows), path)
     with pytest.raises(ReportError, match=path.name):
         ask_all(path.parent)
+
+
+@pytest.mark.parametrize("zone", ["Thé & café", "<b>"])
+def test_a_name_of_another_script_is_read(zone: str, footfall: Path) -> None:
+    rows = pq.read_table(footfall).to_pylist()
+    for name, sound in (("Kühlung 2.B_茶-عصير", True), (zone, False)):
+        pq.write_table(pa.Table.from_pylist([{**row, "zone": name} for row in rows]), footfall)
+        if sound:
+            ask_all(footfall.parent)
+        else:
+            with pytest.raises(ReportError, match=footfall.name):
+                ask_all(footfall.parent)
+
+
+@pytest.mark.parametrize(
+    ("counts", "sound"),
+    [
+        ([0, 0, 0, 30, 0, 0, 50, 20], True),
+        ([5, 0, 0, 30, 0, 0, 50, 15], False),  # may be half a visit of one
+        ([0, 0, 0, 30, 0, 0, 65, 5], False),  # so may the rest
+        ([0, 0, 0, 80, 0, 0, 0, 20], False),  # one expression alone
+    ],
+)
+def test_expressions_of_too_few_are_not_read(counts: list[int], footfall: Path, *, sound: bool) -> None:
+    (row, *_) = pq.read_table(footfall).to_pylist()
+    row |= {"audience": "consenting", "figure": "expression", "k": 10, "unit": "visitors", "people": 10}
+    row |= {"n": 100, "counts": counts}
+    path = footfall.with_name(f"consenting-expression-{LAST}.parquet")
+    pq.write_table(pa.Table.from_pylist([row]), path)
+    if sound:
+        ask_all(path.parent)
+    else:
+        with pytest.raises(ReportError, match=path.name):
+            ask_all(path.parent)
 
 
 @pytest.mark.parametrize("tz", ["Mars/Olympus", "../../etc", "Europe", ""])
@@ -220,7 +265,10 @@ def test_a_time_zone_that_is_none_is_named(tz: str, footfall: Path, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("figure", "faces"), ("k", 2**31), ("k", "ten"), ("now_us", 2**62), ("since_us", -(2**62)), ("bin_us", 7)],
+    [
+        *[("figure", "faces"), ("k", 2**31), ("k", "ten"), ("k", 1), ("zone", "<b>")],
+        *[("now_us", 2**62), ("since_us", -(2**62)), ("bin_us", 7)],
+    ],
 )
 def test_odd_words_about_what_is_waited_for_are_named(column: str, value: object, footfall: Path) -> None:
     path = footfall.with_name("waiting.parquet")

@@ -84,12 +84,33 @@ def test_a_cell_in_which_all_show_the_same_waits_until_somebody_shows_something_
 
 
 def test_two_expressions_are_enough_and_both_stay_after_rounding(tmp_path: Path) -> None:
-    rows = faces([shares(neutral=1000)] * 30 + [shares(happy=500, neutral=500)])
+    rows = faces([shares(neutral=1000)] * 30 + [shares(happy=100, neutral=900)] * 10)
     for seed in range(30):
         path = tmp_path / str(seed)
         opened(path, seed).release_consenting(rows, COFFEE, instant(DAY_ONE, 12))
         (cell,) = released(path)
-        assert cell["counts"][HAPPY] == 5  # type: ignore[index]
+        assert cell["counts"][HAPPY] == 10  # type: ignore[index]
+
+
+def test_what_one_visitor_shows_is_no_figure(tmp_path: Path) -> None:
+    rows = faces([MIXED] * 10 + [shares(sad=500, happy=500)])
+    opened(tmp_path).release_consenting(rows, COFFEE, instant(DAY_ONE, 12))
+    (cell,) = released(tmp_path)
+    assert cell["counts"][CLASSES.index("sad")] == 0  # type: ignore[index]
+    assert sum(cell["counts"]) == cell["n"]  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("few", [1, 4, 5, 9])
+def test_the_rest_that_the_counts_leave_of_n_is_of_ten_visitors_too(tmp_path: Path, few: int) -> None:
+    """Few are unknown or sad, and all else is happy or neutral: the rest takes the smallest of these with it."""
+    plain = [shares(happy=500, neutral=500)] * 30 + [shares(neutral=600, surprise=400)] * 12
+    rows = faces(plain + [shares(sad=500, unknown=500)] * few)
+    opened(tmp_path).release_consenting(rows, COFFEE, instant(DAY_ONE, 12))
+    (cell,) = released(tmp_path)
+    counts = dict(zip(CLASSES, cell["counts"], strict=True))  # type: ignore[call-overload]
+    assert counts["sad"] == counts["surprise"] == 0
+    assert min(counts["happy"], counts["neutral"]) > 100
+    assert abs(counts["unknown"] - 12 * 4 - 10 * few) < 5
 
 
 @pytest.mark.parametrize("seconds", [12, 3600])
@@ -122,7 +143,13 @@ def test_whatever_comes_each_cell_has_ten_visitors_and_two_expressions(
         inside = [f for f in rows.faces if cell["start_us"] <= f.row.leave_us < cell["end_us"]]  # type: ignore[operator]
         exact = [sum(expression_slots(f.row.shares).count(i) for f in inside) for i in range(len(CLASSES))]
         assert len({f.visitor for f in inside}) >= 10
-        assert sum(count >= 5 for count in exact[:UNKNOWN]) >= 2
+        shown = {i for i in range(UNKNOWN) if cell["counts"][i]}  # type: ignore[index]
+        by_class = [{f.visitor for f in inside if i in expression_slots(f.row.shares)} for i in range(len(CLASSES))]
+        assert all(len(by_class[i]) >= 10 for i in shown)
+        rest = set().union(*(by_class[i] for i in range(len(CLASSES)) if i not in shown))
+        assert len(rest) >= 10 or not rest
+        exact = [count if i in shown else 0 for i, count in enumerate(exact)]
+        exact[UNKNOWN] = PARTS * len(inside) - sum(exact)
         assert sum(count > 0 for count in cell["counts"][:UNKNOWN]) >= 2  # type: ignore[index]
         assert all(abs(a - b) < 5 for a, b in zip(exact, cell["counts"], strict=True))  # type: ignore[call-overload]
 
@@ -137,12 +164,17 @@ def cell_of(counts: tuple[int, ...]) -> CellPayload:
 
 def test_a_cell_of_one_expression_cannot_be_made_read_or_written(tmp_path: Path) -> None:
     good = cell_of((0, 0, 0, 60, 0, 0, 60, 0))
-    for counts in ((0, 0, 0, 120, 0, 0, 0, 0), (0, 0, 0, 60, 0, 0, 4, 56), (0, 0, 0, 0, 0, 0, 0, 120)):
+    for counts in (
+        (0, 0, 0, 120, 0, 0, 0, 0),
+        (0, 0, 0, 60, 0, 0, 4, 56),
+        (9, 0, 0, 51, 0, 0, 60, 0),
+        (0,) * 7 + (120,),
+    ):
         with pytest.raises(ValueError, match="one expression"):
             cell_of(counts)
         forged = replace(good)
         object.__setattr__(forged, "counts", counts)
-        with pytest.raises(ReleaseError, match="one expression"):
+        with pytest.raises(ReleaseError, match="expression"):
             opened(tmp_path)._row(forged)
         assert not OpenBin(0, 1, 1, {i: [HAPPY] * 10 for i in range(50)}).passes(Audience.CONSENTING, Figure.EXPRESSION)
 
