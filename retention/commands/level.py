@@ -102,11 +102,11 @@ def _request(arguments: argparse.Namespace) -> int:
         state, ledger, access = stack.enter_context(opened_access(arguments))
         file = None if arguments.out is None else stack.enter_context(_new(arguments.out))
         who = _who(arguments, access)
+        _note_approver(state, ledger)
         before = pending(ledger, access)
         proposal = ask(ledger, access, who, Level(arguments.level), arguments.dpia)
         if file is not None:
             file.write(proposal.text())
-        _note_approver(state, ledger)
     if before is not None:
         print(f"this takes the place of what was asked for before: {before.level}")
     approving = shlex.join(["openaisle", "level", "approve", proposal.level, "--dpia", arguments.dpia.strip()])
