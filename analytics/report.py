@@ -54,8 +54,8 @@ _LEAST = (
     + " END"
 )
 # as store.toml has names of cameras and zones; this engine's own \w knows ASCII only
-_NAME = r"[\p{L}\p{M}\p{N}\p{Pc}\x{200c}\x{200d}\x{24b6}-\x{24e9} .-]{1,64}"
-_TILL = r"[^\p{C}\p{Zl}\p{Zp}<>]{1,64}"  # a till is called what its own file calls it
+_NAME = r"[\p{L}\p{M}\p{N}\p{Pc}\x{200c}\x{200d}\x{24b6}-\x{24e9} .-]+"
+_TILL = r"[^\p{C}\p{Zl}\p{Zp}<>]+"  # a till is called what its own file calls it
 
 
 def _named(column: str, pattern: str) -> str:
@@ -63,7 +63,9 @@ def _named(column: str, pattern: str) -> str:
 
 
 _NAMED = (
-    f"{_named('camera', _NAME)} AND CASE figure WHEN '{Figure.SALES}' THEN {_named('zone', _TILL)}"
+    f"length(camera) <= 64 AND length(split_part(zone, '{STEP}', 1)) <= 64"  # a bound in the pattern takes seconds
+    f" AND length(split_part(zone, '{STEP}', 2)) <= 64"
+    f" AND {_named('camera', _NAME)} AND CASE figure WHEN '{Figure.SALES}' THEN {_named('zone', _TILL)}"
     f" WHEN '{Figure.TRANSITIONS}' THEN {_named('zone', f'{_NAME}({STEP}({_NAME}|{LOST}|{OTHERS}))?')}"
     f" ELSE {_named('zone', _NAME)} END"
 )
