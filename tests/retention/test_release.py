@@ -395,7 +395,7 @@ def test_what_is_waited_for_does_not_depend_on_who_was_there(tmp_path: Path) -> 
         path = tmp_path / str(n)
         release, now = opened(path), instant(DAY_ONE, 20)
         release.release_consenting(shoppers([9.5] * n), COFFEE, now)
-        release.announce(COFFEE, now, tuple(Audience))
+        release.announce(COFFEE, now, tuple(Audience), shelves=COFFEE)
         said.append(content(path))
     assert said[0] == said[1] == said[2]
     rows = pq.read_table(tmp_path / "0" / "released" / "waiting.parquet").to_pylist()
@@ -411,6 +411,14 @@ def test_what_is_waited_for_does_not_depend_on_who_was_there(tmp_path: Path) -> 
         ("consenting", "decision_pose", 20),
         ("consenting", "expression", 10),
     }
+
+
+def test_reaches_are_waited_for_only_where_a_shelf_is_drawn(tmp_path: Path) -> None:
+    release = opened(tmp_path)
+    release.announce(COFFEE, instant(DAY_ONE, 20), tuple(Audience))
+    rows = pq.read_table(tmp_path / "released" / "waiting.parquet").to_pylist()
+    assert {r["figure"] for r in rows} >= {"dwell", "decision_box"}
+    assert "decision_pose" not in {r["figure"] for r in rows}
 
 
 # --- everything at once -----------------------------------------------------------------------------------------------
