@@ -124,7 +124,8 @@ def _coverage(cells: Sequence[Cell], visits: Sequence[Cell]) -> None:
     st.dataframe(rows, hide_index=True)
     st.caption(
         "Unknown or rare: turned away, too far, blurred, somebody else's head beside it, an answer that was not"
-        " sure; or an expression that fewer than ten visitors of a cell showed. Who faces the camera is no fair sample of who stands there."
+        " sure; or an expression that fewer than ten visitors of a cell showed. Who faces the camera is no fair sample"
+        " of who stands there."
     )
 
 
