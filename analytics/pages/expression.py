@@ -73,27 +73,35 @@ def _sums(cells: Sequence[Cell]) -> dict[str, list[int]]:
 
 def _shares(cells: Sequence[Cell]) -> None:
     st.header("What was read")
-    rows = []
+    rows, shares = [], [0.0]
     for zone, counts in _sums(cells).items():
         read = sum(counts[:-1])
+        shares += [count / read for count in counts[:-1] if read]
         rows += [
             {"Zone": zone, "Expression": name, "Share of what was read": count / read}
             for name, count in zip(CLASSES[:-1], counts, strict=False)
             if read
         ]
 
-    def chart(colours: Colours) -> alt.Chart:
-        drawn: alt.Chart = (
-            alt.Chart(pd.DataFrame(rows))
-            .mark_bar(color=colours.accent)
-            .encode(
-                x=alt.X("Share of what was read:Q", axis=alt.Axis(format="%"), title="Share of what was read"),
-                y=alt.Y("Expression:N", sort=list(CLASSES[:-1]), title=None, axis=alt.Axis(labelOverlap=False)),
-                row=alt.Row("Zone:N", title=None),
-                tooltip=["Zone:N", "Expression:N", alt.Tooltip("Share of what was read:Q", format=".0%")],
-            )
-            .properties(height=150)
+    def chart(colours: Colours) -> alt.LayerChart:
+        share = alt.Color("Share of what was read:Q", scale=alt.Scale(range=[colours.low, colours.accent]), legend=None)
+        base = alt.Chart(pd.DataFrame(rows)).encode(
+            x=alt.X("Zone:N", title=None, axis=alt.Axis(labelAngle=0, orient="top")),
+            y=alt.Y("Expression:N", sort=list(CLASSES[:-1]), title=None, axis=alt.Axis(labelOverlap=False)),
+            tooltip=["Zone:N", "Expression:N", alt.Tooltip("Share of what was read:Q", format=".0%")],
         )
+        strong = alt.datum["Share of what was read"] > max(shares) / 2
+        share_of = "datum['Share of what was read']"
+        told = f"{share_of} > 0 ? format({share_of}, '.0%') : '–'"  # nobody, or fewer than ten: rare is not none
+        words = (
+            base.mark_text()
+            .transform_calculate(told=told)
+            .encode(
+                text=alt.Text("told:N"),
+                color=alt.condition(strong, alt.value(colours.on_accent), alt.value(colours.ink)),
+            )
+        )
+        drawn: alt.LayerChart = (base.mark_rect().encode(color=share) + words).properties(height=280)
         return drawn
 
     picture.show(
