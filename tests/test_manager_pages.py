@@ -273,7 +273,7 @@ def test_the_week_is_the_same_on_paper_by_button_and_by_command(
 
 def test_how_full_the_shop_is_now_comes_in_bands_and_a_long_queue_is_an_alert(browser: Browser, board: Board) -> None:
     with visit(browser, board) as one:
-        expect(one.page.get_by_text("How full the shop is now is not known")).to_be_visible()
+        expect(one.page.get_by_text("Nobody is in this shop now: it is simulated")).to_be_visible()
         told = Told()
         with Live(board.state.live, told):
             alert = one.page.get_by_text("the queue is long now")
@@ -283,7 +283,7 @@ def test_how_full_the_shop_is_now_comes_in_bands_and_a_long_queue_is_an_alert(br
                 assert time.monotonic() < until
                 one.page.wait_for_timeout(200)
             expect(captions(one.page, "live.occupancy")).to_be_visible()
-        expect(one.page.get_by_text("How full the shop is now is not known")).to_be_visible(timeout=PATIENCE_MS)
+        expect(one.page.get_by_text("Nobody is in this shop now: it is simulated")).to_be_visible(timeout=PATIENCE_MS)
         one.check()
 
 
