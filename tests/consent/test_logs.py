@@ -79,6 +79,7 @@ def test_a_code_is_struck_out_even_of_what_was_let_through(said: Said) -> None:
         "eyJhbGciOiJFZERTQSJ9.eyJzIjoiMTIzNDU2Nzg5MCJ9.c2lnbmF0dXJlMTIzNDU2Nzg5MA",
         "warden:hunter2@",
     ],
+    ids=["hex", "base64url", "jwt", "login"],
 )
 def test_keys_tokens_and_passwords_are_struck_out(said: Said, secret: str) -> None:
     OURS.error("%s", plain(f"rtsp://{secret}camera.example" if "@" in secret else f"with {secret} in it"))
