@@ -23,21 +23,29 @@ from consent.accounts import Account, AccountError, Accounts, digest, fold
 from consent.desks import MATRIX, PERSONAL, Action, Desk, Refusal, Who, may
 from consent.events import ConsentError
 from consent.kiosk.pace import Pace
+from consent.tokens import Scope, Token, Tokens
 
 __all__ = ["MATRIX", "PERSONAL", "Access", "Action", "DeniedError", "Desk", "Refusal", "Who", "may"]
 
 TRIES, TRIES_PER_S = 10, 1 / 60  # wrong passwords of an address, at once and in the long run
 ACCOUNT_TRIES, ACCOUNT_TRIES_PER_S = 20, 1 / 60  # and on an account, from all addresses that it does not know
+USES, USES_PER_S = 120, 10  # of one token, at once and in the long run: people at the pages come first
 _MOST_KNOWN = 256
 _TIDY_S = 60.0
 
 
 class DeniedError(ConsentError):
-    """Somebody may not do this; it is in the log."""
+    """Somebody may not do this; it is in the log.
 
-    def __init__(self, reason: Refusal, text: str) -> None:
+    Args:
+        reason: the log's word for it.
+        text: what to tell them.
+        wait_s: after how many seconds they may try again; 0 where waiting does not help.
+    """
+
+    def __init__(self, reason: Refusal, text: str, wait_s: int = 0) -> None:
         super().__init__(text)
-        self.reason = reason
+        self.reason, self.wait_s = reason, wait_s
 
 
 class Access:
@@ -59,8 +67,11 @@ class Access:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.accounts, self.log, self.now_us, self._clock = accounts, log, now_us, clock
+        self.tokens = Tokens(accounts)
         self._addresses = Pace(TRIES, TRIES_PER_S)
         self._links = Pace(TRIES, TRIES_PER_S)
+        self._wrong_tokens = Pace(TRIES, TRIES_PER_S)
+        self._token_uses = Pace(USES, USES_PER_S, counted_as=str)
         self._names = Pace(ACCOUNT_TRIES, ACCOUNT_TRIES_PER_S, counted_as=str)
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._lock = threading.Lock()
@@ -72,6 +83,7 @@ class Access:
         if self._clock() >= self._tidy_s:
             self._tidy_s = self._clock() + _TIDY_S
             self.accounts.tidy(now_us=self.now_us())
+            self.tokens.tidy(now_us=self.now_us())
 
     def close(self) -> None:
         """Write down what was refused and is not written yet."""
@@ -205,7 +217,34 @@ class Access:
     def _wait(self, wait_s: int) -> None:
         if wait_s:
             self.log.denied(Refusal.PACE)
-            raise DeniedError(Refusal.PACE, f"too many tries; wait {wait_s} s and try again")
+            raise DeniedError(Refusal.PACE, f"too many tries; wait {wait_s} s and try again", wait_s)
+
+    def token(self, secret: str, scope: Scope, address: str) -> Token:
+        """Return the token of a program that may read what is in a scope.
+
+        Only wrong ones are counted by address, so that nobody keeps a right one out by guessing.
+
+        Args:
+            secret: as it was sent.
+            scope: what is asked for.
+            address: of the caller.
+
+        Raises:
+            DeniedError: it is none, over, or for something else, or was used too often; it is in the log.
+        """
+        now_us, found = self.now_us(), self.tokens.of(secret)
+        if found is None or not found.stands(now_us):
+            self._wait(self._wrong_tokens.wait_s(address, self._clock()))
+            self.log.denied(Refusal.TOKEN, account="" if found is None else found.id)
+            raise DeniedError(Refusal.TOKEN, "this token is none, or is over; `openaisle token add` makes one")
+        if found.scope is not scope:
+            self.log.denied(Refusal.SCOPE, account=found.id)
+            raise DeniedError(Refusal.SCOPE, f"this token is for {found.scope}, not for {scope}")
+        if wait_s := self._token_uses.wait_s(found.id, self._clock()):
+            self.log.denied(Refusal.PACE, account=found.id)
+            raise DeniedError(Refusal.PACE, f"too many requests with this token; wait {wait_s} s", wait_s)
+        self.tokens.used(found, now_us=now_us)
+        return found
 
     # being in
 

@@ -14,32 +14,28 @@ Who may do what is said by `desks`, who may try how often by `access`.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import re
 import secrets
 import sqlite3
 import threading
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 from urllib.parse import quote
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from consent.accessfile import AccessFile, AccountError, digest
 from consent.desks import Desk, Who
-from consent.events import ConsentError
 
-SCHEMA_VERSION = 1
+__all__ = ["Account", "AccountError", "Accounts", "Span", "columns", "digest", "fold", "hash_password"]
+
 SHORTEST, LONGEST = 12, 256  # characters of a password
 CODE_US = 3_600_000_000  # a set-up code lives for an hour
 LINK_US = 86_400_000_000  # a one-time link for a day
 _MINUTE_US = 60_000_000
-_BUSY_MS = 5_000
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # nothing that is misread
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
 
@@ -48,31 +44,10 @@ _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 
-_TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE accounts (
-    id TEXT PRIMARY KEY CHECK (length(id) = 16), name TEXT NOT NULL, folded TEXT NOT NULL UNIQUE, desk TEXT NOT NULL,
-    password TEXT, invited BLOB UNIQUE, provider BLOB UNIQUE, made_us INTEGER NOT NULL) STRICT;
-CREATE TABLE sessions (
-    token BLOB PRIMARY KEY CHECK (length(token) = 32),
-    account TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
-    begun_us INTEGER NOT NULL, seen_us INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE codes (
-    code BLOB PRIMARY KEY CHECK (length(code) = 32), account TEXT REFERENCES accounts (id) ON DELETE CASCADE,
-    until_us INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE proposals (
-    id INTEGER PRIMARY KEY CHECK (id = 1), level TEXT NOT NULL, dpia BLOB NOT NULL CHECK (length(dpia) = 32),
-    account TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE, opened_us INTEGER NOT NULL) STRICT;
-"""
-
 _log = logging.getLogger(__name__)
 _ARGON2 = PasswordHasher()  # argon2id with RFC 9106's parameters for little memory: 64 MiB, 3 passes
 _turns = threading.BoundedSemaphore(2)  # each takes 64 MiB: guessers must not take all of the machine
 _NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$Oh54a/VhfvkvgDdqE4Kweg$/vN83k8fZQZ0aevsNbTBTh8lQ6lYNHEAM+eKlnW+P9A"
-
-
-class AccountError(ConsentError):
-    """An account that cannot be made, changed or found; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +86,7 @@ class Span:
     whole_us: int = 12 * 60 * _MINUTE_US
 
 
-class Accounts:
+class Accounts(AccessFile):
     """One open `access.sqlite`. Safe to share between threads; every process opens its own.
 
     Args:
@@ -123,70 +98,14 @@ class Accounts:
     """
 
     def __init__(self, path: Path, span: Span | None = None) -> None:
-        self.path, self.span = path, span or Span()
-        self._lock = threading.RLock()
-        try:
-            if not path.exists():
-                with contextlib.suppress(FileExistsError):
-                    path.touch(mode=0o600, exist_ok=False)
-            self._db = sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
-            for pragma in (
-                *(f"busy_timeout = {_BUSY_MS}", "journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"),
-                *("foreign_keys = ON", "temp_store = MEMORY"),
-            ):
-                self._db.execute(f"PRAGMA {pragma}")
-            self._prepare()
-        except (sqlite3.Error, OSError) as error:
-            raise AccountError(
-                f"{path} cannot be used ({error}); move it away, and make the accounts again with `openaisle user add`"
-            ) from error
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._db.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _prepare(self) -> None:
-        with self._write() as db:
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                for statement in _TABLES.split(";\n"):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
-                raise AccountError(f"{self.path} was written by a newer openaisle (schema {version}); upgrade this one")
-
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                yield self._db
-                self._db.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise AccountError(f"{self.path} could not be written ({error}); try again") from error
-            finally:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-
-    def _rows(self, sql: str, *arguments: object) -> list[Any]:
-        with self._lock:
-            try:
-                return self._db.execute(sql, arguments).fetchall()
-            except sqlite3.Error as error:
-                raise AccountError(f"{self.path} could not be read ({error}); try again") from error
+        super().__init__(path)
+        self.span = span or Span()
 
     # accounts
 
     def accounts(self) -> list[Account]:
         """Return all accounts by name."""
-        return [_account(row) for row in self._rows(f"SELECT {_COLUMNS} FROM accounts ORDER BY folded")]  # noqa: S608
+        return [_account(row) for row in self.rows(f"SELECT {_COLUMNS} FROM accounts ORDER BY folded")]  # noqa: S608
 
     def find(self, name: str) -> Account:
         """Return the account of a name, however its letters are cased.
@@ -194,7 +113,7 @@ class Accounts:
         Raises:
             AccountError: there is none.
         """
-        rows = self._rows(f"SELECT {_COLUMNS} FROM accounts WHERE folded = ?", fold(name))  # noqa: S608
+        rows = self.rows(f"SELECT {_COLUMNS} FROM accounts WHERE folded = ?", fold(name))  # noqa: S608
         if not rows:
             raise AccountError(f"there is no account {name.strip()!r}; `openaisle user list` shows all")
         return _account(rows[0])
@@ -222,7 +141,7 @@ class Accounts:
         hashed = None if password is None else hash_password(password, clean)
         account = secrets.token_hex(8)
         try:
-            with self._write() as db:
+            with self.write() as db:
                 row = (account, clean, fold(clean), desk.value, hashed, invited, None, now_us)
                 db.execute("INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         except AccountError as error:
@@ -250,7 +169,7 @@ class Accounts:
             AccountError: there is none, or it is the last administrator.
         """
         account = self.find(name)
-        with self._write() as db:
+        with self.write() as db:
             self._leave_one(db, account)
             db.execute("DELETE FROM accounts WHERE id = ?", (account.id,))
         return account
@@ -262,7 +181,7 @@ class Accounts:
             AccountError: there is none, or it is the last administrator.
         """
         account = self.find(name)
-        with self._write() as db:
+        with self.write() as db:
             if desk is not Desk.ADMINISTRATOR:
                 self._leave_one(db, account)
             db.execute("UPDATE accounts SET desk = ? WHERE id = ?", (desk.value, account.id))
@@ -277,7 +196,7 @@ class Accounts:
         """
         account = self.find(name)
         hashed = hash_password(password, account.name)
-        with self._write() as db:
+        with self.write() as db:
             db.execute("UPDATE accounts SET password = ? WHERE id = ?", (hashed, account.id))
             _end_sessions(db, account.id)
         return self.find(name)
@@ -290,14 +209,14 @@ class Accounts:
 
     def check(self, name: str, password: str) -> Account | None:
         """Return the account that name and password belong to; None takes as long, whatever is wrong."""
-        rows = self._rows(f"SELECT {_COLUMNS} FROM accounts WHERE folded = ?", fold(name))  # noqa: S608
+        rows = self.rows(f"SELECT {_COLUMNS} FROM accounts WHERE folded = ?", fold(name))  # noqa: S608
         stored = rows[0][3] if rows else None
         with _turns:
             right = _is_right(stored or _NOBODY, password[:LONGEST])
         if not right or stored is None or len(password) > LONGEST:
             return None
         if _ARGON2.check_needs_rehash(stored):
-            with self._write() as db:
+            with self.write() as db:
                 sql = "UPDATE accounts SET password = ? WHERE id = ? AND password = ?"
                 db.execute(sql, (_ARGON2.hash(password), rows[0][0], stored))
         return _account(rows[0])
@@ -310,9 +229,9 @@ class Accounts:
             invited: SHA-256 of the provider and their checked address. It counts once: from then on the account is
                 bound to the number, so that whoever gets the address later does not get the account.
         """
-        rows = self._rows(f"SELECT {_COLUMNS} FROM accounts WHERE provider = ?", number)  # noqa: S608
+        rows = self.rows(f"SELECT {_COLUMNS} FROM accounts WHERE provider = ?", number)  # noqa: S608
         if not rows and invited is not None:
-            with self._write() as db:
+            with self.write() as db:
                 sql = f"SELECT {_COLUMNS} FROM accounts WHERE invited = ? AND provider IS NULL"  # noqa: S608
                 rows = db.execute(sql, (invited,)).fetchall()
                 sql = "UPDATE accounts SET provider = ?, invited = NULL WHERE id = ?"
@@ -324,7 +243,7 @@ class Accounts:
     def begin(self, account: Account, *, now_us: int) -> str:
         """Begin a session and return its token, which is kept nowhere else: 256 random bits."""
         token = secrets.token_urlsafe(32)
-        with self._write() as db:
+        with self.write() as db:
             db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?)", (digest(token), account.id, now_us, now_us))
         return token
 
@@ -340,7 +259,7 @@ class Accounts:
             "SELECT s.begun_us, s.seen_us, a.name, a.desk, a.id FROM sessions s JOIN accounts a ON a.id = s.account"
             " WHERE s.token = ?"
         )
-        rows = self._rows(sql, key)
+        rows = self.rows(sql, key)
         if not rows:
             return None
         begun_us, seen_us, name, desk, account = rows[0]
@@ -348,7 +267,7 @@ class Accounts:
             self.end(key)
             return None
         if active and now_us - seen_us >= min(_MINUTE_US, self.span.idle_us // 10):
-            with self._write() as db:
+            with self.write() as db:
                 db.execute("UPDATE sessions SET seen_us = ? WHERE token = ?", (now_us, key))
         return Who(name, Desk(desk), account)
 
@@ -358,17 +277,17 @@ class Accounts:
 
     def end(self, key: bytes) -> None:
         """End one session, by the hash of its token."""
-        with self._write() as db:
+        with self.write() as db:
             db.execute("DELETE FROM sessions WHERE token = ?", (key,))
 
     def end_all(self, account: str) -> int:
         """End every session and code of an account, and return how many sessions there were."""
-        with self._write() as db:
+        with self.write() as db:
             return _end_sessions(db, account)
 
     def tidy(self, *, now_us: int) -> None:
         """Delete sessions and codes that are over."""
-        with self._write() as db:
+        with self.write() as db:
             for key, begun_us, seen_us in db.execute("SELECT token, begun_us, seen_us FROM sessions").fetchall():
                 if not self._stands(begun_us, seen_us, now_us):
                     db.execute("DELETE FROM sessions WHERE token = ?", (key,))
@@ -379,7 +298,7 @@ class Accounts:
     def set_up_code(self, *, now_us: int) -> str | None:
         """Return a new code that makes the first administrator, in place of the last; None where there is one."""
         code = "".join(secrets.choice(_ALPHABET) for _ in range(12))
-        with self._write() as db:
+        with self.write() as db:
             if db.execute("SELECT 1 FROM accounts LIMIT 1").fetchone():
                 return None
             db.execute("DELETE FROM codes WHERE account IS NULL")
@@ -390,23 +309,23 @@ class Accounts:
         """Say whether a code opens the page that makes the first administrator; `add_first` then uses it up."""
         typed = "".join(code.split()).replace("-", "").upper()
         sql = "SELECT 1 FROM codes WHERE code = ? AND account IS NULL AND until_us > ?"
-        return bool(self._rows(sql, digest(typed), now_us))
+        return bool(self.rows(sql, digest(typed), now_us))
 
     def forget_set_up(self) -> None:
         """Use the set-up code up."""
-        with self._write() as db:
+        with self.write() as db:
             db.execute("DELETE FROM codes WHERE account IS NULL")
 
     def link(self, account: Account, *, now_us: int) -> str:
         """Return a code that signs an account in once, for a day."""
         code = secrets.token_urlsafe(32)
-        with self._write() as db:
+        with self.write() as db:
             db.execute("INSERT INTO codes VALUES (?, ?, ?)", (digest(code), account.id, now_us + LINK_US))
         return code
 
     def use_link(self, code: str, *, now_us: int) -> Account | None:
         """Use a code of `link` up and return whose it was; None where it is none, was used, or is over."""
-        with self._write() as db:
+        with self.write() as db:
             sql = "DELETE FROM codes WHERE code = ? AND account IS NOT NULL AND until_us > ? RETURNING account"
             used = db.execute(sql, (digest(code), now_us)).fetchall()
             if not used:
@@ -418,18 +337,18 @@ class Accounts:
 
     def propose(self, level: str, dpia: bytes, account: str, *, now_us: int) -> None:
         """Write down who asks for which level on which assessment, in place of what was asked before."""
-        with self._write() as db:
+        with self.write() as db:
             db.execute("DELETE FROM proposals")
             db.execute("INSERT INTO proposals VALUES (1, ?, ?, ?, ?)", (level, dpia, account, now_us))
 
     def proposal(self) -> tuple[str, bytes, str, int] | None:
         """Return level, assessment (SHA-256), account and instant of what is asked for."""
-        rows = self._rows("SELECT level, dpia, account, opened_us FROM proposals")
+        rows = self.rows("SELECT level, dpia, account, opened_us FROM proposals")
         return tuple(rows[0]) if rows else None
 
     def settle(self) -> None:
         """Forget what was asked for."""
-        with self._write() as db:
+        with self.write() as db:
             db.execute("DELETE FROM proposals")
 
 
@@ -466,11 +385,6 @@ def _account(row: tuple[str, str, str, str | None, int]) -> Account:
 def _end_sessions(db: sqlite3.Connection, account: str) -> int:
     db.execute("DELETE FROM codes WHERE account = ?", (account,))
     return db.execute("DELETE FROM sessions WHERE account = ?", (account,)).rowcount
-
-
-def digest(token: str) -> bytes:
-    """Return under what a token or code is kept: its SHA-256."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 def fold(name: str) -> str:

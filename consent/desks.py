@@ -138,5 +138,7 @@ class Refusal(StrEnum):
     ACTION = "action"  # what the matrix does not allow
     PASSWORD = "password"  # noqa: S105  wrong name or password
     CODE = "code"  # a wrong or used code or link
+    TOKEN = "token"  # noqa: S105  a program's token that is wrong, over or revoked
+    SCOPE = "scope"  # and one that opens something else
     PROVIDER = "provider"  # what the sign-in provider said does not hold
     PACE = "pace"  # too many tries

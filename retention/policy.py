@@ -385,6 +385,19 @@ CATEGORIES: tuple[Category, ...] = (
         backed_up=False,
     ),
     Category(
+        name="tokens",
+        place=Place.ACCESS,
+        columns={"tokens": ("token", "id", "name", "folded", "scope", "made_us", "until_us", "used_us")},
+        about="tokens by which programs read released figures or how the processes do: a name, a hash, the hour of the"
+        " last use",
+        purpose="to let only those programs read that may",
+        basis="6(1)(f), 32",
+        trigger="the day on which it is over; `openaisle token revoke` deletes it at once",
+        term=Term("30 days", us=30 * DAY_US),
+        action=Action.LEAVE,
+        backed_up=False,
+    ),
+    Category(
         name="proposals",
         place=Place.ACCESS,
         columns={"proposals": ("id", "level", "dpia", "account", "opened_us")},

@@ -6,6 +6,7 @@ Rules:
 - The page answers under its own names only, to its own origin only, and to nobody who speaks through something that
   forwards: no header says who somebody is. What passes carries the hash of its session in `SESSION_HEADER`, set here
   and taken from nobody; the token itself goes no further.
+- What programs read opens by a token and never by a session: `programs` have a door of their own, see `bearer`.
 - Pages are read: behind the door only GET and HEAD pass. What can be uploaded, and it is next to nothing, says `files`.
 - Only the one websocket of the pages passes. It is closed within `LOOK_S` of the end of its session, and an open page
   is sent to the sign-in page, so that nothing stays on a screen.
@@ -22,7 +23,7 @@ import hashlib
 import ipaddress
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
@@ -99,13 +100,22 @@ class Gate:
         manner: see `Manner`.
         own: the pages for signing in; they answer for `own_paths` and make the page for a refusal.
         own_paths: first parts of their paths.
+        programs: what programs read, by the first part of its path; each has a door of its own, see `bearer`.
     """
 
     def __init__(
-        self, app: ASGIApp, *, access: Access, manner: Manner, own: ASGIApp, own_paths: Collection[str]
+        self,
+        app: ASGIApp,
+        *,
+        access: Access,
+        manner: Manner,
+        own: ASGIApp,
+        own_paths: Collection[str],
+        programs: Mapping[str, ASGIApp] | None = None,
     ) -> None:
         self._app, self._access, self._manner, self._own = app, access, manner, own
         self._own_paths = frozenset(own_paths)
+        self._programs = dict(programs or {})
         self._hosts = frozenset(bare(host) for host in manner.hosts)
         self._ticking: asyncio.Task[None] | None = None
 
@@ -159,8 +169,9 @@ class Gate:
             await _plain(foreign)(scope, receive, send)
             return
         path = scope["path"]
-        if path.strip("/").partition("/")[0] in self._own_paths:
-            await self._own(scope, receive, send)
+        part = path.strip("/").partition("/")[0]
+        if part in self._own_paths or part in self._programs:
+            await self._programs.get(part, self._own)(scope, receive, send)
             return
         token = request.cookies.get(self._manner.cookie, "")
         is_page = not path.startswith(_WORKINGS)
