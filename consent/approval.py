@@ -4,6 +4,9 @@ Rules:
 - Who asks and who approves are two accounts, each with its own password typed then and there, and each at a desk that
   may. One name typed twice, or two names typed by one, is not two people.
 - Who approves names the level and the assessment that they read; another request than that is not approved by them.
+- An account approves nothing that was asked for before it was made, moved to its desk, or given a password by somebody
+  else; and, once anybody has consented, nothing for `STANDS_US` after that, so that nobody makes or takes over a second
+  account and approves alone, unseen.
 - Where one person runs the shop, the second approval comes from outside: a file signed by the Ed25519 key that
   store.toml names (`dashboard.approver`), such as the data-protection officer's, made and used on their own machine.
   A key counts once it has stood in the log for `STANDS_US` without a break, so that nobody names their own and approves
@@ -12,7 +15,7 @@ Rules:
   is approved, and when somebody asks anew. A signature fits one request only.
 - The level is raised in the transaction that logs it, with both approvals; lowering needs nobody.
 
-Nothing here can tell whether two accounts belong to one person; the log says when each account was made.
+Nothing here can tell whether two accounts belong to one person; the log says when each account was made and changed.
 
 What is signed is a signed note (c2sp.org/signed-note):
 
@@ -43,6 +46,7 @@ from consent.ledger import Ledger
 LAPSES_US = 7 * DAY_US
 STANDS_US = 14 * DAY_US
 _HEAD = "openaisle privacy level"
+_TAKES = ("made", "desk", "password")  # the log's words for what may put an account into other hands
 _OF_KIND = "SELECT idx, data FROM leaves WHERE instr(data, ?) > 0 ORDER BY idx"
 
 
@@ -130,15 +134,62 @@ def approve(ledger: Ledger, access: Access, who: Who, level: Level, reference: s
     """
     access.require(who, Action.APPROVE_LEVEL)
     proposal = _pending(ledger, access)
-    if who.account == proposal.account:
+    if why := objection(ledger, access, who, proposal):
         access.log.denied(Refusal.ACTION, account=who.account, action=Action.APPROVE_LEVEL)
-        raise ApprovalError("who asked cannot approve it, too: somebody else must, with an account of their own")
+        raise ApprovalError(why)
     if (level, _assessment(reference)) != (proposal.level, proposal.dpia):
         raise ApprovalError(
             f"what is asked for is {proposal.level}, on the assessment with SHA-256 {proposal.dpia.hex()}; you named "
             f"{level} on {_assessment(reference).hex()}: read it, and name what you approve"
         )
     return _raise(ledger, access, proposal, _account(who.account))
+
+
+def objection(ledger: Ledger, access: Access, who: Who, proposal: Proposal) -> str:
+    """Say why somebody cannot approve a request, empty where they can.
+
+    Args:
+        ledger: opened by any role.
+        access: of the shop.
+        who: would approve.
+        proposal: what is asked for.
+    """
+    if who.account == proposal.account:
+        return "who asked cannot approve it, too: somebody else must, with an account of their own"
+    since_us = in_hands_since(ledger, access, who)
+    if since_us > proposal.asked_us:
+        return (
+            "your account was made, moved or given a password after this was asked for: somebody else approves it, or "
+            "it is asked for anew"
+        )
+    if access.now_us() < since_us + STANDS_US and _consented(ledger):
+        day = datetime.fromtimestamp((since_us + STANDS_US) / 1e6, UTC)
+        return (
+            f"your account was made, moved or given a password lately and approves from {day:%Y-%m-%d %H:%M} UTC on; "
+            "until then somebody else does, or an outsider signs"
+        )
+    return ""
+
+
+def in_hands_since(ledger: Ledger, access: Access, who: Who) -> int:
+    """Return since when nobody else could have had an account: made, moved or its password set by others; UTC µs.
+
+    Args:
+        ledger: opened by any role.
+        access: of the shop.
+        who: whose account.
+    """
+    since_us = access.accounts.find(who.name).made_us
+    sql = "SELECT at_us, payload FROM records WHERE kind = ?"
+    for at_us, payload in ledger.select(sql, EventKind.ACCOUNT_CHANGED.value):
+        told = json.loads(payload)
+        if told["account"] == who.account and told["what"] in _TAKES and told.get("by") != who.account:
+            since_us = max(since_us, at_us)
+    return since_us
+
+
+def _consented(ledger: Ledger) -> bool:
+    return bool(ledger.select(f"{_OF_KIND} LIMIT 1", f'"kind":"{EventKind.GRANTED}"'.encode()))
 
 
 def approver(key: str | None) -> str:

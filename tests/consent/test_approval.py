@@ -197,6 +197,65 @@ def test_an_entry_that_nobody_can_read_any_more_ends_the_standing(shop: Shop) ->
     assert approval.counts_from(shop.ledger, line) == shop.now[0] + approval.STANDS_US
 
 
+def taken(shop: Shop, who: Who, how: str) -> Who:
+    """Have somebody else put an account into other hands, as the commands do."""
+    accounts = shop.access.accounts
+    if how == "made":
+        accounts.remove(who.name)
+        who = accounts.add(who.name, who.desk, now_us=shop.now[0]).who()
+    elif how == "password":
+        accounts.set_password(who.name, "four words of somebody else")
+    else:
+        accounts.set_desk(who.name, who.desk)
+    shop.access.log.changed(who.account, how, desk=who.desk)
+    return who
+
+
+@pytest.mark.parametrize("how", ["made", "password", "desk"])
+def test_an_account_that_was_taken_over_approves_nothing_for_two_weeks(shop: Shop, how: str) -> None:
+    ada, bo = shop.who("Ada", Desk.ADMINISTRATOR), shop.who("Bo", Desk.COMPLIANCE)
+    say_yes(shop.ledger)
+    shop.now[0] += approval.STANDS_US
+    ask(shop.ledger, shop.access, ada, Level.EMOTION, "7")
+    shop.now[0] += 1
+    bo = taken(shop, bo, how)
+    with pytest.raises(ApprovalError, match="after this was asked for"):
+        approve(shop.ledger, shop.access, bo, Level.EMOTION, "7")
+    since = shop.now[0]
+    ask(shop.ledger, shop.access, ada, Level.EMOTION, "7")
+    with pytest.raises(ApprovalError, match="lately"):
+        approve(shop.ledger, shop.access, bo, Level.EMOTION, "7")
+    shop.now[0] = since + approval.STANDS_US - 1
+    ask(shop.ledger, shop.access, ada, Level.EMOTION, "7")
+    with pytest.raises(ApprovalError, match="lately"):
+        approve(shop.ledger, shop.access, bo, Level.EMOTION, "7")
+    assert shop.ledger.approved_level() is Level.COUNTS
+    shop.now[0] += 1
+    approve(shop.ledger, shop.access, bo, Level.EMOTION, "7")
+    assert EventKind.ACCESS_DENIED in shop.kinds()
+
+
+def test_who_changes_their_own_password_is_still_themselves(shop: Shop) -> None:
+    ada, bo = shop.who("Ada", Desk.ADMINISTRATOR), shop.who("Bo", Desk.COMPLIANCE)
+    say_yes(shop.ledger)
+    shop.now[0] += approval.STANDS_US
+    ask(shop.ledger, shop.access, ada, Level.DWELL, "7")
+    shop.now[0] += 1
+    shop.access.log.changed(bo.account, "password", by=bo.account)
+    approve(shop.ledger, shop.access, bo, Level.DWELL, "7")
+
+
+def test_in_a_shop_where_nobody_consented_the_first_two_need_not_wait_but_no_third_comes_in_between(shop: Shop) -> None:
+    ada = shop.who("Ada", Desk.ADMINISTRATOR)
+    ask(shop.ledger, shop.access, ada, Level.DWELL, "7")
+    shop.now[0] += 1
+    late = shop.access.accounts.add("Eve", Desk.COMPLIANCE, now_us=shop.now[0]).who()
+    with pytest.raises(ApprovalError, match="after this was asked for"):
+        approve(shop.ledger, shop.access, late, Level.DWELL, "7")
+    ask(shop.ledger, shop.access, ada, Level.DWELL, "7")
+    approve(shop.ledger, shop.access, late, Level.DWELL, "7")
+
+
 @pytest.mark.parametrize("text", ["", "x\n", "openaisle privacy level\n", "openaisle privacy level\n" * 6 + "x"])
 def test_nothing_but_a_request_is_signed(text: str) -> None:
     with pytest.raises(ApprovalError, match="no request"):
