@@ -150,7 +150,7 @@ def test_nothing_of_anybody_is_written_anywhere(data: Path, tmp_path: Path) -> N
     def run(*words: str | Path, stdin: str = "") -> str:
         done = place.run(*words, said=stdin)
         said.extend((done.stderr, "" if "grant" in words else done.stdout))  # the code is told once, to who gave it
-        assert done.returncode == 0, done.stderr
+        assert done.returncode in ((0, 3) if "grant" in words else (0,)), done.stderr  # 3: said, and not linked yet
         return done.stdout
 
     run("init", root, "--timezone", "Europe/Berlin")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PAD_ANSWER_S = 20.0  # a second after the tap, as much later as its picture may be late, and patience
 ANSWER_S = 60.0  # for an answer to an access request
+NOT_LINKED = 3  # exit code: the yes is written down, and nobody is linked
 
 
 def add(commands: Commands) -> None:
@@ -30,7 +31,7 @@ def add(commands: Commands) -> None:
     grant.add_argument("--notice", type=Path, required=True, metavar="FILE", help="the text the shopper was shown")
     grant.add_argument("--language", default="en", help="of the notice (default: en)")
     grant.add_argument("--version", default="1", help="of the notice (default: 1)")
-    grant.add_argument("--pad", metavar="NAME", help="link whoever stands on this pad alone, and say what came of it")
+    grant.add_argument("--pad", metavar="NAME", help="link whoever stands on this pad alone; code 3 where nobody is")
     grant.set_defaults(run=_grant)
 
     withdraw = command(parts, "withdraw", "take a consent back; the code is read from standard input")
@@ -94,6 +95,7 @@ def _known_code(ledger: Ledger) -> str:
 def _grant(arguments: argparse.Namespace) -> int:
     from analytics import desk
     from consent.events import Purpose
+    from consent.padwords import PadOutcome
     from consent.subjects import show_secret
 
     with opened(arguments, "kiosk") as (state, ledger):
@@ -118,9 +120,18 @@ def _grant(arguments: argparse.Namespace) -> int:
             answer = ledger.read_pad_request(said.pad_request)
             if answer is not None and answer.outcome is not None:
                 print(f"pad: {answer.outcome}")
-                return 0
-        print("pad: no answer; is `openaisle watch` running?")
-        return 0
+                if answer.outcome in (PadOutcome.LINKED, PadOutcome.ALREADY_LINKED):
+                    return 0
+                return _say_not_linked(f"the camera answered {answer.outcome}")
+        return _say_not_linked("the pad did not answer; is `openaisle watch` running?")
+
+
+def _say_not_linked(why: str) -> int:
+    print(
+        f"openaisle: the yes is written down and its code holds, but nobody is linked, so no visit is recorded: {why}",
+        file=sys.stderr,
+    )
+    return NOT_LINKED
 
 
 def _withdraw(arguments: argparse.Namespace) -> int:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import cli
 from analytics import desk
+from analytics.commands.consents import NOT_LINKED
 from analytics.config import ConfigError
 from analytics.start import init
 from analytics.state import State
 from consent.events import DAY_US, ConsentError, Level, Purpose
 from consent.keys import Role
 from consent.ledger import Ledger, PadKind
+from consent.padwords import PadOutcome
 
 NOON = 1_790_000_000_000_000
 SECOND = 1_000_000
@@ -99,3 +103,47 @@ def test_the_log_is_handed_out_and_checked_with_one_line(state: State, ledger: L
         desk.verify(tmp_path / "out", lines)
     with pytest.raises(ConfigError, match="cannot be read"):
         desk.verify(tmp_path / "out", lines, known=[tmp_path / "nothing"])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "says"),
+    [
+        (PadOutcome.LINKED, 0, ""),
+        (PadOutcome.SEVERAL_PEOPLE, NOT_LINKED, "the camera answered several_people"),
+        (None, NOT_LINKED, "the pad did not answer"),
+    ],
+)
+def test_a_yes_without_a_link_is_told_from_one_with_it_and_stands_all_the_same(
+    state: State,
+    ledger: Ledger,
+    tmp_path: Path,
+    outcome: PadOutcome | None,
+    code: int,
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("analytics.commands.consents.PAD_ANSWER_S", 5.0 if outcome else 0.05)
+    done = threading.Event()
+
+    def camera() -> None:
+        while not done.is_set():
+            for asked in ledger.pending_pad_requests("pad") if outcome else ():
+                ledger.answer_pad_request(asked.id, str(outcome), now_us=NOON)
+            done.wait(0.02)
+
+    watching = threading.Thread(target=camera)
+    watching.start()
+    words = ["consent", "grant", "dwell", "--pad", "pad", "--notice", tmp_path / "notice.txt", "--state", state.root]
+    try:
+        assert cli.main([str(word) for word in words]) == code
+    finally:
+        done.set()
+        watching.join()
+    out, err = capsys.readouterr()
+    assert out.startswith("code: ")  # the yes stands, and whoever said it gets their code
+    assert len(ledger.subjects()) == 1
+    assert [line for line in err.splitlines() if line.startswith("openaisle: ")] == (
+        [err.splitlines()[-1]] if code else []
+    )
+    assert says in err
