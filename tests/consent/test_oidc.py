@@ -151,6 +151,7 @@ NOW = int(time.time())
         {"sub": None},
         {"sub": 7},
     ],
+    ids="-".join,
     ids=str,
 )
 def test_a_token_that_says_something_else_is_refused(
