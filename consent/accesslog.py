@@ -1,8 +1,8 @@
-"""What the log says of access: every denial, every read of personal data, every change of an account.
+"""What the log says of access: every denial, every read of personal data, every change of an account or of the set-up.
 
 Rules:
 - An entry names an account by its random number, an action, a reason, and how often. No name, address, host, path or
-  typed text has a way in.
+  typed text has a way in; a camera and a text are named by their SHA-256.
 - Nobody can grow the log by knocking. The first of a kind is an entry at once; what follows of the same kind is summed
   into one more entry when its window is over. The window is a minute, doubles up to an hour while it goes on, and is a
   minute again after a quiet one. Whatever is refused without an account is one kind for each reason.
@@ -102,6 +102,44 @@ class AccessLog:
         details |= {} if desk is None else {"desk": desk.value}
         details |= {"by": by} if by else {}
         self._ledger.append_events([Entry(EventKind.ACCOUNT_CHANGED, self._now_us(), details)])
+
+    def settings(self, account: str, *, was: str, now: str) -> None:
+        """Write down that an account sets out to write `store.toml`; once it is in force, `config_changed` says so.
+
+        Args:
+            account: number of the account.
+            was: SHA-256 of the file as it stands, hex.
+            now: of what is to be written, hex.
+
+        Raises:
+            ConsentError: the log cannot be written: write nothing.
+        """
+        details: dict[str, Value] = {"account": account, "was": was, "now": now}
+        self._ledger.append_events([Entry(EventKind.SETTINGS_WRITTEN, self._now_us(), details)])
+
+    def opened(self, account: str, *, camera: str, session: str, until_us: int) -> int:
+        """Write down that a camera may be looked at, and return the entry; `watch` shows nothing without one.
+
+        Args:
+            account: number of the account.
+            camera: SHA-256 of its name, hex.
+            session: SHA-256 of the secret that the looking page holds, hex.
+            until_us: when it is over at the latest, UTC microseconds.
+
+        Raises:
+            ConsentError: the log cannot be written: there is no session.
+        """
+        details: dict[str, Value] = {"account": account, "camera": camera, "session": session, "until_us": until_us}
+        return self._ledger.append_events([Entry(EventKind.SETUP_OPENED, self._now_us(), details)])[0]
+
+    def closed(self, account: str, *, camera: str, session: str, looks: int) -> None:
+        """Write down that such a session is over, and how many pictures it showed.
+
+        Raises:
+            ConsentError: the log cannot be written; the session ends by itself.
+        """
+        details: dict[str, Value] = {"account": account, "camera": camera, "session": session}
+        self._ledger.append_events([Entry(EventKind.SETUP_CLOSED, self._now_us(), details, count=looks)])
 
     def flush(self, *, end: bool = False) -> None:
         """Write what is due; at the end, all there is. What cannot be written is tried again.

@@ -22,7 +22,11 @@ from consent.ledger import Ledger
 from consent.tree import Tree
 
 LEVELS = (EventKind.LEVEL_RAISED, EventKind.LEVEL_LOWERED)
-_TOLD = ("language", "version", "channel", "account", "action", "reason", "what", "desk", "by")  # of a personal payload
+# of a personal payload
+_TOLD = (
+    *("language", "version", "channel", "account", "action", "reason", "what", "desk", "by"),
+    *("was", "now", "camera", "until_us"),
+)
 _COLUMNS = "SELECT l.idx, l.data, r.at_us, r.payload FROM leaves l LEFT JOIN records r ON r.leaf = l.idx"
 
 

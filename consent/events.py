@@ -206,6 +206,9 @@ class EventKind(StrEnum):
     ACCESS_DENIED = "access_denied"
     PERSONAL_READ = "personal_read"
     ACCOUNT_CHANGED = "account_changed"
+    SETTINGS_WRITTEN = "settings_written"  # a page set out to write store.toml
+    SETUP_OPENED = "setup_opened"  # a camera may be looked at for some minutes
+    SETUP_CLOSED = "setup_closed"
 
     LEVEL_RAISED = "level_raised"
     LEVEL_LOWERED = "level_lowered"
@@ -215,7 +218,6 @@ class EventKind(StrEnum):
     RELEASED = "released"
     HOLD_PLACED = "hold_placed"
     HOLD_RELEASED = "hold_released"
-    SETUP_OPENED = "setup_opened"
     ANSWERED = "answered"
     RESTORED = "restored"
     TALLIED = "tallied"  # what a camera did in an hour, in bands
@@ -227,7 +229,16 @@ class EventKind(StrEnum):
 
 
 _PERSONAL = frozenset(tuple(EventKind)[: tuple(EventKind).index(EventKind.LEVEL_RAISED)])
-STAFF_EVENTS = frozenset({EventKind.ACCESS_DENIED, EventKind.PERSONAL_READ, EventKind.ACCOUNT_CHANGED})
+STAFF_EVENTS = frozenset(
+    {
+        EventKind.ACCESS_DENIED,
+        EventKind.PERSONAL_READ,
+        EventKind.ACCOUNT_CHANGED,
+        EventKind.SETTINGS_WRITTEN,
+        EventKind.SETUP_OPENED,
+        EventKind.SETUP_CLOSED,
+    }
+)
 
 END_EVENTS: dict[Move, EventKind] = {
     Move.WITHDRAW: EventKind.WITHDRAWN,

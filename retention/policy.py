@@ -37,6 +37,7 @@ class Place(StrEnum):
     CERTIFICATES = "certificates"
     ACCESS = "access.sqlite"
     SETTINGS = "store.toml"
+    VERSIONS = "versions"
     TABLETS = "kiosk.paired"
     VOUCHERS = "vouchers"
     NOTES = "notes"
@@ -235,8 +236,8 @@ CATEGORIES: tuple[Category, ...] = (
         name="accesses",
         place=Place.LEDGER,
         columns={"records": ("leaf", "kind", "at_us", "entry_key", "payload")},
-        about="which account was refused what, read what about shoppers, or was changed; the account is a random"
-        " number, and whose it was goes with the account",
+        about="which account was refused what, read what about shoppers, looked at which camera, wrote which settings,"
+        " or was changed; the account is a random number, and whose it was goes with the account",
         purpose="to see who looked, and who tried to",
         basis="6(1)(c) with 5(2), 32: to show who had access",
         trigger="written",
@@ -385,6 +386,31 @@ CATEGORIES: tuple[Category, ...] = (
         backed_up=False,
     ),
     Category(
+        name="factors",
+        place=Place.ACCESS,
+        columns={"factors": ("account", "salt", "sealed", "step"), "recovery": ("code", "account")},
+        about="second factors of staff: the seed of an app's codes, sealed by their password, and hashes of recovery"
+        " codes",
+        purpose="to let nobody in by a password alone",
+        basis="6(1)(f), 32",
+        trigger="taken away on the account's page, by `openaisle user forget-factor`, or with the account",
+        term=Term("as long as the account has one"),
+        action=Action.LEAVE,
+        backed_up=False,
+    ),
+    Category(
+        name="tries",
+        place=Place.ACCESS,
+        columns={"tries": ("key", "spare", "at_us", "full_us")},
+        about="how often somebody tried to sign in lately: salted hashes of addresses and names",
+        purpose="to slow down whoever guesses",
+        basis="6(1)(f), 32",
+        trigger="the last try; one that was right",
+        term=Term("an hour at most"),
+        action=Action.LEAVE,
+        backed_up=False,
+    ),
+    Category(
         name="tokens",
         place=Place.ACCESS,
         columns={"tokens": ("token", "id", "name", "folded", "scope", "made_us", "until_us", "used_us")},
@@ -418,6 +444,17 @@ CATEGORIES: tuple[Category, ...] = (
         trigger="edited by the shop",
         term=Term("as long as the shop says so"),
         action=Action.LEAVE,
+    ),
+    Category(
+        name="versions",
+        place=Place.VERSIONS,
+        about="former texts of store.toml, and why they were changed; who changed them stands in the log alone",
+        purpose="to see what was drawn when, and to bring it back",
+        basis="6(1)(c) with 13(1)",
+        trigger="a hundred newer ones",
+        term=Term("the newest hundred"),
+        action=Action.LEAVE,
+        backed_up=False,
     ),
     Category(
         name="vouchers",

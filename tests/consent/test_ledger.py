@@ -520,9 +520,9 @@ def test_events_about_people_are_logged_by_their_change_alone(ledger: Ledger) ->
     with pytest.raises(LedgerError, match="about a person"):
         ledger.append_event(EventKind.GRANTED, now_us=NOON)
     with pytest.raises(ConsentError, match="tokens"):
-        ledger.append_event(EventKind.SETUP_OPENED, now_us=NOON, details={"by": "Mrs Miller"})
+        ledger.append_event(EventKind.HOLD_PLACED, now_us=NOON, details={"by": "Mrs Miller"})
     assert ledger.size == 0
-    assert ledger.append_event(EventKind.SETUP_OPENED, now_us=NOON, details={"camera": "door"}) == 0
+    assert ledger.append_event(EventKind.HOLD_PLACED, now_us=NOON, details={"of": "dwell"}) == 0
 
 
 def test_a_batch_of_events_is_appended_whole_or_not_at_all(ledger: Ledger) -> None:
