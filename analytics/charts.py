@@ -8,25 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import cast
-
-import altair as alt
-import pandas as pd
 
 from analytics.bins import HOUR, local
 from analytics.colours import LIGHT, Colours
 from analytics.lifetable import EDGES_US
+from analytics.marks import Spec, channel, either, mark, over, plain, value
 from analytics.model import SECOND
 from analytics.notes import Note
 from analytics.released import FLAGGED, Cell, Sum, joined
 from analytics.report import Dwell
 
-_TIME = alt.Axis(format="%H:%M", tickCount="hour", title=None, grid=False)
+_TIME = channel("start:T", axis={"format": "%H:%M", "tickCount": "hour", "title": None, "grid": False})
 
 
-def zone_by_hour(
-    cells: Sequence[Cell], tz: str, colours: Colours = LIGHT, notes: Sequence[Note] = ()
-) -> alt.LayerChart:
+def zone_by_hour(cells: Sequence[Cell], tz: str, colours: Colours = LIGHT, notes: Sequence[Note] = ()) -> Spec:
     """Draw visits of one day: a row a zone, a box a cell, its n written in it."""
     cells = joined(cells, zones_apart=True)
     cameras = {(cell.zone, cell.camera) for cell in cells}
@@ -46,39 +41,29 @@ def zone_by_hour(
         }
         for cell in cells
     ]
-    data = pd.DataFrame(rows)
-    peak = max(float(data["per_hour"].max() or 0), 1.0)
-    scale = alt.Scale(range=[colours.low, colours.accent], domain=[0, peak])
+    peak = max((float(row["per_hour"] or 0) for row in rows), default=0.0)
+    peak = max(peak, 1.0)
     tooltip = [
-        alt.Tooltip("zone", title="Zone"),
-        alt.Tooltip("when", title="Time"),
-        alt.Tooltip("label", title="Visits (rounded to 5)"),
-        alt.Tooltip("coverage", title="Coverage"),
+        channel("zone:N", title="Zone"),
+        channel("when:N", title="Time"),
+        channel("label:N", title="Visits (rounded to 5)"),
+        channel("coverage:N", title="Coverage"),
     ]
-    base = alt.Chart(data).encode(
-        x=alt.X("start:T", axis=_TIME), y=alt.Y("zone:N", title=None, axis=alt.Axis(labelLimit=160, ticks=False))
-    )
-    boxes = base.mark_rect(stroke=colours.ground, strokeWidth=2, cornerRadius=3).encode(
-        x2="end:T",
-        color=alt.condition(
-            "isValid(datum.per_hour)",
-            alt.Color("per_hour:Q", scale=scale, legend=None),
-            alt.value(colours.grey),
+    where = {"y": channel("zone:N", title=None, axis={"labelLimit": 160, "ticks": False}), "tooltip": tooltip}
+    box = {**where, "x": _TIME, "x2": channel("end")}
+    scale = {"range": [colours.low, colours.accent], "domain": [0, peak]}
+    colour = either("isValid(datum.per_hour)", channel("per_hour:Q", scale=scale, legend=None), value(colours.grey))
+    ink = either(f"datum.per_hour > {0.55 * peak}", value(colours.on_accent), value(colours.ink))
+    dashed: Spec = {"fillOpacity": 0, "stroke": colours.amber, "strokeWidth": 1.5, "strokeDash": [4, 3], "aria": False}
+    drawn = over(
+        rows,
+        mark("rect", {**box, "color": colour}, stroke=colours.ground, strokeWidth=2, cornerRadius=3),
+        mark("rect", box, where="datum.flagged", cornerRadius=3, **dashed),
+        mark(
+            "text", {**where, "x": {**_TIME, "field": "middle"}, "text": channel("label:N"), "color": ink}, fontSize=13
         ),
-        tooltip=tooltip,
     )
-    unseen = (
-        base.transform_filter("datum.flagged")
-        .mark_rect(fillOpacity=0, stroke=colours.amber, strokeWidth=1.5, strokeDash=[4, 3], cornerRadius=3, aria=False)
-        .encode(x2="end:T", tooltip=tooltip)
-    )
-    words = base.mark_text(fontSize=13).encode(
-        x=alt.X("middle:T", axis=_TIME),
-        text="label:N",
-        color=alt.condition(f"datum.per_hour > {0.55 * peak}", alt.value(colours.on_accent), alt.value(colours.ink)),
-        tooltip=tooltip,
-    )
-    return plain([boxes, unseen, words, *happened(notes, colours)], 46 * data["zone"].nunique() + 40)
+    return plain([drawn, *happened(notes, colours)], 46 * len({row["zone"] for row in rows}) + 40)
 
 
 def footfall_by_hour(
@@ -87,7 +72,7 @@ def footfall_by_hour(
     usual: Sequence[tuple[int, int, float]] = (),
     colours: Colours = LIGHT,
     notes: Sequence[Note] = (),
-) -> alt.LayerChart:
+) -> Spec:
     """Draw entries of one day: a bar a cell, as wide as the cell is long, as high as its entries an hour.
 
     Args:
@@ -111,54 +96,46 @@ def footfall_by_hour(
         for cell in joined(cells, zones_apart=False)
         if not cell.suppressed
     ]
-    columns = ["start", "end", "entries", "zero", "per_hour", "when", "coverage", "door"]
-    bars = (
-        alt.Chart(pd.DataFrame(rows, columns=columns))
-        .mark_rect(color=colours.accent, stroke=colours.ground, strokeWidth=2)
-        .encode(
-            x=alt.X("start:T", axis=_TIME),
-            x2="end:T",
-            y=alt.Y("zero:Q", title="Entries an hour"),
-            y2="per_hour:Q",
-            tooltip=[
-                alt.Tooltip("door", title="Entrance"),
-                alt.Tooltip("when", title="Time"),
-                alt.Tooltip("entries", title="Entries (rounded to 5)"),
-                alt.Tooltip("coverage", title="Coverage"),
-            ],
-        )
-    )
+    bars = {
+        "x": _TIME,
+        "x2": channel("end"),
+        "y": channel("zero:Q", title="Entries an hour"),
+        "y2": channel("per_hour"),
+        "tooltip": [
+            channel("door:N", title="Entrance"),
+            channel("when:N", title="Time"),
+            channel("entries:Q", title="Entries (rounded to 5)"),
+            channel("coverage:N", title="Coverage"),
+        ],
+    }
+    layers = [over(rows, mark("rect", bars, color=colours.accent, stroke=colours.ground, strokeWidth=2))]
     line = [
         {"start": _clock(start, tz), "end": _clock(end, tz), "usual": rate, "what": "as usual"}
         for start, end, rate in usual
     ]
-    ticks = (
-        alt.Chart(pd.DataFrame(line, columns=["start", "end", "usual", "what"]))
-        .mark_rule(strokeWidth=3)
-        .encode(
-            x=alt.X("start:T", axis=_TIME),
-            x2="end:T",
-            y="usual:Q",
-            color=alt.Color(
+    if line:
+        ticks = {
+            "x": _TIME,
+            "x2": channel("end"),
+            "y": channel("usual:Q"),
+            "color": channel(
                 "what:N",
-                scale=alt.Scale(domain=["as usual"], range=[colours.other]),
-                legend=alt.Legend(title=None, orient="top"),
+                scale={"domain": ["as usual"], "range": [colours.other]},
+                legend={"title": None, "orient": "top"},
             ),
-            tooltip=[alt.Tooltip("usual", title="As usual, entries an hour", format=".0f")],
-        )
-    )
-    return plain([bars, *([ticks] if line else []), *happened(notes, colours)], 230)
+            "tooltip": [channel("usual:Q", title="As usual, entries an hour", format=".0f")],
+        }
+        layers.append(over(line, mark("rule", ticks, strokeWidth=3)))
+    return plain([*layers, *happened(notes, colours)], 230)
 
 
-def footfall_by_day(
-    days: Sequence[tuple[date, Sum]], colours: Colours = LIGHT, notes: Sequence[Note] = ()
-) -> alt.LayerChart:
+def footfall_by_day(days: Sequence[tuple[date, Sum]], colours: Colours = LIGHT, notes: Sequence[Note] = ()) -> Spec:
     """Draw entries of each day; a day that is not whole is drawn pale."""
     reach = timedelta(hours=10)
     rows = [
         {
-            "day": _at(day) - reach,
-            "to": _at(day) + reach,
+            "day": at(day, -reach),
+            "to": at(day, reach),
             "label": f"{day:%a} {day.day} {day:%b}",
             "zero": 0,
             "entries": total.n,
@@ -167,58 +144,49 @@ def footfall_by_day(
         }
         for day, total in days
     ]
-    bars = (
-        alt.Chart(pd.DataFrame(rows))
-        .mark_rect()
-        .encode(
-            x=day_axis(),
-            x2="to:T",
-            y=alt.Y("zero:Q", title="Entries a day"),
-            y2="entries:Q",
-            color=alt.Color(
-                "whole:N", scale=alt.Scale(domain=["yes", "no"], range=[colours.accent, colours.pale]), legend=None
-            ),
-            tooltip=[
-                alt.Tooltip("label", title="Day"),
-                alt.Tooltip("entries", title="Entries (rounded)"),
-                alt.Tooltip("coverage", title="Coverage"),
-            ],
-        )
-    )
+    tones = {"domain": ["yes", "no"], "range": [colours.accent, colours.pale]}
+    bars = {
+        "x": DAYS,
+        "x2": channel("to"),
+        "y": channel("zero:Q", title="Entries a day"),
+        "y2": channel("entries"),
+        "color": channel("whole:N", scale=tones, legend=None),
+        "tooltip": [
+            channel("label:N", title="Day"),
+            channel("entries:Q", title="Entries (rounded)"),
+            channel("coverage:N", title="Coverage"),
+        ],
+    }
     span = (days[0][0], days[-1][0]) if days else None
-    return plain([bars, *happened(notes, colours, by_day=span)], 230)
+    return plain([over(rows, mark("rect", bars)), *happened(notes, colours, by_day=span)], 230)
 
 
-def day_axis() -> alt.X:
-    """Return the axis of a chart over days; each day stands at its midnight, in a column called ``day``."""
-    return alt.X(
-        "day:T", title=None, axis=alt.Axis(format="%d %b", grid=False, labelOverlap=True, tickMinStep=86_400_000)
-    )
+# the axis of a chart over days; each day stands at its midnight, in a column called ``day`` (see `at`)
+DAYS = channel(
+    "day:T", title=None, axis={"format": "%d %b", "grid": False, "labelOverlap": True, "tickMinStep": 86_400_000}
+)
 
 
-def happened(
-    notes: Sequence[Note], colours: Colours = LIGHT, *, by_day: tuple[date, date] | None = None
-) -> list[alt.Chart]:
+def happened(notes: Sequence[Note], colours: Colours = LIGHT, *, by_day: tuple[date, date] | None = None) -> list[Spec]:
     """Return the layers that draw what happened over a chart over time.
 
     Args:
         notes: of the time that is drawn.
         colours: of the page.
-        by_day: first and last day of a chart over days (see `day_axis`); without them the chart is over the hours of
+        by_day: first and last day of a chart over days (see `DAYS`); without them the chart is over the hours of
             one day, and what happened stands above it.
     """
     if not notes:
         return []
+    looks: Spec = {"baseline": "bottom", "color": colours.amber, "fontSize": 12}
     if by_day is None:
         text = "; ".join(note.text for note in notes)
-        mark = alt.Chart(pd.DataFrame([{"text": f"◆ {text}"}])).mark_text(
-            align="left", baseline="bottom", dy=-4, color=colours.amber, fontSize=12
-        )
-        return [mark.encode(x=alt.value(0), y=alt.value(0), text="text:N")]
+        place = {"x": value(0), "y": value(0), "text": channel("text:N")}
+        return [over([{"text": f"◆ {text}"}], mark("text", place, align="left", dy=-4, **looks))]
     middle = by_day[0] + (by_day[1] - by_day[0]) / 2
     rows = [
         {
-            "day": _at(note.day),
+            "day": at(note.day),
             "text": note.text,
             "zone": note.zone or "whole shop",
             "row": i % 3,
@@ -226,25 +194,32 @@ def happened(
         }
         for i, note in enumerate(notes)
     ]
-    base = alt.Chart(pd.DataFrame(rows)).encode(x=day_axis())
     tooltip = [
-        alt.Tooltip("text", title="Happened"),
-        alt.Tooltip("zone", title="About"),
-        alt.Tooltip("day:T", title="Day", format="%Y-%m-%d"),
+        channel("text:N", title="Happened"),
+        channel("zone:N", title="About"),
+        channel("day:T", title="Day", format="%Y-%m-%d"),
     ]
-    rules = base.mark_rule(color=colours.amber, strokeDash=[5, 3], strokeWidth=2).encode(tooltip=tooltip)
-    words = [
-        base.transform_filter(f"datum.row == {row} && datum.late == {str(late).lower()}")
-        .mark_text(
-            align="right" if late else "left", baseline="bottom", dy=-4 - 13 * row, color=colours.amber, fontSize=12
+    words = {"x": DAYS, "y": value(0), "text": channel("text:N"), "tooltip": tooltip}
+    return [
+        over(
+            rows,
+            mark("rule", {"x": DAYS, "tooltip": tooltip}, color=colours.amber, strokeDash=[5, 3], strokeWidth=2),
+            *(
+                mark(
+                    "text",
+                    words,
+                    where=f"datum.row == {row} && datum.late == {str(late).lower()}",
+                    align="right" if late else "left",
+                    dy=-4 - 13 * row,
+                    **looks,
+                )
+                for row, late in sorted({(i % 3, note.day > middle) for i, note in enumerate(notes)})
+            ),
         )
-        .encode(y=alt.value(0), text="text:N", tooltip=tooltip)
-        for row, late in sorted({(i % 3, note.day > middle) for i, note in enumerate(notes)})
     ]
-    return [rules, *words]
 
 
-def dwell(figure: Dwell, colours: Colours = LIGHT) -> alt.LayerChart:
+def dwell(figure: Dwell, colours: Colours = LIGHT) -> Spec:
     """Draw the distribution of stays over a logarithmic scale, with median and p90."""
     rows = [
         {
@@ -259,48 +234,41 @@ def dwell(figure: Dwell, colours: Colours = LIGHT) -> alt.LayerChart:
         for start, end, ended, lost in bins(figure)
         for what, low, high in (("seen to end", 0, ended), ("lost from sight", ended, ended + lost))
     ]
-    x = alt.X(
-        "from:Q",
-        scale=alt.Scale(type="log", nice=False),
-        axis=alt.Axis(
-            title="Length of stay",
-            values=[2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600, 7200],
-            labelExpr="datum.value < 60 ? datum.value + ' s' : datum.value < 3600 ? datum.value / 60 + ' min'"
-            " : datum.value / 3600 + ' h'",
-            grid=False,
+    axis = {
+        "title": "Length of stay",
+        "values": [2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600, 7200],
+        "labelExpr": "datum.value < 60 ? datum.value + ' s' : datum.value < 3600 ? datum.value / 60 + ' min'"
+        " : datum.value / 3600 + ' h'",
+        "grid": False,
+    }
+    bars = {
+        "x": channel("from:Q", scale={"type": "log", "nice": False}, axis=axis),
+        "x2": channel("to"),
+        "y": channel("low:Q", title="Stays"),
+        "y2": channel("high"),
+        "color": channel(
+            "what:N",
+            scale={"domain": ["seen to end", "lost from sight"], "range": [colours.accent, colours.pale]},
+            legend={"title": None, "orient": "top"},
         ),
-    )
-    bars = (
-        alt.Chart(pd.DataFrame(rows))
-        .mark_rect(stroke=colours.ground, strokeWidth=1)
-        .encode(
-            x=x,
-            x2="to:Q",
-            y=alt.Y("low:Q", title="Stays"),
-            y2="high:Q",
-            color=alt.Color(
-                "what:N",
-                scale=alt.Scale(domain=["seen to end", "lost from sight"], range=[colours.accent, colours.pale]),
-                legend=alt.Legend(title=None, orient="top"),
-            ),
-            tooltip=[
-                alt.Tooltip("range", title="Stay"),
-                alt.Tooltip("what", title="End"),
-                alt.Tooltip("stays", title="Stays (rounded)"),
-            ],
-        )
-    )
-    marks = [
+        "tooltip": [
+            channel("range:N", title="Stay"),
+            channel("what:N", title="End"),
+            channel("stays:Q", title="Stays (rounded)"),
+        ],
+    }
+    points = [
         {"at": point.at, "label": f"{name} {duration(point.at)}"}
         for name, point in (("median", figure.median), ("p90", figure.p90))
         if point.at is not None
     ]
-    lines = alt.Chart(pd.DataFrame(marks, columns=["at", "label"])).encode(x=alt.X("at:Q"))
-    rules = lines.mark_rule(color=colours.ink, strokeDash=[4, 3], strokeWidth=1.5)
-    words = lines.mark_text(align="left", dx=-2, dy=-4, baseline="bottom", color=colours.ink, fontSize=12).encode(
-        y=alt.value(0), text="label:N"
+    words = {"x": channel("at:Q"), "y": value(0), "text": channel("label:N")}
+    lines = over(
+        points,
+        mark("rule", {"x": channel("at:Q")}, color=colours.ink, strokeDash=[4, 3], strokeWidth=1.5),
+        mark("text", words, align="left", dx=-2, dy=-4, baseline="bottom", color=colours.ink, fontSize=12),
     )
-    return plain([bars, rules, words], 300)
+    return plain([over(rows, mark("rect", bars, stroke=colours.ground, strokeWidth=1)), lines], 300)
 
 
 def bins(figure: Dwell) -> list[tuple[float, float, int, int]]:
@@ -326,9 +294,9 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def _clock(t_us: int, tz: str) -> datetime:
+def _clock(t_us: int, tz: str) -> str:
     """Return what the store's clock shows, without a zone: browsers would turn it into their own."""
-    return local(t_us, tz).replace(tzinfo=None)
+    return local(t_us, tz).replace(tzinfo=None).isoformat()
 
 
 def _stretch(cell: Cell, tz: str) -> str:
@@ -340,11 +308,6 @@ def _share(cell: Cell) -> str:
     return f"{cell.observed_us / cell.open_us:.0%}" if cell.open_us else "not known"
 
 
-def _at(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day)
-
-
-def plain(layers: list[alt.Chart], height: int) -> alt.LayerChart:
-    """Return layers as one chart, as wide as its place."""
-    chart = alt.layer(*layers).properties(height=height, width="container").configure_view(strokeWidth=0)
-    return cast(alt.LayerChart, chart)
+def at(day: date, more: timedelta = timedelta()) -> str:
+    """Return the midnight at which a day stands on `DAYS`, or some time after it; a bare date would be read as UTC."""
+    return (datetime(day.year, day.month, day.day) + more).isoformat()

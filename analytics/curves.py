@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import altair as alt
-import pandas as pd
-
-from analytics.charts import duration, plain
+from analytics.charts import duration
 from analytics.colours import LIGHT, Colours
+from analytics.marks import Spec, channel, mark, over, plain
 from analytics.survival import Curve
 
 _TICKS = [2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600, 7200]
@@ -45,83 +43,84 @@ def rows(curves: Mapping[str, Curve]) -> list[dict[str, Any]]:
     return found
 
 
-def still(curves: Mapping[str, Curve], colours: Colours = LIGHT) -> alt.LayerChart:
+def still(curves: Mapping[str, Curve], colours: Colours = LIGHT) -> Spec:
     """Draw the share of people who still decide, over the time since their first stop.
 
     Args:
         curves: one or two, by whose they are; the second is drawn dashed.
         colours: of the page.
     """
-    data = pd.DataFrame(rows(curves), columns=["Of", "Seconds", "Still deciding", "95 % from", "95 % to"])
     whose = list(curves)
-    x = alt.X(
-        "Seconds:Q",
-        scale=alt.Scale(type="log", nice=False),
-        axis=alt.Axis(title="Time since the first stop", values=_TICKS, labelExpr=_WORDS, grid=False),
+    axis = {"title": "Time since the first stop", "values": _TICKS, "labelExpr": _WORDS, "grid": False}
+    x = channel("Seconds:Q", scale={"type": "log", "nice": False}, axis=axis)
+    up = {"format": "%", "title": "Still deciding", "values": [0, 0.25, 0.5, 0.75, 1]}
+    colour = channel(
+        "Of:N",
+        scale={"domain": whose, "range": [colours.accent, colours.other][: len(whose)]},
+        legend={"title": None, "orient": "top"},
     )
-    axis = alt.Axis(format="%", title="Still deciding", values=[0, 0.25, 0.5, 0.75, 1])
-    scale = alt.Scale(domain=whose, range=[colours.accent, colours.other][: len(whose)])
-    colour = alt.Color("Of:N", scale=scale, legend=alt.Legend(title=None, orient="top"))
-    base = alt.Chart(data)
-    band = base.mark_area(interpolate="step-after", opacity=0.18).encode(
-        x=x,
-        y=alt.Y(r"95 % from:Q", axis=axis, scale=alt.Scale(domain=[0, 1])),
-        y2=r"95 % to:Q",
-        color=colour,
-    )
-    line = base.mark_line(interpolate="step-after", strokeWidth=2.2).encode(
-        x=x,
-        y=alt.Y("Still deciding:Q", axis=axis),
-        color=colour,
-        strokeDash=alt.StrokeDash(
-            "Of:N", scale=alt.Scale(domain=whose, range=[[1, 0], [6, 4]][: len(whose)]), legend=None
-        ),
-        tooltip=[
-            alt.Tooltip("Of:N"),
-            alt.Tooltip("Seconds:Q", format=".1f"),
-            alt.Tooltip("Still deciding:Q", format=".0%"),
-            alt.Tooltip("95 % from:Q", format=".0%"),
-            alt.Tooltip("95 % to:Q", format=".0%"),
+    band = {
+        "x": x,
+        "y": channel("95 % from:Q", axis=up, scale={"domain": [0, 1]}),
+        "y2": channel("95 % to"),
+        "color": colour,
+    }
+    dashes = {"domain": whose, "range": [[1, 0], [6, 4]][: len(whose)]}
+    line = {
+        "x": x,
+        "y": channel("Still deciding:Q", axis=up),
+        "color": colour,
+        "strokeDash": channel("Of:N", scale=dashes, legend=None),
+        "tooltip": [
+            channel("Of:N"),
+            channel("Seconds:Q", format=".1f"),
+            channel("Still deciding:Q", format=".0%"),
+            channel("95 % from:Q", format=".0%"),
+            channel("95 % to:Q", format=".0%"),
         ],
+    }
+    drawn = over(
+        rows(curves),
+        mark("area", band, interpolate="step-after", opacity=0.18),
+        mark("line", line, interpolate="step-after", strokeWidth=2.2),
     )
-    half = alt.Chart(pd.DataFrame({"half": [0.5]})).mark_rule(color=colours.ink, strokeDash=[2, 4]).encode(y="half:Q")
-    return plain([band, line, half], 300)
+    half = mark("rule", {"y": channel("half:Q")}, color=colours.ink, strokeDash=[2, 4])
+    return plain([drawn, over([{"half": 0.5}], half)], 300)
 
 
-def shares(table: Sequence[Mapping[str, Any]], colours: Colours = LIGHT) -> alt.LayerChart:
+def shares(table: Sequence[Mapping[str, Any]], colours: Colours = LIGHT) -> Spec:
     """Draw how often each outcome came of a decision, a row a shelf, a mark with its interval an outcome.
 
     Args:
         table: rows of `Zone`, `Outcome`, `share`, `low` and `high`; shares from 0 to 1.
         colours: of the page.
     """
-    data = pd.DataFrame(list(table))
     outcomes = list(dict.fromkeys(row["Outcome"] for row in table))
-    y = alt.Y("Zone:N", title=None, scale=alt.Scale(paddingInner=0.3), axis=alt.Axis(labelLimit=140, ticks=False))
-    offset = alt.YOffset("Outcome:N", scale=alt.Scale(domain=outcomes))
-    scale = alt.Scale(domain=outcomes, range=[colours.accent, colours.amber, colours.ink][: len(outcomes)])
-    colour = alt.Color("Outcome:N", scale=scale, legend=alt.Legend(title=None, orient="top", direction="vertical"))
-    shape = alt.Shape("Outcome:N", scale=alt.Scale(domain=outcomes), legend=None)
-    axis = alt.Axis(format="%", title="Share of decisions", values=[0, 0.25, 0.5, 0.75, 1])
-    base = alt.Chart(data)
-    bars = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("low:Q", axis=axis, scale=alt.Scale(domain=[0, 1])), x2="high:Q", y=y, yOffset=offset, color=colour
-    )
-    points = base.mark_point(size=70, filled=True, opacity=1).encode(
-        x=alt.X("share:Q", axis=axis),
-        y=y,
-        yOffset=offset,
-        color=colour,
-        shape=shape,
-        tooltip=[
-            alt.Tooltip("Zone:N"),
-            alt.Tooltip("Outcome:N"),
-            alt.Tooltip("share:Q", title="Share", format=".0%"),
-            alt.Tooltip("low:Q", title="95 % from", format=".0%"),
-            alt.Tooltip("high:Q", title="95 % to", format=".0%"),
+    axis = {"format": "%", "title": "Share of decisions", "values": [0, 0.25, 0.5, 0.75, 1]}
+    row = {
+        "y": channel("Zone:N", title=None, scale={"paddingInner": 0.3}, axis={"labelLimit": 140, "ticks": False}),
+        "yOffset": channel("Outcome:N", scale={"domain": outcomes}),
+        "color": channel(
+            "Outcome:N",
+            scale={"domain": outcomes, "range": [colours.accent, colours.amber, colours.ink][: len(outcomes)]},
+            legend={"title": None, "orient": "top", "direction": "vertical"},
+        ),
+    }
+    bars = {**row, "x": channel("low:Q", axis=axis, scale={"domain": [0, 1]}), "x2": channel("high")}
+    points = {
+        **row,
+        "x": channel("share:Q", axis=axis),
+        "shape": channel("Outcome:N", scale={"domain": outcomes}, legend=None),
+        "tooltip": [
+            channel("Zone:N"),
+            channel("Outcome:N"),
+            channel("share:Q", title="Share", format=".0%"),
+            channel("low:Q", title="95 % from", format=".0%"),
+            channel("high:Q", title="95 % to", format=".0%"),
         ],
-    )
-    return plain([bars, points], 84 * max(data["Zone"].nunique(), 1) + 120)
+    }
+    drawn = over(table, mark("rule", bars, strokeWidth=2), mark("point", points, size=70, filled=True, opacity=1))
+    return plain([drawn], 84 * max(len({one["Zone"] for one in table}), 1) + 120)
 
 
 def told(shelf: str, medians: Mapping[str, float | None]) -> str:

@@ -11,12 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import altair as alt
-import pandas as pd
-
-from analytics.charts import plain
 from analytics.colours import LIGHT, Colours
 from analytics.figures import LOST, OTHERS
+from analytics.marks import Spec, channel, mark, over, plain
 from analytics.report import Flow
 
 WORDS = {LOST: "out of sight", OTHERS: "other zones"}
@@ -80,7 +77,7 @@ def _bars(flows: Sequence[Flow], side: str, whole: int) -> dict[str, tuple[float
     return bars
 
 
-def sankey(flows: Sequence[Flow], colours: Colours = LIGHT) -> alt.LayerChart:
+def sankey(flows: Sequence[Flow], colours: Colours = LIGHT) -> Spec:
     """Draw the flows of one camera; there is one or more."""
     found, left, right = ribbons(flows)
     hues = {zone: _HUES[i % len(_HUES)] for i, zone in enumerate(left)}
@@ -109,41 +106,29 @@ def sankey(flows: Sequence[Flow], colours: Colours = LIGHT) -> alt.LayerChart:
             n = sum(flow.n for flow in flows if getattr(flow, side) == zone)
             bars.append({"x": x, "x2": x + _BAR, "low": low, "top": top, "hue": hues.get(zone, colours.ink)})
             words.append({"x": text_x, "y": (low + top) / 2, "text": f"{named(zone)}\n{n:,}", "align": align})
-    x_axis = alt.X("x:Q", scale=alt.Scale(domain=[0, 1]), axis=None)
-    y_scale = alt.Scale(domain=[-0.01, 1.01])
-    areas = (
-        alt.Chart(pd.DataFrame(rows))
-        .mark_area(opacity=0.45)
-        .encode(
-            x=x_axis,
-            y=alt.Y("low:Q", scale=y_scale, axis=None),
-            y2="top:Q",
-            detail="ribbon:N",
-            color=alt.Color(
-                "from:N", scale=alt.Scale(domain=[named(z) for z in hues], range=list(hues.values())), legend=None
-            ),
-            tooltip=[
-                alt.Tooltip("from", title="From"),
-                alt.Tooltip("to", title="To"),
-                alt.Tooltip("n", title="Steps (rounded)"),
-            ],
-        )
-    )
-    blocks = (
-        alt.Chart(pd.DataFrame(bars))
-        .mark_rect()
-        .encode(
-            x=x_axis,
-            x2="x2:Q",
-            y=alt.Y("low:Q", scale=y_scale, axis=None),
-            y2="top:Q",
-            color=alt.Color("hue:N", scale=None),
-        )
-    )
-    texts = [
-        alt.Chart(pd.DataFrame([word for word in words if word["align"] == align]))
-        .mark_text(align=align, baseline="middle", fontSize=12, lineBreak="\n", color=colours.ink)
-        .encode(x=x_axis, y=alt.Y("y:Q", scale=y_scale, axis=None), text="text:N")
-        for align in ("right", "left")
+    across = channel("x:Q", scale={"domain": [0, 1]}, axis=None)
+    y_scale = {"domain": [-0.01, 1.01]}
+    tall = {"x": across, "y": channel("low:Q", scale=y_scale, axis=None), "y2": channel("top")}
+    tones = {"domain": [named(zone) for zone in hues], "range": list(hues.values())}
+    areas = {
+        **tall,
+        "detail": channel("ribbon:N"),
+        "color": channel("from:N", scale=tones, legend=None),
+        "tooltip": [
+            channel("from:N", title="From"),
+            channel("to:N", title="To"),
+            channel("n:Q", title="Steps (rounded)"),
+        ],
+    }
+    blocks = {**tall, "x2": channel("x2"), "color": channel("hue:N", scale=None)}
+    texts = {"x": across, "y": channel("y:Q", scale=y_scale, axis=None), "text": channel("text:N")}
+    looks: Spec = {"baseline": "middle", "fontSize": 12, "lineBreak": "\n", "color": colours.ink}
+    layers = [
+        over(rows, mark("area", areas, opacity=0.45)),
+        over(bars, mark("rect", blocks)),
+        *(
+            over([word for word in words if word["align"] == align], mark("text", texts, align=align, **looks))
+            for align in ("right", "left")
+        ),
     ]
-    return plain([areas, blocks, *texts], 60 + 46 * max(len(left), len(right)))
+    return plain(layers, 60 + 46 * max(len(left), len(right)))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
-import altair as alt
-import pandas as pd
-
-from analytics.charts import day_axis, happened, plain
+from analytics.charts import DAYS, at, happened
 from analytics.colours import LIGHT, Colours
+from analytics.marks import Spec, channel, mark, over, plain
 from analytics.notes import Note
 
 
@@ -20,7 +18,7 @@ def share_by_day(
     beside: Sequence[str] = (),
     notes: Sequence[Note] = (),
     colours: Colours = LIGHT,
-) -> alt.LayerChart:
+) -> Spec:
     """Draw a share of each day; a day without one is a gap.
 
     Args:
@@ -31,12 +29,18 @@ def share_by_day(
         colours: of the page.
     """
     days: list[date] = [row["day"] for row in rows]
-    data = pd.DataFrame([{**row, "day": datetime(row["day"].year, row["day"].month, row["day"].day)} for row in rows])
-    base = alt.Chart(data).encode(
-        x=day_axis(),
-        y=alt.Y(f"{column}:Q", axis=alt.Axis(format="%", title=column), scale=alt.Scale(zero=True)),
-        tooltip=["Day", alt.Tooltip(column, format=".0%"), *beside],
+    share = {
+        "x": DAYS,
+        "y": channel(f"{column}:Q", axis={"format": "%", "title": column}, scale={"zero": True}),
+        "tooltip": [
+            channel("Day:N"),
+            channel(f"{column}:Q", format=".0%"),
+            *(channel(f"{one}:Q") for one in beside),
+        ],
+    }
+    drawn = over(
+        [{**row, "day": at(row["day"])} for row in rows],
+        mark("line", share, color=colours.accent),
+        mark("point", share, color=colours.accent, filled=True, size=60),
     )
-    line = base.mark_line(color=colours.accent)
-    dots = base.mark_point(color=colours.accent, filled=True, size=60)
-    return plain([line, dots, *happened(notes, colours, by_day=(days[0], days[-1]))], 230)
+    return plain([drawn, *happened(notes, colours, by_day=(days[0], days[-1]))], 230)

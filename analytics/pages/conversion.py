@@ -14,15 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import altair as alt
-import pandas as pd
 import streamlit as st
 
-from analytics import charts, pos
+from analytics import pos
 from analytics.bins import HOUR, day_of, local
 from analytics.colours import LIGHT, Colours
 from analytics.dashboard import desk, require, who
 from analytics.figures import Audience, Figure
+from analytics.marks import Spec, channel, mark, over, plain
 from analytics.pages import missing, picture
 from analytics.pages.choice import recent
 from analytics.pages.happened import drawn
@@ -156,23 +155,19 @@ def _hours(sold: Sequence[Cell], came: Sequence[Cell], tz: str) -> None:
     )
 
 
-def _bars(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> alt.LayerChart:
-    bars = (
-        alt.Chart(pd.DataFrame(list(rows)))
-        .mark_bar(color=colours.accent, cornerRadiusEnd=3)
-        .encode(
-            x=alt.X("Hour:N", title=None, axis=alt.Axis(labelAngle=0)),
-            y=alt.Y("Conversion:Q", axis=alt.Axis(format="%", title="Receipts ÷ entries")),
-            tooltip=[
-                "Hour",
-                "Receipts",
-                "Entries",
-                alt.Tooltip("Conversion", format=".0%"),
-                alt.Tooltip("Sales per visitor", format=",.2f"),
-            ],
-        )
-    )
-    return charts.plain([bars], 200)
+def _bars(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> Spec:
+    bars = {
+        "x": channel("Hour:N", title=None, axis={"labelAngle": 0}),
+        "y": channel("Conversion:Q", axis={"format": "%", "title": "Receipts ÷ entries"}),
+        "tooltip": [
+            channel("Hour:N"),
+            channel("Receipts:Q"),
+            channel("Entries:Q"),
+            channel("Conversion:Q", format=".0%"),
+            channel("Sales per visitor:Q", format=",.2f"),
+        ],
+    }
+    return plain([over(rows, mark("bar", bars, color=colours.accent, cornerRadiusEnd=3))], 200)
 
 
 def _tills(sold: Sequence[Cell]) -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import altair as alt
-import pandas as pd
 import streamlit as st
 
 from analytics.calibration import calibration
 from analytics.colours import Colours
 from analytics.figures import PARTS, Audience, Figure
+from analytics.marks import Spec, channel, either, mark, over, plain, value
 from analytics.pages import picture
 from analytics.pages.choice import recent
 from analytics.pages.missing import not_shown, nothing_here
@@ -73,7 +73,8 @@ def _sums(cells: Sequence[Cell]) -> dict[str, list[int]]:
 
 def _shares(cells: Sequence[Cell]) -> None:
     st.header("What was read")
-    rows, shares = [], [0.0]
+    rows: list[dict[str, Any]] = []
+    shares = [0.0]
     for zone, counts in _sums(cells).items():
         read = sum(counts[:-1])
         shares += [count / read for count in counts[:-1] if read]
@@ -83,26 +84,25 @@ def _shares(cells: Sequence[Cell]) -> None:
             if read
         ]
 
-    def chart(colours: Colours) -> alt.LayerChart:
-        share = alt.Color("Share of what was read:Q", scale=alt.Scale(range=[colours.low, colours.accent]), legend=None)
-        base = alt.Chart(pd.DataFrame(rows)).encode(
-            x=alt.X("Zone:N", title=None, axis=alt.Axis(labelAngle=0, orient="top")),
-            y=alt.Y("Expression:N", sort=list(CLASSES[:-1]), title=None, axis=alt.Axis(labelOverlap=False)),
-            tooltip=["Zone:N", "Expression:N", alt.Tooltip("Share of what was read:Q", format=".0%")],
+    def chart(colours: Colours) -> Spec:
+        share = "Share of what was read"
+        box = {
+            "x": channel("Zone:N", title=None, axis={"labelAngle": 0, "orient": "top"}),
+            "y": channel("Expression:N", sort=list(CLASSES[:-1]), title=None, axis={"labelOverlap": False}),
+            "tooltip": [channel("Zone:N"), channel("Expression:N"), channel(f"{share}:Q", format=".0%")],
+        }
+        scale = {"range": [colours.low, colours.accent]}
+        strong = f"datum['{share}'] > {max(shares) / 2}"
+        ink = either(strong, value(colours.on_accent), value(colours.ink))
+        told = [  # nobody, or fewer than ten: rare is not none
+            {**row, "told": f"{row[share]:.0%}" if row[share] > 0 else "–"} for row in rows
+        ]
+        drawn = over(
+            told,
+            mark("rect", {**box, "color": channel(f"{share}:Q", scale=scale, legend=None)}),
+            mark("text", {**box, "text": channel("told:N"), "color": ink}),
         )
-        strong = alt.datum["Share of what was read"] > max(shares) / 2
-        share_of = "datum['Share of what was read']"
-        told = f"{share_of} > 0 ? format({share_of}, '.0%') : '–'"  # nobody, or fewer than ten: rare is not none
-        words = (
-            base.mark_text()
-            .transform_calculate(told=told)
-            .encode(
-                text=alt.Text("told:N"),
-                color=alt.condition(strong, alt.value(colours.on_accent), alt.value(colours.ink)),
-            )
-        )
-        drawn: alt.LayerChart = (base.mark_rect().encode(color=share) + words).properties(height=280)
-        return drawn
+        return plain([drawn], 280)
 
     picture.show(
         chart,

@@ -10,14 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import altair as alt
-import pandas as pd
 import streamlit as st
 
-from analytics import charts
 from analytics.bins import local
 from analytics.colours import LIGHT, Colours
 from analytics.figures import FUNNEL, Audience, Figure
+from analytics.marks import Spec, channel, mark, over, plain
 from analytics.notes import Note
 from analytics.pages import missing, picture
 from analytics.pages.choice import recent
@@ -104,20 +102,24 @@ def _steps(sums: dict[str, int]) -> None:
     )
 
 
-def _bars(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> alt.LayerChart:
-    data = pd.DataFrame([{**row, "way": "on" if row["Step"] in _STEPS.values() else "out"} for row in rows])
-    base = alt.Chart(data).encode(
-        y=alt.Y("Step:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=220)),
-        tooltip=["Step", alt.Tooltip("Questions", title="Questions (rounded)")],
+def _bars(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> Spec:
+    tones = {"domain": ["on", "out"], "range": [colours.accent, colours.pale]}
+    row = {
+        "y": channel("Step:N", sort=None, title=None, axis={"ticks": False, "labelLimit": 220}),
+        "tooltip": [channel("Step:N"), channel("Questions:Q", title="Questions (rounded)")],
+    }
+    bars = {
+        **row,
+        "x": channel("Questions:Q", title="Questions"),
+        "color": channel("way:N", scale=tones, legend=None),
+    }
+    words = {**row, "x": channel("Questions:Q"), "text": channel("Questions:Q")}
+    drawn = over(
+        [{**row, "way": "on" if row["Step"] in _STEPS.values() else "out"} for row in rows],
+        mark("bar", bars, cornerRadiusEnd=3),
+        mark("text", words, align="left", dx=5, color=colours.ink),
     )
-    bars = base.mark_bar(cornerRadiusEnd=3).encode(
-        x=alt.X("Questions:Q", title="Questions"),
-        color=alt.Color(
-            "way:N", scale=alt.Scale(domain=["on", "out"], range=[colours.accent, colours.pale]), legend=None
-        ),
-    )
-    words = base.mark_text(align="left", dx=5, color=colours.ink).encode(x="Questions:Q", text="Questions")
-    return charts.plain([bars, words], 34 * len(rows) + 40)
+    return plain([drawn], 34 * len(rows) + 40)
 
 
 def _reasons(sums: dict[str, int]) -> None:

@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import altair as alt
-import pandas as pd
 import streamlit as st
 
-from analytics import charts
 from analytics.colours import LIGHT, Colours
 from analytics.figures import OTHERS, Audience, Figure
 from analytics.flowchart import named, sankey
+from analytics.marks import Spec, channel, mark, over, plain
 from analytics.pages import missing, picture
 from analytics.pages.choice import recent
 from analytics.pages.source import interval, quantile, source
@@ -108,18 +106,19 @@ def _first(flows: Sequence[Flow], doors: set[str]) -> None:
     )
 
 
-def _bars(rows: Sequence[dict[str, object]], colours: Colours = LIGHT) -> alt.LayerChart:
-    base = alt.Chart(pd.DataFrame(list(rows))).encode(
-        y=alt.Y("Zone:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=160)),
-        tooltip=["Zone", alt.Tooltip("People", title="People (rounded)"), alt.Tooltip("Share", format=".0%")],
+def _bars(rows: Sequence[dict[str, object]], colours: Colours = LIGHT) -> Spec:
+    row = {
+        "y": channel("Zone:N", sort=None, title=None, axis={"ticks": False, "labelLimit": 160}),
+        "tooltip": [channel("Zone:N"), channel("People:Q", title="People (rounded)"), channel("Share:Q", format=".0%")],
+    }
+    bars = {**row, "x": channel("Share:Q", axis={"format": "%", "title": "Share of those who came in"})}
+    words = {**row, "x": channel("Share:Q"), "text": channel("Share:Q", format=".0%")}
+    drawn = over(
+        rows,
+        mark("bar", bars, color=colours.accent, cornerRadiusEnd=3),
+        mark("text", words, align="left", dx=5, color=colours.ink),
     )
-    bars = base.mark_bar(color=colours.accent, cornerRadiusEnd=3).encode(
-        x=alt.X("Share:Q", axis=alt.Axis(format="%", title="Share of those who came in"))
-    )
-    words = base.mark_text(align="left", dx=5, color=colours.ink).encode(
-        x="Share:Q", text=alt.Text("Share", format=".0%")
-    )
-    return charts.plain([bars, words], 34 * len(rows) + 50)
+    return plain([drawn], 34 * len(rows) + 50)
 
 
 def _stay(report: Report, stays: dict[tuple[str, str], Dwell]) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
-import altair as alt
-import pandas as pd
-
-from analytics.charts import day_axis, happened, plain
+from analytics.charts import DAYS, at, happened
 from analytics.colours import LIGHT, Colours
+from analytics.marks import Spec, channel, mark, over, plain
 from analytics.notes import Note
 
+TIER_WORDS = {  # by the tiers of a visit
+    "pass_by": "passes by",
+    "glance": "glances, 2–5 s",
+    "engaged": "engaged, 5–8 s",
+    "deliberating": "deliberates, 8 s or more",
+}
 VERDICTS = ("higher", "lower", "no difference shown")
 
 
@@ -24,7 +28,7 @@ def over_days(
     *,
     levels: Sequence[tuple[date, date, float, str]] = (),
     form: str = ",.0f",
-) -> alt.LayerChart:
+) -> Spec:
     """Draw one number a day; a day without one is a gap.
 
     Args:
@@ -35,95 +39,85 @@ def over_days(
         levels: (first, last, value, name) of periods, drawn as lines across them.
         form: of the numbers, as d3 writes it.
     """
-    rows = [{"day": _at(day), "value": value} for day, value in sorted(values.items())]
-    base = alt.Chart(pd.DataFrame(rows, columns=["day", "value"])).encode(
-        x=day_axis(),
-        y=alt.Y("value:Q", title=title, axis=alt.Axis(format=form)),
-        tooltip=[alt.Tooltip("day:T", title="Day", format="%a %d %b %Y"), alt.Tooltip("value:Q", format=form)],
-    )
-    layers = [base.mark_circle(size=55, color=colours.accent)]
-    spans = [{"day": _at(a), "until": _at(b), "value": v, "period": name} for a, b, v, name in levels]
-    if spans:
-        tones = [colours.other, colours.accent]
-        layers.append(
-            alt.Chart(pd.DataFrame(spans))
-            .mark_rule(strokeWidth=2.5)
-            .encode(
-                x=day_axis(),
-                x2="until:T",
-                y="value:Q",
-                color=alt.Color(
-                    "period:N",
-                    scale=alt.Scale(domain=[name for *_, name in levels], range=tones[: len(spans)]),
-                    legend=alt.Legend(title=None, orient="top"),
-                ),
-            )
-        )
-    else:
-        layers.insert(0, base.mark_line(color=colours.accent, strokeWidth=1.5, opacity=0.6))
+    number = {
+        "x": DAYS,
+        "y": channel("value:Q", title=title, axis={"format": form}),
+        "tooltip": [channel("day:T", title="Day", format="%a %d %b %Y"), channel("value:Q", format=form)],
+    }
+    line = mark("line", number, color=colours.accent, strokeWidth=1.5, opacity=0.6)
+    dots = mark("circle", number, size=55, color=colours.accent)
+    rows = [{"day": at(day), "value": value} for day, value in sorted(values.items())]
+    layers = [over(rows, *(() if levels else (line,)), dots)]
+    if levels:
+        tones = {
+            "domain": [name for *_, name in levels],
+            "range": [colours.other, colours.accent][: len(levels)],
+        }
+        across = {
+            "x": DAYS,
+            "x2": channel("until"),
+            "y": channel("value:Q"),
+            "color": channel("period:N", scale=tones, legend={"title": None, "orient": "top"}),
+        }
+        spans = [{"day": at(a), "until": at(b), "value": v, "period": name} for a, b, v, name in levels]
+        layers.append(over(spans, mark("rule", across, strokeWidth=2.5)))
     span = (min(values), max(values)) if values else None
     return plain([*layers, *happened(notes, colours, by_day=span)], 230)
 
 
-def parts(rows: Sequence[Mapping[str, Any]], names: Sequence[str], colours: Colours = LIGHT) -> alt.LayerChart:
+def no_stay(visits: int, passed: int) -> str:
+    """Say why a zone has no length of stay: at a door nobody stops.
+
+    Args:
+        visits: that are shown.
+        passed: of these, who passed by.
+    """
+    return "all walk through" if visits and passed == visits else "too few people"
+
+
+def parts(rows: Sequence[Mapping[str, Any]], names: Sequence[str], colours: Colours = LIGHT) -> Spec:
     """Draw shares of a whole, a bar a row: columns ``zone``, ``part`` (one of `names`), ``share`` and ``n``."""
     tones = [colours.soft, colours.pale, colours.accent, colours.deep]
-    bars = (
-        alt.Chart(pd.DataFrame([{**row, "rank": list(names).index(row["part"])} for row in rows]))
-        .mark_bar(stroke=colours.ground, strokeWidth=1)
-        .encode(
-            y=alt.Y("zone:N", title=None, axis=alt.Axis(labelLimit=160, ticks=False)),
-            x=alt.X("share:Q", title=None, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
-            color=alt.Color(
-                "part:N",
-                scale=alt.Scale(domain=list(names), range=tones[: len(names)]),
-                legend=alt.Legend(title=None, orient="top"),
-            ),
-            order="rank:Q",
-            tooltip=[
-                alt.Tooltip("zone", title="Zone"),
-                alt.Tooltip("part", title="Part"),
-                alt.Tooltip("share", format=".0%", title="Share"),
-                alt.Tooltip("n", title="Visits (rounded)"),
-            ],
-        )
+    bars = {
+        "y": channel("zone:N", title=None, axis={"labelLimit": 160, "ticks": False}),
+        "x": channel("share:Q", title=None, axis={"format": "%"}, scale={"domain": [0, 1]}),
+        "color": channel(
+            "part:N",
+            scale={"domain": list(names), "range": tones[: len(names)]},
+            legend={"title": None, "orient": "top"},
+        ),
+        "order": channel("rank:Q"),
+        "tooltip": [
+            channel("zone:N", title="Zone"),
+            channel("part:N", title="Part"),
+            channel("share:Q", format=".0%", title="Share"),
+            channel("n:Q", title="Visits (rounded)"),
+        ],
+    }
+    drawn = over(
+        [{**row, "rank": list(names).index(row["part"])} for row in rows],
+        mark("bar", bars, stroke=colours.ground, strokeWidth=1),
     )
-    return plain([bars], 34 * len({row["zone"] for row in rows}) + 50)
+    return plain([drawn], 34 * len({row["zone"] for row in rows}) + 50)
 
 
-def differences(rows: Sequence[Mapping[str, Any]], colours: Colours = LIGHT) -> alt.LayerChart:
+def differences(rows: Sequence[Mapping[str, Any]], colours: Colours = LIGHT) -> Spec:
     """Draw differences with their 95 % intervals: columns ``what``, ``change``, ``low``, ``high`` and ``verdict``."""
-    data = pd.DataFrame(list(rows))
-    y = alt.Y("what:N", sort=None, title=None, axis=alt.Axis(labelLimit=220, ticks=False))
-    axis = alt.Axis(format="+%", grid=True)
-    tone = alt.Color(
-        "verdict:N",
-        scale=alt.Scale(
-            domain=["higher", "lower", "no difference shown"], range=[colours.accent, colours.other, "#78716c"]
-        ),
-        legend=alt.Legend(title=None, orient="top"),
-    )
-    tooltip = [
-        alt.Tooltip("what", title="What"),
-        alt.Tooltip("change", format="+.0%", title="Later against earlier"),
-        alt.Tooltip("low", format="+.0%", title="95 % interval from"),
-        alt.Tooltip("high", format="+.0%", title="to"),
-        alt.Tooltip("verdict", title="Verdict"),
-    ]
-    base = alt.Chart(data).encode(y=y, tooltip=tooltip)
-    reach = base.mark_rule(strokeWidth=3).encode(x=alt.X("low:Q", title=None, axis=axis), x2="high:Q", color=tone)
-    points = base.mark_point(filled=True, size=90).encode(
-        x="change:Q",
-        color=tone,
-        shape=alt.Shape(
-            "verdict:N",
-            scale=alt.Scale(domain=list(VERDICTS), range=["triangle-up", "triangle-down", "circle"]),
-            legend=None,
-        ),
-    )
-    none = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color=colours.ink, strokeDash=[3, 3]).encode(x="x:Q")
-    return plain([none, reach, points], 26 * len(rows) + 60)
-
-
-def _at(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day)
+    tones = {"domain": list(VERDICTS), "range": [colours.accent, colours.other, "#78716c"]}
+    shapes = {"domain": list(VERDICTS), "range": ["triangle-up", "triangle-down", "circle"]}
+    row = {
+        "y": channel("what:N", sort=None, title=None, axis={"labelLimit": 220, "ticks": False}),
+        "color": channel("verdict:N", scale=tones, legend={"title": None, "orient": "top"}),
+        "tooltip": [
+            channel("what:N", title="What"),
+            channel("change:Q", format="+.0%", title="Later against earlier"),
+            channel("low:Q", format="+.0%", title="95 % interval from"),
+            channel("high:Q", format="+.0%", title="to"),
+            channel("verdict:N", title="Verdict"),
+        ],
+    }
+    reach = {**row, "x": channel("low:Q", title=None, axis={"format": "+%", "grid": True}), "x2": channel("high")}
+    points = {**row, "x": channel("change:Q"), "shape": channel("verdict:N", scale=shapes, legend=None)}
+    none = over([{"x": 0}], mark("rule", {"x": channel("x:Q")}, color=colours.ink, strokeDash=[3, 3]))
+    drawn = over(rows, mark("rule", reach, strokeWidth=3), mark("point", points, filled=True, size=90))
+    return plain([none, drawn], 26 * len(rows) + 60)

@@ -12,15 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 
 from analytics.colours import LIGHT, Colours
+from analytics.marks import Spec
 from analytics.pages.style import colours
 
-Chart = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart
-Drawn = Chart | Callable[[Colours], Chart]
+Drawn = Spec | Callable[[Colours], Spec]
 SCALE = 2  # pixels of a PNG for each of the chart's
 
 
@@ -28,12 +27,12 @@ def show(chart: Drawn, rows: Sequence[Mapping[str, Any]], *, name: str, told: st
     """Draw a chart, its numbers beside it, and the buttons that hand both out.
 
     Args:
-        chart: with Altair's own sizes, as wide as its place; or what draws it in given colours.
+        chart: as Vega-Lite has it, as wide as its place; or what draws it in given colours.
         rows: the numbers that are drawn, a row a mark.
         name: of the files, and unique on the page.
         told: what the chart shows, in a sentence or two.
     """
-    st.altair_chart(chart(colours()) if callable(chart) else chart, key=f"chart-{name}", alt=told)
+    st.vega_lite_chart(chart(colours()) if callable(chart) else chart, key=f"chart-{name}", alt=told)
     beside(rows, name=name, chart=chart, told=told)
 
 
@@ -78,9 +77,5 @@ def png(chart: Drawn, *, width: int = 900, scale: float = SCALE) -> bytes:
     """
     import vl_convert  # only here: it brings a whole Vega, which most visits of a page never need
 
-    spec = (chart(LIGHT) if callable(chart) else chart).to_dict()
-    for view in (spec, *spec.get("hconcat", ()), *spec.get("vconcat", ())):
-        if view.get("width") == "container":
-            view["width"] = width
-    spec["background"] = LIGHT.ground
-    return bytes(vl_convert.vegalite_to_png(spec, scale=scale))
+    spec = chart(LIGHT) if callable(chart) else chart
+    return bytes(vl_convert.vegalite_to_png({**spec, "width": width, "background": LIGHT.ground}, scale=scale))

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
-
-import altair as alt
 
 from analytics.colours import Colours
 from analytics.config import CameraTable
+from analytics.marks import Spec, channel, either, mark, over, plain, value
 from analytics.zones import Point, ZoneKind
 
 _UNMEASURED = (ZoneKind.PAD, ZoneKind.STAFF)
@@ -32,7 +30,7 @@ class Heat:
     words: str
 
 
-def plan(camera: CameraTable, heat: Mapping[str, Heat], title: str, colours: Colours) -> alt.LayerChart:
+def plan(camera: CameraTable, heat: Mapping[str, Heat], title: str, colours: Colours) -> Spec:
     """Draw the floor that one camera sees.
 
     Args:
@@ -46,41 +44,40 @@ def plan(camera: CameraTable, heat: Mapping[str, Heat], title: str, colours: Col
     for name, kind, polygon in _floor(camera):
         measured = kind not in _UNMEASURED
         one = heat.get(name) if measured else None
-        value = None if one is None else one.value
+        at = None if one is None else one.value
         told = "not measured" if not measured else "no figure" if one is None else one.words
         shapes.append(
             {
                 "type": "Feature",
                 "geometry": {"type": "Polygon", "coordinates": [[*polygon, polygon[0]]]},
-                "properties": {"zone": name, "kind": kind.value, "value": value, "words": told},
+                "properties": {"zone": name, "kind": kind.value, "value": at, "words": told},
             }
         )
         x, y = (sum(corner[axis] for corner in polygon) / len(polygon) for axis in (0, 1))
-        dark = value is not None and value > 0.55 * peak
+        dark = at is not None and at > 0.55 * peak
         words.append({"x": x, "y": y, "zone": name, "words": told if measured else "", "dark": dark})
     tooltip = [
-        alt.Tooltip("properties.zone:N", title="Zone"),
-        alt.Tooltip("properties.kind:N", title="Kind"),
-        alt.Tooltip("properties.words:N", title=title),
+        channel("properties.zone:N", title="Zone"),
+        channel("properties.kind:N", title="Kind"),
+        channel("properties.words:N", title=title),
     ]
-    scale = alt.Scale(domain=[0, peak], range=[colours.low, colours.accent])
-    floor = alt.Chart(alt.InlineData(values=shapes))
-    outlines = floor.mark_geoshape(fillOpacity=0, stroke=colours.ink, strokeWidth=1).encode(tooltip=tooltip)
-    filled = (
-        floor.transform_filter("isValid(datum.properties.value)")
-        .mark_geoshape(stroke=colours.ink, strokeWidth=1)
-        .encode(
-            color=alt.Color("properties.value:Q", scale=scale, legend=None),
-            tooltip=tooltip,
-        )
+    scale = {"domain": [0, peak], "range": [colours.low, colours.accent]}
+    filled = {"color": channel("properties.value:Q", scale=scale, legend=None), "tooltip": tooltip}
+    line: Spec = {"stroke": colours.ink, "strokeWidth": 1}
+    floor = over(
+        shapes,
+        mark("geoshape", {"tooltip": tooltip}, fillOpacity=0, **line),
+        mark("geoshape", filled, where="isValid(datum.properties.value)", **line),
     )
-    ink = alt.condition("datum.dark", alt.value(colours.on_accent), alt.value(colours.ink))
-    base = alt.Chart(alt.InlineData(values=words)).encode(longitude="x:Q", latitude="y:Q", color=ink)
-    names = base.mark_text(fontSize=12, fontWeight="bold", dy=-7).encode(text="zone:N")
-    told_words = base.mark_text(fontSize=12, dy=8).encode(text="words:N")
-    chart = alt.layer(outlines, filled, names, told_words).project(type="identity", reflectY=_mirrored(camera))
-    chart = chart.properties(height=380, width="container").configure_view(strokeWidth=0)
-    return cast(alt.LayerChart, chart)
+    ink = either("datum.dark", value(colours.on_accent), value(colours.ink))
+    place = {"longitude": channel("x:Q"), "latitude": channel("y:Q"), "color": ink}
+    names = over(
+        words,
+        mark("text", {**place, "text": channel("zone:N")}, fontSize=12, fontWeight="bold", dy=-7),
+        mark("text", {**place, "text": channel("words:N")}, fontSize=12, dy=8),
+    )
+    turned = {"type": "identity", "reflectY": _mirrored(camera)}
+    return plain([floor, names], 380, projection=turned)
 
 
 def _floor(camera: CameraTable) -> list[tuple[str, ZoneKind, tuple[Point, ...]]]:

@@ -12,17 +12,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import altair as alt
-import pandas as pd
 import streamlit as st
 
-from analytics import charts
 from analytics.bins import HOUR, local
 from analytics.charts import duration
 from analytics.colours import LIGHT, Colours
 from analytics.config import read_store
 from analytics.figures import CROWDS, LOOK_US, Audience, Figure
 from analytics.lifetable import EDGES_US
+from analytics.marks import Spec, channel, mark, over, plain
 from analytics.model import SECOND
 from analytics.pages import missing, picture
 from analytics.pages.choice import choose
@@ -100,26 +98,23 @@ def _waiting(found: Wait) -> None:
     )
 
 
-def _histogram(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> alt.LayerChart:
-    bars = (
-        alt.Chart(pd.DataFrame(list(rows)))
-        .mark_bar(stroke=colours.ground)
-        .encode(
-            x=alt.X(
-                "Waited up to:N",
-                sort=[row["Waited up to"] for row in sorted(rows, key=lambda row: int(row["order"]))],
-                axis=alt.Axis(title="Waited up to", labelAngle=-45),
-            ),
-            y=alt.Y("Waits:Q", title="Waits"),
-            color=alt.Color(
-                "How it ended:N",
-                scale=alt.Scale(domain=["served", "gave up"], range=[colours.accent, colours.amber]),
-                legend=alt.Legend(title=None, orient="top"),
-            ),
-            tooltip=["Waited up to", "How it ended", alt.Tooltip("Waits", title="Waits (rounded)")],
-        )
-    )
-    return charts.plain([bars], 230)
+def _histogram(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> Spec:
+    order = [row["Waited up to"] for row in sorted(rows, key=lambda row: int(row["order"]))]
+    bars = {
+        "x": channel("Waited up to:N", sort=order, axis={"title": "Waited up to", "labelAngle": -45}),
+        "y": channel("Waits:Q", title="Waits"),
+        "color": channel(
+            "How it ended:N",
+            scale={"domain": ["served", "gave up"], "range": [colours.accent, colours.amber]},
+            legend={"title": None, "orient": "top"},
+        ),
+        "tooltip": [
+            channel("Waited up to:N"),
+            channel("How it ended:N"),
+            channel("Waits:Q", title="Waits (rounded)"),
+        ],
+    }
+    return plain([over(rows, mark("bar", bars, stroke=colours.ground))], 230)
 
 
 def _hours(cells: Sequence[Cell], tz: str) -> dict[int, list[Cell]]:
@@ -162,26 +157,24 @@ def _by_hour(cells: Sequence[Cell], tz: str) -> None:
     st.caption("A cell that is several hours long stands at its first hour; what is longer than three is left out.")
 
 
-def _waits_by_hour(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> alt.LayerChart:
-    data = pd.DataFrame(
-        [
-            {"Hour": row["Hour"], "what": what, "seconds": row[column]}
-            for row in rows
-            for what, column in (("median", "Median"), ("nine in ten", "90 % wait under"))
-            if row[column] is not None
-        ]
-    )
-    base = alt.Chart(data).encode(
-        x=alt.X("Hour:N", title=None, axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("seconds:Q", title="Wait, seconds"),
-        color=alt.Color(
+def _waits_by_hour(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> Spec:
+    drawn = [
+        {"Hour": row["Hour"], "what": what, "seconds": row[column]}
+        for row in rows
+        for what, column in (("median", "Median"), ("nine in ten", "90 % wait under"))
+        if row[column] is not None
+    ]
+    waits = {
+        "x": channel("Hour:N", title=None, axis={"labelAngle": 0}),
+        "y": channel("seconds:Q", title="Wait, seconds"),
+        "color": channel(
             "what:N",
-            scale=alt.Scale(domain=["median", "nine in ten"], range=[colours.accent, colours.other]),
-            legend=alt.Legend(title=None, orient="top"),
+            scale={"domain": ["median", "nine in ten"], "range": [colours.accent, colours.other]},
+            legend={"title": None, "orient": "top"},
         ),
-        tooltip=["Hour", alt.Tooltip("what", title="Figure"), alt.Tooltip("seconds", format=".0f")],
-    )
-    return charts.plain([base.mark_line(), base.mark_point(filled=True, size=60)], 230)
+        "tooltip": [channel("Hour:N"), channel("what:N", title="Figure"), channel("seconds:Q", format=".0f")],
+    }
+    return plain([over(drawn, mark("line", waits), mark("point", waits, filled=True, size=60))], 230)
 
 
 def _length(cells: Sequence[Cell], tz: str, left_out: int) -> None:
@@ -235,17 +228,13 @@ def _length(cells: Sequence[Cell], tz: str, left_out: int) -> None:
     )
 
 
-def _lengths(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> alt.LayerChart:
-    bars = (
-        alt.Chart(pd.DataFrame(list(rows)))
-        .mark_bar(color=colours.accent, cornerRadiusEnd=3)
-        .encode(
-            x=alt.X("Hour:N", title=None, axis=alt.Axis(labelAngle=0)),
-            y=alt.Y("People in line:Q", title="People in line, mean"),
-            tooltip=["Hour", alt.Tooltip("People in line", format=".2f")],
-        )
-    )
-    return charts.plain([bars], 200)
+def _lengths(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> Spec:
+    bars = {
+        "x": channel("Hour:N", title=None, axis={"labelAngle": 0}),
+        "y": channel("People in line:Q", title="People in line, mean"),
+        "tooltip": [channel("Hour:N"), channel("People in line:Q", format=".2f")],
+    }
+    return plain([over(rows, mark("bar", bars, color=colours.accent, cornerRadiusEnd=3))], 200)
 
 
 def _alert(state_dir: Path) -> None:

@@ -12,14 +12,12 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import altair as alt
-import pandas as pd
 import streamlit as st
 
-from analytics import charts
 from analytics.bins import HOUR, local
 from analytics.colours import LIGHT, Colours
 from analytics.figures import LOOK_US, Audience, Figure
+from analytics.marks import Spec, channel, either, mark, over, plain, value
 from analytics.pages import missing, picture
 from analytics.pages.choice import recent
 from analytics.pages.conversion import receipts
@@ -130,26 +128,10 @@ def _crowds(cells: Sequence[Cell], tz: str) -> None:
     )
 
 
-def _full(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> alt.LayerChart:
-    data = pd.DataFrame(list(rows))
-    peak = float(data["People at once"].max())
-    base = alt.Chart(data).encode(
-        x=alt.X("Hour:O", title=None, axis=alt.Axis(labelAngle=0, labelOverlap=True, ticks=False)),
-        y=alt.Y("Zone:N", title=None, axis=alt.Axis(ticks=False, labelLimit=160)),
-        tooltip=["Zone", "Hour", alt.Tooltip("People at once", format=".2f")],
-    )
-    boxes = base.mark_rect(stroke=colours.ground, strokeWidth=2).encode(
-        color=alt.Color(
-            "People at once:Q", scale=alt.Scale(range=[colours.low, colours.accent], domain=[0, peak]), legend=None
-        )
-    )
-    words = base.mark_text(fontSize=12).encode(
-        text=alt.Text("People at once:Q", format=".2f"),
-        color=alt.condition(
-            f"datum['People at once'] > {0.7 * peak}", alt.value(colours.on_accent), alt.value(colours.ink)
-        ),
-    )
-    return charts.plain([boxes, words], 34 * data["Zone"].nunique() + 40)
+def _full(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> Spec:
+    tooltip = [channel("Zone:N"), channel("Hour:O"), channel("People at once:Q", format=".2f")]
+    up = channel("Zone:N", title=None, axis={"ticks": False, "labelLimit": 160})
+    return _boxes(rows, "People at once", up, tooltip, ".2f", colours)
 
 
 def by_hour(came: Iterable[Cell], sold: Iterable[Cell], tz: str) -> list[dict[str, Any]]:
@@ -185,28 +167,28 @@ def by_hour(came: Iterable[Cell], sold: Iterable[Cell], tz: str) -> list[dict[st
     return rows
 
 
-def _heat(rows: Sequence[dict[str, Any]], what: str, colours: Colours = LIGHT) -> alt.LayerChart:
-    data = pd.DataFrame(list(rows))
-    peak = float(data[what].max())
-    base = alt.Chart(data).encode(
-        x=alt.X("Hour:O", title=None, axis=alt.Axis(labelAngle=0, labelOverlap=True, ticks=False)),
-        y=alt.Y("Weekday:O", sort=list(_DAYS), title=None, axis=alt.Axis(ticks=False)),
-        tooltip=[
-            "Weekday",
-            "Hour",
-            alt.Tooltip("Visitors an hour", format=".0f"),
-            alt.Tooltip("Tills open", format=".1f"),
-            alt.Tooltip("Visitors a till", format=".0f"),
-            "Weeks",
-        ],
-    )
-    boxes = base.mark_rect(stroke=colours.ground, strokeWidth=2).encode(
-        color=alt.Color(
-            f"{what}:Q", scale=alt.Scale(range=[colours.low, colours.accent], domain=[0, peak]), legend=None
-        )
-    )
-    words = base.mark_text(fontSize=12).encode(
-        text=alt.Text(f"{what}:Q", format=".0f"),
-        color=alt.condition(f"datum['{what}'] > {0.7 * peak}", alt.value(colours.on_accent), alt.value(colours.ink)),
-    )
-    return charts.plain([boxes, words], 34 * data["Weekday"].nunique() + 40)
+def _heat(rows: Sequence[dict[str, Any]], what: str, colours: Colours = LIGHT) -> Spec:
+    tooltip = [
+        channel("Weekday:O"),
+        channel("Hour:O"),
+        channel("Visitors an hour:Q", format=".0f"),
+        channel("Tills open:Q", format=".1f"),
+        channel("Visitors a till:Q", format=".0f"),
+        channel("Weeks:Q"),
+    ]
+    up = channel("Weekday:O", sort=list(_DAYS), title=None, axis={"ticks": False})
+    return _boxes(rows, what, up, tooltip, ".0f", colours)
+
+
+def _boxes(
+    rows: Sequence[dict[str, Any]], what: str, up: Spec, tooltip: Sequence[Spec], form: str, colours: Colours
+) -> Spec:
+    peak = max(float(row[what]) for row in rows)
+    scale = {"range": [colours.low, colours.accent], "domain": [0, peak]}
+    across = {"labelAngle": 0, "labelOverlap": True, "ticks": False}
+    box = {"x": channel("Hour:O", title=None, axis=across), "y": up, "tooltip": tooltip}
+    ink = either(f"datum['{what}'] > {0.7 * peak}", value(colours.on_accent), value(colours.ink))
+    boxes = {**box, "color": channel(f"{what}:Q", scale=scale, legend=None)}
+    words = {**box, "text": channel(f"{what}:Q", format=form), "color": ink}
+    drawn = over(rows, mark("rect", boxes, stroke=colours.ground, strokeWidth=2), mark("text", words, fontSize=12))
+    return plain([drawn], 34 * len({row[up["field"]] for row in rows}) + 40)

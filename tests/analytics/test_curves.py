@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from analytics.colours import DARK, LIGHT
@@ -28,8 +29,12 @@ def test_a_curve_of_many_points_is_thinned_and_keeps_its_end() -> None:
 
 
 def test_a_second_curve_is_told_apart_by_more_than_its_colour() -> None:
-    spec = still({"everybody": LINE, "consenting shoppers": LINE}, DARK).to_dict()
-    dashes = [layer["encoding"]["strokeDash"]["scale"] for layer in spec["layer"] if "strokeDash" in layer["encoding"]]
+    spec = still({"everybody": LINE, "consenting shoppers": LINE}, DARK)
+    dashes = [
+        layer["encoding"]["strokeDash"]["scale"]
+        for layer in spec["layer"][0]["layer"]
+        if "strokeDash" in layer["encoding"]
+    ]
     assert dashes == [{"domain": ["everybody", "consenting shoppers"], "range": [[1, 0], [6, 4]]}]
 
 
@@ -37,7 +42,7 @@ def test_pictures_are_drawn_without_a_network() -> None:
     table = [{"Zone": "tea", "Outcome": "left without touching", "share": 0.3, "low": 0.2, "high": 0.4}]
     for chart in (still({"everybody": LINE}, LIGHT), shares(table, LIGHT)):
         assert png(chart).startswith(b"\x89PNG")
-        assert not re.search(r"https?://(?!vega\.github\.io/schema/)", chart.to_json())
+        assert not re.search(r"https?://(?!vega\.github\.io/schema/)", json.dumps(chart))
 
 
 def test_the_words_beside_a_curve_say_its_medians() -> None:

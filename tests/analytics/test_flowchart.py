@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import pytest
@@ -47,7 +48,7 @@ def test_ribbons_of_one_zone_do_not_overlap(flows: list[Flow]) -> None:
 
 
 def test_it_names_what_is_no_zone_in_words_and_needs_no_other_file() -> None:
-    text = sankey([Flow("camera", "tea", LOST, 20), Flow("camera", "tea", OTHERS, 10)]).to_json()
+    text = json.dumps(sankey([Flow("camera", "tea", LOST, 20), Flow("camera", "tea", OTHERS, 10)]))
     assert "out of sight" in text
     assert "other zones" in text
     assert "/lost" not in text
