@@ -17,12 +17,16 @@ from starlette.routing import Route
 
 import analytics.pages
 import retention.pages
-from analytics.dashboard import SECTIONS, STATE, desk, is_sealed, level, manner, refuse_page, sign_in, who, whole_page
+from analytics.api.routes import Api
+from analytics.dashboard import SECTIONS, STATE, desk, is_sealed, level, manner, sign_in, who, whole_page
 from analytics.model import AnalyticsError
 from consent.events import ConsentError
+from consent.signin.bearer import Bearer
 from consent.signin.gate import Gate
 from consent.signin.pages import OWN_PATHS
 from consent.signin.pages import pages as signing_in
+from consent.tokens import Scope
+from retention.metrics import metrics
 from retention.model import RetentionError
 
 PAGES = (*analytics.pages.PAGES, *retention.pages.PAGES)
@@ -41,7 +45,6 @@ def draw() -> None:
         st.title("No page for your desk yet")
         _account(seen_by.name, seen_by.desk)
         return
-    refuse_page(seen_by, [(page.path, page.section) for page in PAGES])
     shown = st.navigation(
         [
             # without its icon: Streamlit would have the browser fetch that as a favicon from a host elsewhere
@@ -81,10 +84,16 @@ else:
             sys.exit("openaisle: start the dashboard with: openaisle dashboard --state DIR")
         _way = manner(_desk.state, st.get_option("server.port"), [(page.path, page.section) for page in PAGES])
         _own = signing_in(sign_in(_desk.state, _desk.access, _way))
+        _programs = {
+            "api": Bearer(Api(_desk.state, _desk.ledger).app(), _desk.access, Scope.FIGURES),
+            "metrics": Bearer(metrics(_desk.state, _desk.ledger), _desk.access, Scope.METRICS),
+        }
     except (AnalyticsError, ConsentError) as error:
         sys.exit(f"openaisle: {error}")
     app = st.App(
         "app.py",
         routes=[Route(f"/{page.path}", whole_page) for page in PAGES],
-        middleware=[Middleware(Gate, access=_desk.access, manner=_way, own=_own, own_paths=OWN_PATHS)],
+        middleware=[
+            Middleware(Gate, access=_desk.access, manner=_way, own=_own, own_paths=OWN_PATHS, programs=_programs)
+        ],
     )

@@ -20,7 +20,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analytics.commands import accounts, consents, mailbox, measuring, models, sales, shop, staff, weekly, witness
+from analytics.commands import (
+    accounts,
+    consents,
+    mailbox,
+    measuring,
+    models,
+    sales,
+    shop,
+    staff,
+    tokens,
+    weekly,
+    witness,
+)
 from analytics.commands.opened import opened
 from consent.command import Commands, Parser, command, instant, now_us, port, until_told
 from retention.commands import audits, backups, cases, demo, doctor, level, retention, units, up, witnessed
@@ -87,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     shop.add(commands)
     _add_processes(commands)
-    for noun in (accounts, level, mailbox, consents, measuring, models, sales, staff, weekly, backups, cases):
+    for noun in (accounts, tokens, level, mailbox, consents, measuring, models, sales, staff, weekly, backups, cases):
         noun.add(commands)
     witnessed.add(witness.add(commands))
     retention.add(commands)

@@ -4,8 +4,9 @@ Rules:
 - Nothing is stored and nothing is counted over time: a newer look replaces the older one, and what is older than two
   seconds is not told.
 - A pad is told as `consent.padview` says. A zone is told as a band, never as a number.
-- A caller cannot hold anything up: one thread, few callers at a time, each gone after a fifth of a second, and cameras
-  never wait for it.
+- A caller cannot hold anything up: one thread, few callers at a time, each gone after a fifth of a second, or a second
+  where they take a picture, and cameras never wait for it.
+- A picture is told as `analytics.peephole` says: to whoever holds a session that the log says is open.
 - One `watch` a state directory: two would count everybody twice.
 
 A socket left behind by a killed process is replaced; a caller that finds nobody behind it is told nothing.
@@ -21,8 +22,9 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -30,6 +32,7 @@ from analytics.model import AnalyticsError
 from analytics.zones import ZoneKind
 from consent.padview import WAIT_S, PadView, address, ask
 
+TAKE_S = 1.0  # that somebody has to take what does not fit into a socket at once
 STALE_S = 2.0  # older than this is no longer what is seen
 MOST_CALLERS = 16
 QUESTION = 512  # bytes, at most
@@ -47,11 +50,19 @@ def band(people: int, kind: ZoneKind) -> str:
 
 
 class Board:
-    """The newest look of each camera, in memory; written by the cameras' threads, read by the one that answers."""
+    """The newest look of each camera, in memory; written by the cameras' threads, read by the one that answers.
 
-    def __init__(self) -> None:
+    Args:
+        look: returns the line for a session's secret, empty where there is none; nobody looks where None.
+    """
+
+    def __init__(self, look: Callable[[str], bytes] | None = None) -> None:
+        self._look = look
         self._pads: dict[str, tuple[float, PadView]] = {}
         self._zones: dict[str, tuple[float, Mapping[str, str]]] = {}
+        self._seen: dict[str, float] = {}
+        self._alerts = {True: 0, False: 0}
+        self._counting = threading.Lock()  # alerts are said by several threads
 
     def show_pad(self, pad: str, view: PadView | None) -> None:
         """Put up what is seen at a pad; None where nothing is seen."""
@@ -63,6 +74,21 @@ class Board:
     def show_zones(self, camera: str, bands: Mapping[str, str]) -> None:
         """Put up the bands of a camera's zones; empty where nothing is seen."""
         self._zones[camera] = (time.monotonic(), bands)
+
+    def saw(self, camera: str) -> None:
+        """Note that a camera brought a picture."""
+        self._seen[camera] = time.monotonic()
+
+    def alert(self, taken: bool) -> None:
+        """Note that an alert was sent, and whether somebody took it."""
+        with self._counting:
+            self._alerts[taken] += 1
+
+    def health(self) -> dict[str, dict[str, float]]:
+        """Return how cameras and alerts do: age of the last picture by camera, seconds; alerts sent and failed."""
+        now_s = time.monotonic()
+        ages = {camera: round(now_s - at_s, 1) for camera, at_s in list(self._seen.items())}
+        return {"cameras": ages, "alerts": {"sent": self._alerts[True], "failed": self._alerts[False]}}
 
     def pad(self, pad: str) -> PadView | None:
         """Return what is seen at a pad now."""
@@ -81,6 +107,8 @@ class Board:
             return b"" if view is None else view.encode()
         if question == "zones":
             return json.dumps(self.zones()).encode() + b"\n"
+        if question == "health":
+            return json.dumps(self.health()).encode() + b"\n"
         return b""
 
 
@@ -95,6 +123,22 @@ def read_zones(socket_path: Path) -> dict[str, dict[str, str]] | None:
         return dict(json.loads(answer)) if answer else None
     except (ValueError, TypeError, RecursionError):
         return None
+
+
+def read_health(socket_path: Path) -> dict[str, dict[str, float]] | None:
+    """Ask `watch` how its cameras and alerts do, see `Board.health`; None where it does not run."""
+    answer = ask(socket_path, "health")
+    try:
+        told = json.loads(answer) if answer else None
+        return told and {what: {str(k): float(v) for k, v in told[what].items()} for what in ("cameras", "alerts")}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+@dataclass(slots=True)
+class _Caller:
+    until_s: float  # monotonic
+    rest: bytes = b""  # of the answer
 
 
 class Live:
@@ -152,7 +196,7 @@ class Live:
         os.close(self._folder)
 
     def _serve(self, door: socket.socket) -> None:
-        callers: dict[socket.socket, float] = {}  # oldest first
+        callers: dict[socket.socket, _Caller] = {}  # oldest first
         with selectors.DefaultSelector() as events:
             events.register(door, selectors.EVENT_READ)
 
@@ -163,11 +207,13 @@ class Live:
 
             while not self._stop.is_set():
                 ready = [key.fileobj for key, _ in events.select(WAIT_S / 4 if callers else WAIT_S)]
-                for caller in [caller for caller in callers if caller in ready]:
-                    self._reply(caller)
-                    hang_up(caller)
-                late_s = time.monotonic() - WAIT_S
-                for caller in [c for c, since_s in callers.items() if since_s < late_s]:
+                for caller, told in [(caller, told) for caller, told in callers.items() if caller in ready]:
+                    if self._reply(caller, told):
+                        events.modify(caller, selectors.EVENT_WRITE)
+                    else:
+                        hang_up(caller)
+                now_s = time.monotonic()
+                for caller in [caller for caller, told in callers.items() if told.until_s < now_s]:
                     hang_up(caller)
                 if door not in ready:
                     continue
@@ -180,12 +226,19 @@ class Live:
                     continue
                 caller.setblocking(False)
                 events.register(caller, selectors.EVENT_READ)
-                callers[caller] = time.monotonic()
+                callers[caller] = _Caller(time.monotonic() + WAIT_S)
             for caller in list(callers):
                 hang_up(caller)
 
-    def _reply(self, caller: socket.socket) -> None:
+    def _reply(self, caller: socket.socket, told: _Caller) -> bool:
+        """Answer a caller, or go on with it; say whether something is left to be sent."""
         with suppress(OSError, UnicodeDecodeError):
-            question = caller.recv(QUESTION)
-            if question.endswith(b"\n"):
-                caller.send(self._board.answer(question[:-1].decode()))  # a few lines always fit an unread socket
+            if not told.rest:
+                question = caller.recv(QUESTION)
+                if question.endswith(b"\n"):
+                    told.rest = self._board.answer(question[:-1].decode())
+                told.until_s = time.monotonic() + TAKE_S
+            if told.rest:
+                told.rest = told.rest[caller.send(told.rest) :]
+            return bool(told.rest)
+        return False

@@ -314,6 +314,7 @@ class CameraWatch:
             self._tally.count(t_us, inside)
         if self._board is None:
             return
+        self._board.saw(self._camera.name)
         self._board.show_zones(self._camera.name, {z.name: band(len(inside[z.name]), z.kind) for z in self._zones})
         for name, linker in self._pads.items():
             self._board.show_pad(name, linker.view())

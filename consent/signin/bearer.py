@@ -11,6 +11,7 @@ A refusal is RFC 9457 problem JSON. Host, origin and forwarding headers were loo
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from urllib.parse import unquote_plus
 
@@ -22,9 +23,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from consent.access import Access, DeniedError
 from consent.desks import Refusal
+from consent.events import ConsentError
 from consent.tokens import PREFIX
 from consent.tokens import Scope as Opens
 
+_log = logging.getLogger(__name__)
 PROBLEM = "application/problem+json"
 HEADERS = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -68,6 +71,9 @@ class Bearer:
             refused = await self._refused(request)
         except DeniedError as error:
             refused = _denied(error)
+        except ConsentError as error:  # who cannot be looked up does not come in
+            _log.warning("%s", error)
+            refused = problem(503, "Service Unavailable", "the shop's files do not answer just now; try again soon")
         if refused is None:
             await self._app(scope, receive, _guarded(send))
         else:
