@@ -1,14 +1,14 @@
-"""A line that stays long: said to one address that `store.toml` names, and to nobody else.
+"""A line that stays long: said to a webhook and a broker that `store.toml` names, and to nobody else.
 
 Rules:
-- Off unless `[alerts]` names a webhook. It is called at that address alone: no redirect is followed, no proxy of the
-  environment is used, and its answer is not read beyond its status.
+- Off unless `[alerts]` names a webhook or a broker (see `mqtt`). A webhook is called at its address alone: no redirect
+  is followed, no proxy of the environment is used, and its answer is not read beyond its status.
 - What is said is the camera, the zone, how long the line is in the words of `analytics.live` (medium, long) and for how
   many minutes: no number of people, no person, no picture.
 - A line that is long for the minutes asked for is said once; when it has been shorter for a minute, that is said once,
   too, and it may be said anew. Not seeing the queue is neither: the minutes begin again.
-- An address that does not answer costs a line in the log and is tried again while what it says is still true. Cameras
-  never wait for it.
+- Whoever does not answer costs a line in the log and is tried again, later each time; of what was not taken, the newest
+  of each queue is said. Each has a thread of its own: neither waits for the other, and cameras for none.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from pathlib import Path
+from typing import Final, Protocol
 
 import requests
 
-from analytics.config import AlertsTable, StoreFile
+from analytics.config import StoreFile
 from analytics.live import LONG, QUEUE_BANDS, Board
 from analytics.zones import ZoneKind
 
 LOOK_S: Final = 5.0  # how often the board is looked at
 SHORT_S: Final = 60.0  # a line that is shorter for this long is over
-AGAIN_S: Final = 30.0  # after an address that did not answer
+AGAIN_S, LONGEST_AGAIN_S = 30.0, 600.0  # after somebody who did not answer; doubled each time
 TIMEOUT_S: Final = 5.0
 _ORDER = (*QUEUE_BANDS.values(), LONG)  # shortest first
 
@@ -167,44 +168,76 @@ def rule(store: StoreFile) -> QueueRule:
     return QueueRule(queues, store.alerts.queue, store.alerts.minutes)
 
 
-@contextmanager
-def alerting(
-    store: StoreFile, board: Board, *, clock: Callable[[], float] = time.monotonic, look_s: float = LOOK_S
-) -> Iterator[None]:
-    """Say alerts while the block runs; does nothing where no webhook is named.
+class Sender(Protocol):
+    """Somebody who can be told."""
+
+    def say(self, alert: Alert) -> bool:
+        """Send one; False where nobody took it."""
+
+
+def senders(store: StoreFile, root: Path) -> list[Sender]:
+    """Return whom `store.toml` wants told.
 
     Args:
         store: what `store.toml` says.
-        board: what is seen now.
+        root: the state directory.
+
+    Raises:
+        ConfigError: a password or certificate that it names cannot be read.
+    """
+    table, found = store.alerts, list[Sender]()
+    if table.webhook is not None:
+        found.append(Webhook(table.webhook, store.store.name))
+    if table.mqtt is not None:
+        from analytics.mqtt import Broker  # only where there is one
+
+        found.append(Broker(table.mqtt, root, store.store.name, store.store.id))
+    return found
+
+
+@contextmanager
+def alerting(
+    store: StoreFile, board: Board, root: Path, *, clock: Callable[[], float] = time.monotonic, look_s: float = LOOK_S
+) -> Iterator[None]:
+    """Say alerts while the block runs; does nothing where nobody is named.
+
+    Args:
+        store: what `store.toml` says.
+        board: what is seen now; it is told what came of each alert.
+        root: the state directory.
         clock: seconds that only grow.
         look_s: how often the board is looked at.
+
+    Raises:
+        ConfigError: see `senders`.
     """
-    if store.alerts.webhook is None:
-        yield
-        return
     stop = threading.Event()
-    words = (store.alerts, rule(store), store.store.name)
-    thread = threading.Thread(target=_watch, args=(*words, board, clock, look_s, stop), name="alerts", daemon=True)
-    thread.start()
+    threads = [
+        threading.Thread(
+            target=_watch, args=(sender, rule(store), board, clock, look_s, stop), name="alerts", daemon=True
+        )
+        for sender in senders(store, root)
+    ]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
 
 def _watch(
-    table: AlertsTable,
+    sender: Sender,
     decides: QueueRule,
-    name: str,
     board: Board,
     clock: Callable[[], float],
     look_s: float,
     stop: threading.Event,
 ) -> None:
-    webhook = Webhook(str(table.webhook), name)
     waiting: dict[tuple[str, str], Alert] = {}  # not taken yet: the newest of each queue
-    again_s = 0.0
+    again_s, pause_s = 0.0, AGAIN_S
     while not stop.wait(look_s):
         now_s = clock()
         fresh = decides.look(now_s, board.zones())
@@ -214,7 +247,10 @@ def _watch(
         for place, alert in list(waiting.items()):
             if stop.is_set():
                 return
-            if webhook.say(alert):
-                del waiting[place]
-            else:
-                again_s = now_s + AGAIN_S
+            taken = sender.say(alert)
+            board.alert(taken)
+            if not taken:
+                again_s, pause_s = now_s + pause_s, min(2 * pause_s, LONGEST_AGAIN_S)
+                break  # nor would they take the next one
+            pause_s = AGAIN_S
+            del waiting[place]

@@ -439,17 +439,58 @@ def _within(host: str) -> bool:
         return False
 
 
+class MqttTable(Strict):
+    """``[alerts.mqtt]``: a broker that is told of a long queue; over TLS, but within the house."""
+
+    host: Host
+    port: int = Field(default=8883, ge=1, le=65535, strict=True)
+    tls: bool = Field(default=True, strict=True)
+    authority: Path | None = None
+    username: str | None = Field(default=None, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")
+    password_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    password_file: Path | None = None
+    topic: str = Field(default="openaisle", max_length=200, pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")
+
+    @model_validator(mode="after")
+    def _sealed(self) -> Self:
+        if not self.tls and not _within(self.host):
+            raise ValueError("without tls only a machine of this house is told; leave tls out, or write its number")
+        if not self.tls and self.authority is not None:
+            raise ValueError("authority is for tls; drop one of the two")
+        if self.password_env and self.password_file:
+            raise ValueError("password_env and password_file are both there; keep one of them")
+        if (self.username is None) != (self.password_env is None and self.password_file is None):
+            raise ValueError("username goes with password_file or password_env; name both or none")
+        return self
+
+    def password(self, base: Path, environ: Mapping[str, str] = os.environ) -> str | None:
+        """Return the password that goes with the username, None without one.
+
+        Args:
+            base: the state directory, from which relative paths go.
+            environ: where password_env is looked up.
+
+        Raises:
+            ConfigError: it is not where the file says, or others can read it.
+        """
+        if self.username is None:
+            return None
+        return _read_secret("alerts.mqtt", "the broker's", self.password_env, self.password_file, base, environ)
+
+
 class AlertsTable(Strict):
-    """``[alerts]``: who is told when a queue is long for some minutes. Off without `webhook`; counts only."""
+    """``[alerts]``: who is told when a queue is long for some minutes. Off without `webhook` and `mqtt`."""
 
     webhook: Annotated[str, AfterValidator(_hook)] | None = None
+    mqtt: MqttTable | None = None
     queue: Literal["medium", "long"] = "medium"
     minutes: int = Field(default=3, ge=1, le=120, strict=True)
 
     @property
-    def host(self) -> str:
-        """Who is called."""
-        return "" if self.webhook is None else str(urlsplit(self.webhook).hostname)
+    def hosts(self) -> tuple[str, ...]:
+        """Who is called; nobody where it is off."""
+        webhook = [] if self.webhook is None else [str(urlsplit(self.webhook).hostname)]
+        return (*webhook, *([] if self.mqtt is None else [self.mqtt.host]))
 
     @property
     def people(self) -> str:

@@ -139,10 +139,18 @@ polygon = [[0, 0], [7680, 0], [7680, 4320], [0, 4320]]
 # address = "0.0.0.0"
 # port = 8643
 
-# [alerts]                      # who is told when a queue zone is full for some minutes; without webhook it is off
+# [alerts]                      # who is told when a queue zone is full for some minutes; nobody without these
 # webhook = "https://hooks.shop.example/queue"
 # queue = "medium"              # from 5 people on; or "long", from 10 on
 # minutes = 3
+
+# [alerts.mqtt]                 # a broker, beside the webhook or instead of it
+# host = "broker.shop.example"
+# port = 8883
+# username = "openaisle"
+# password_file = "/etc/openaisle/broker.secret"         # or password_env
+# authority = "/etc/openaisle/broker-ca.pem"             # where its certificate is not a public one
+# topic = "openaisle"           # alerts go to openaisle/STORE-ID/alerts
 
 # [mailbox]                     # a box outside the shop that takes withdrawals only; without url it is off
 # url = "https://box.example"

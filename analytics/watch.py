@@ -190,7 +190,7 @@ def watch(
 
     with (
         Live(state.live, board),
-        alerting(state.store, board),
+        alerting(state.store, board, state.root),
         ThreadPoolExecutor(max_workers=len(state.store.camera), thread_name_prefix="camera") as pool,
     ):
         futures = {camera.name: pool.submit(run, camera) for camera in state.store.camera}

@@ -357,8 +357,8 @@ def hosts_named(state: State) -> set[str]:
     """Return every host that `store.toml` lets a process of the shop call."""
     store = state.store
     addresses = [camera.source for camera in store.camera if "://" in camera.source]
-    addresses += [a for a in (store.mailbox.url, store.alerts.webhook, store.oidc.issuer) if a]
-    return {host for a in addresses if (host := urlsplit(a).hostname)} | set(store.oidc.hosts)
+    addresses += [a for a in (store.mailbox.url, store.oidc.issuer) if a]
+    return {host for a in addresses if (host := urlsplit(a).hostname)} | {*store.oidc.hosts, *store.alerts.hosts}
 
 
 def verdict(findings: list[Finding]) -> str | None:

@@ -79,13 +79,14 @@ def units(
 
 def callers(store: StoreFile) -> dict[str, set[str]]:
     """Return which hosts each process calls, as `store.toml` names them."""
-    outside = {
+    outside: dict[str, list[str | None]] = {
         "keeper": [store.mailbox.url],
-        "watch": [*(c.source for c in store.camera if "://" in c.source), store.alerts.webhook],
+        "watch": [c.source for c in store.camera if "://" in c.source],
         "kiosk": [],
         "dashboard": [store.oidc.issuer],
     }
     named = {name: {h for url in urls if url and (h := urlsplit(url).hostname)} for name, urls in outside.items()}
+    named["watch"] |= set(store.alerts.hosts)
     return named | {"dashboard": named["dashboard"] | (set(store.oidc.hosts) if store.oidc.issuer else set())}
 
 

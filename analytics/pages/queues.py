@@ -240,13 +240,13 @@ def _lengths(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> Spec:
 def _alert(state_dir: Path) -> None:
     """Say when an alert goes out, and to whom; as `store.toml` has it."""
     table = read_store(state_dir / STORE_TOML).alerts
-    if table.webhook is None:
+    if not table.hosts:
         st.caption(
             "No alert is sent. `[alerts]` in `store.toml` names who is told when a queue is long for some minutes:"
-            " `webhook`, `queue` and `minutes`."
+            " `webhook` or `mqtt`, `queue` and `minutes`."
         )
         return
     st.caption(
-        f"An alert goes to `{table.host}` when a queue is {table.queue} ({table.people}) for {table.minutes} minutes;"
+        f"An alert goes to `{', '.join(table.hosts)}` when a queue is {table.queue} ({table.people}) for {table.minutes} minutes;"
         " it says which queue and how long the line is in words, and nothing else."
     )
