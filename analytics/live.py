@@ -109,6 +109,8 @@ class Board:
             return json.dumps(self.zones()).encode() + b"\n"
         if question == "health":
             return json.dumps(self.health()).encode() + b"\n"
+        if question.startswith("look ") and self._look is not None:
+            return self._look(question[5:])
         return b""
 
 

@@ -27,6 +27,7 @@ from analytics.figures import Figure
 from analytics.live import Board, Live
 from analytics.model import SECOND, Blind, Visit
 from analytics.pad import PadRules
+from analytics.peephole import Overlooked, Peephole
 from analytics.pipeline import CameraWatch, LeftOut, Watched
 from analytics.pose import Pose
 from analytics.report import Report
@@ -126,7 +127,8 @@ def watch(
             raise ConfigError(
                 f"camera {camera.name!r} sees a pad and needs fps = {PAD_FPS:g} or more to tell people apart"
             )
-    level, holders, board = LevelNow(state, ledger), dict[str, str](), Board()
+    level, holders, peephole = LevelNow(state, ledger), dict[str, str](), Peephole(ledger)
+    board = Board(peephole.answer)
 
     def run(camera: CameraTable) -> Watched:
         source = Source(
@@ -152,7 +154,7 @@ def watch(
             )
         # a file watched once more from the same instant is the same people: its cells keep their names
         run_name = "" if source.live else hashlib.sha256(f"{source.url}|{start_us}".encode()).hexdigest()[:16]
-        vision = Vision(detector(model), gate=MotionGate())
+        vision = Overlooked(Vision(detector(model), gate=MotionGate()), camera.name, peephole)
         one: CameraWatch | None = None
         for item in frames(source, stop=stop.is_set):
             if one is None:
@@ -198,6 +200,7 @@ def watch(
             wait(futures.values(), return_when=FIRST_EXCEPTION)  # whichever camera it is that fails
         finally:
             stop.set()  # the other cameras end too; the pool waits for them
+            peephole.close()
         return {name: future.result() for name, future in futures.items()}
 
 

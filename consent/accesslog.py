@@ -15,6 +15,7 @@ It decides nothing: who may do what is said by `desks`.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -133,13 +134,14 @@ class AccessLog:
         return self._ledger.append_events([Entry(EventKind.SETUP_OPENED, self._now_us(), details)])[0]
 
     def closed(self, account: str, *, camera: str, session: str, looks: int) -> None:
-        """Write down that such a session is over, and how many pictures it showed.
+        """Write down that such a session is over, and how many pictures it showed; the first to say so is believed.
 
         Raises:
             ConsentError: the log cannot be written; the session ends by itself.
         """
         details: dict[str, Value] = {"account": account, "camera": camera, "session": session}
-        self._ledger.append_events([Entry(EventKind.SETUP_CLOSED, self._now_us(), details, count=looks)])
+        entry = Entry(EventKind.SETUP_CLOSED, self._now_us(), details, count=looks)
+        self._ledger.append_once(entry, hashlib.sha256(f"closed {session}".encode()).digest())
 
     def flush(self, *, end: bool = False) -> None:
         """Write what is due; at the end, all there is. What cannot be written is tried again.

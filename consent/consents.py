@@ -254,7 +254,7 @@ class Consents(Register):
             purposes=_purposes(purposes),
             digest=read_sha256(notice_sha256, "the notice"),
         )
-        return self._once(entry, operation)
+        return self.append_once(entry, operation)
 
     def object(self, *, now_us: int, channel: Channel = Channel.KIOSK, operation: bytes | None = None) -> int:
         """Write down that somebody does not want to be counted either, and return the leaf index; nothing tells who.
@@ -262,7 +262,7 @@ class Consents(Register):
         Their track is suppressed by a pad request of kind `object`; a linked shopper's consent ends by `end`.
         """
         entry = Entry(EventKind.OBJECTED, now_us, {"channel": channel.value})
-        return self._surely(lambda: self._once(entry, operation))
+        return self._surely(lambda: self.append_once(entry, operation))
 
     def withdraw(
         self,

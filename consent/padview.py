@@ -104,8 +104,8 @@ def read(socket_path: Path, pad: str) -> PadView | None:
         return None
 
 
-def ask(socket_path: Path, question: str, wait_s: float = WAIT_S) -> bytes:
-    """Put one line to `watch` and return its answer, empty where there is none in time."""
+def ask(socket_path: Path, question: str, wait_s: float = WAIT_S, *, longest: int = LONGEST) -> bytes:
+    """Put one line to `watch` and return its answer, empty where there is none in time, or a longer one."""
     until = time.monotonic() + wait_s
     answer = b""
     try:
@@ -114,9 +114,9 @@ def ask(socket_path: Path, question: str, wait_s: float = WAIT_S) -> bytes:
             with address(socket_path) as name:
                 _knock(door, name, until)
             door.sendall(question.encode() + b"\n")
-            while not answer.endswith(b"\n") and len(answer) < LONGEST:
+            while not answer.endswith(b"\n") and len(answer) < longest:
                 door.settimeout(max(until - time.monotonic(), 0.001))
-                part = door.recv(4096)
+                part = door.recv(64 * 1024)
                 if not part:
                     return b""
                 answer += part

@@ -90,9 +90,10 @@ class Tree(Database):
         """
         if kind.personal:
             raise LedgerError(f"{kind} is about a person; it is logged by the change itself")
-        return self._once(Entry(kind, now_us, details or {}, level=level, count=count, digest=digest), operation)
+        return self.append_once(Entry(kind, now_us, details or {}, level=level, count=count, digest=digest), operation)
 
-    def _once(self, entry: Entry, operation: bytes | None) -> int:
+    def append_once(self, entry: Entry, operation: bytes | None) -> int:
+        """Log one event and return its leaf index; for an operation that was done already, only return it."""
         with self._write() as db:
             if done := self._done(entry.kind, operation):
                 return int(done["leaf"])
