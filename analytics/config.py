@@ -27,6 +27,7 @@ from pydantic import AfterValidator, Field, IPvAnyAddress, field_validator, mode
 from analytics.smile.offer import Offer
 from analytics.tables import ConfigError, Strict, read_toml, refuse_pipe
 from analytics.zones import Ground, Point, Shelf, Zone, ZoneKind
+from consent.desks import Desk
 from consent.events import DEFAULT_TERM, ConsentError, Level, Purpose
 from consent.kiosk.messages import LANGUAGES
 from consent.kiosk.settings import Controller
@@ -296,6 +297,7 @@ class DashboardTable(Strict):
     idle_min: int = Field(default=30, ge=1, le=480, strict=True)
     session_h: int = Field(default=12, ge=1, le=24, strict=True)
     approver: str | None = Field(default=None, max_length=300)
+    second_factor: tuple[Desk, ...] = ()
 
     @field_validator("approver")
     @classmethod

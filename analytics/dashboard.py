@@ -19,7 +19,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,13 +34,12 @@ from analytics.state import STORE_TOML, State
 from consent.access import Access, Action, Who
 from consent.accesslog import AccessLog
 from consent.accounts import Accounts, Span
-from consent.desks import Refusal
 from consent.events import Level
 from consent.keys import Role
 from consent.ledger import Ledger
 from consent.oidc import Provider, Settings
 from consent.signin.files import Files
-from consent.signin.gate import SESSION_HEADER, Manner
+from consent.signin.gate import SESSION_HEADER, Heard, Manner
 
 if TYPE_CHECKING:
     from consent.signin.pages import SignIn
@@ -54,6 +53,7 @@ ACCOUNTS = "access.sqlite"
 SECTIONS: dict[str, Action] = {
     "shop": Action.SEE_FIGURES,
     "compliance": Action.SEE_COMPLIANCE,
+    "level": Action.APPROVE_LEVEL,
     "set-up": Action.SET_UP,
 }
 
@@ -153,7 +153,8 @@ def desk() -> Desk:
     keys = os.environ.get(KEYS)
     state = State.read(Path(os.environ[STATE]), None if keys is None else Path(keys))
     ledger = state.open_ledger(Role.DASHBOARD)
-    return Desk(state, ledger, Access(open_accounts(state), AccessLog(ledger)))
+    second = state.store.dashboard.second_factor
+    return Desk(state, ledger, Access(open_accounts(state), AccessLog(ledger), second=second))
 
 
 def level() -> Level:
@@ -186,21 +187,6 @@ def require(action: Action) -> Who:
     return desk().access.require(who(), action)
 
 
-def refuse_page(seen_by: Who, pages: Iterable[tuple[str, str]]) -> None:
-    """Note it where somebody asks for a page of another desk over an open websocket; Streamlit does not know it either.
-
-    Args:
-        seen_by: who looks.
-        pages: path and section of every page.
-    """
-    import streamlit as st
-
-    asked = urlsplit(st.context.url or "").path.strip("/")
-    for path, section in pages:
-        if path == asked and not seen_by.may(SECTIONS[section]):
-            desk().access.log.denied(Refusal.PAGE, account=seen_by.account, action=SECTIONS[section])
-
-
 def is_sealed(state: State) -> bool:
     """Say whether the page is served to this machine alone, or over TLS, as `store.toml` says."""
     import streamlit as st
@@ -230,7 +216,7 @@ def manner(state: State, port: int, pages: Iterable[tuple[str, str]]) -> Manner:
         cookie=f"__Host-openaisle-{port}" if secure else f"openaisle-{port}",
         secure=secure,
         needs=lambda path: needed.get(path.strip("/").partition("/")[0]),
-        active=somebody_is_there,
+        hear=partial(heard, needed=needed),
         farewell=farewell(),
         files=Files(Action.TAKE_RECEIPTS),
     )
@@ -289,16 +275,35 @@ def _index() -> str:
     return text.replace("<head>", f"<head>{told}", 1)
 
 
-def somebody_is_there(message: bytes) -> bool:
-    """Say whether a message of a page means that somebody did something: it did not refresh itself."""
+def heard(message: bytes, needed: Mapping[str, Action]) -> Heard | None:
+    """Return what a message of a page means for the door, None where it is none.
+
+    Args:
+        message: as it came over the websocket.
+        needed: what somebody must be allowed in order to see a page, by its path.
+    """
     from google.protobuf.message import DecodeError
     from streamlit.proto.BackMsg_pb2 import BackMsg
 
     try:
         told = BackMsg.FromString(message)
     except DecodeError:
-        return False
-    return told.WhichOneof("type") == "rerun_script" and not told.rerun_script.is_auto_rerun
+        return None
+    if told.WhichOneof("type") != "rerun_script":
+        return Heard()
+    run = told.rerun_script
+    # a page can be asked for by its hash, by its name, and by the address that the browser says it shows
+    asked = {run.page_name.strip("/"), urlsplit(run.context_info.url).path.strip("/")}
+    pages = {action for path, action in needed.items() if path in asked or _hash_of(path) == run.page_script_hash}
+    return Heard(active=not run.is_auto_rerun, needs=frozenset(pages))
+
+
+@cache
+def _hash_of(path: str) -> str:
+    """Return under what Streamlit knows a page."""
+    from streamlit.util import calc_hash
+
+    return calc_hash(path)
 
 
 def farewell() -> bytes:

@@ -40,7 +40,18 @@ CREATE TABLE tokens (
     name TEXT NOT NULL, folded TEXT NOT NULL UNIQUE, scope TEXT NOT NULL,
     made_us INTEGER NOT NULL, until_us INTEGER NOT NULL, used_us INTEGER) STRICT, WITHOUT ROWID;
 """
-_SCHEMAS = (_ACCOUNTS, _TOKENS)  # each on top of those before it
+_FACTORS = """
+CREATE TABLE factors (
+    account TEXT PRIMARY KEY REFERENCES accounts (id) ON DELETE CASCADE,
+    salt BLOB NOT NULL, sealed BLOB NOT NULL, step INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE recovery (
+    code BLOB PRIMARY KEY CHECK (length(code) = 32),
+    account TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE) STRICT, WITHOUT ROWID;
+CREATE TABLE tries (
+    key BLOB PRIMARY KEY CHECK (length(key) = 32), spare REAL NOT NULL, at_us INTEGER NOT NULL,
+    full_us INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+"""
+_SCHEMAS = (_ACCOUNTS, _TOKENS, _FACTORS)  # each on top of those before it
 
 
 class AccountError(ConsentError):

@@ -30,7 +30,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from consent.accessfile import AccessFile, AccountError, digest
 from consent.desks import Desk, Who
 
-__all__ = ["Account", "AccountError", "Accounts", "Span", "columns", "digest", "fold", "hash_password"]
+__all__ = ["Account", "AccountError", "Accounts", "Span", "columns", "digest", "fold", "hash_password", "turns"]
 
 SHORTEST, LONGEST = 12, 256  # characters of a password
 CODE_US = 3_600_000_000  # a set-up code lives for an hour
@@ -46,7 +46,7 @@ _UNSEEN = re.compile(
 
 _log = logging.getLogger(__name__)
 _ARGON2 = PasswordHasher()  # argon2id with RFC 9106's parameters for little memory: 64 MiB, 3 passes
-_turns = threading.BoundedSemaphore(2)  # each takes 64 MiB: guessers must not take all of the machine
+turns = threading.BoundedSemaphore(2)  # each takes 64 MiB: guessers must not take all of the machine
 _NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$Oh54a/VhfvkvgDdqE4Kweg$/vN83k8fZQZ0aevsNbTBTh8lQ6lYNHEAM+eKlnW+P9A"
 
 
@@ -188,8 +188,13 @@ class Accounts(AccessFile):
             _end_sessions(db, account.id)
         return self.find(name)
 
-    def set_password(self, name: str, password: str) -> Account:
+    def set_password(self, name: str, password: str, *, own: bool = False) -> Account:
         """Set a password, end the account's sessions and codes, and return it.
+
+        Args:
+            name: of the account.
+            password: new.
+            own: they change it themselves; otherwise their second factor, which opens by the old one alone, goes.
 
         Raises:
             AccountError: there is no such account, or the password is too weak.
@@ -198,6 +203,8 @@ class Accounts(AccessFile):
         hashed = hash_password(password, account.name)
         with self.write() as db:
             db.execute("UPDATE accounts SET password = ? WHERE id = ?", (hashed, account.id))
+            for table in () if own else ("factors", "recovery"):
+                db.execute(f"DELETE FROM {table} WHERE account = ?", (account.id,))  # noqa: S608
             _end_sessions(db, account.id)
         return self.find(name)
 
@@ -211,7 +218,7 @@ class Accounts(AccessFile):
         """Return the account that name and password belong to; None takes as long, whatever is wrong."""
         rows = self.rows(f"SELECT {_COLUMNS} FROM accounts WHERE folded = ?", fold(name))  # noqa: S608
         stored = rows[0][3] if rows else None
-        with _turns:
+        with turns:
             right = _is_right(stored or _NOBODY, password[:LONGEST])
         if not right or stored is None or len(password) > LONGEST:
             return None
@@ -410,5 +417,5 @@ def hash_password(password: str, name: str) -> str:
         raise AccountError(f"a password has {SHORTEST} to {LONGEST} characters; four words make a good one")
     if len(set(password)) < 5 or fold(password) == fold(name) * (len(password) // max(1, len(fold(name)))):
         raise AccountError("this password is too easy to guess; four words that do not belong together make a good one")
-    with _turns:
+    with turns:
         return _ARGON2.hash(password)

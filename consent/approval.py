@@ -46,7 +46,7 @@ from consent.ledger import Ledger
 LAPSES_US = 7 * DAY_US
 STANDS_US = 14 * DAY_US
 _HEAD = "openaisle privacy level"
-_TAKES = ("made", "desk", "password")  # the log's words for what may put an account into other hands
+_TAKES = ("made", "desk", "password", "factor_removed")  # the log's words for what may put an account into other hands
 _OF_KIND = "SELECT idx, data FROM leaves WHERE instr(data, ?) > 0 ORDER BY idx"
 
 
@@ -195,6 +195,18 @@ def _consented(ledger: Ledger) -> bool:
 def approver(key: str | None) -> str:
     """Return how the log knows an outsider's key: its SHA-256, hex; empty where store.toml names none."""
     return "" if key is None else hashlib.sha256(b"approver " + key.encode()).hexdigest()
+
+
+def note_approver(ledger: Ledger, settings: bytes, key: str | None, *, now_us: int) -> None:
+    """Have the log say whom store.toml names, as the keeper does at its next sweep.
+
+    Args:
+        ledger: opened by any role.
+        settings: SHA-256 of store.toml.
+        key: the outsider's public key, as store.toml names it.
+        now_us: UTC microseconds.
+    """
+    ledger.note_config(settings, now_us=now_us, approver=approver(key))
 
 
 def counts_from(ledger: Ledger, key: str) -> int | None:

@@ -138,6 +138,9 @@ class Refusal(StrEnum):
     ACTION = "action"  # what the matrix does not allow
     PASSWORD = "password"  # noqa: S105  wrong name or password
     CODE = "code"  # a wrong or used code or link
+    FACTOR = "factor"  # a wrong code of a second factor, after a right password
+    FACTOR_MISSING = "factor_missing"  # a desk that must have a second factor, and an account without
+    MESSAGE = "message"  # what no page of ours sends over its websocket
     TOKEN = "token"  # noqa: S105  a program's token that is wrong, over or revoked
     SCOPE = "scope"  # and one that opens something else
     PROVIDER = "provider"  # what the sign-in provider said does not hold

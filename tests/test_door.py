@@ -36,11 +36,11 @@ from analytics.dashboard import ADDRESS, STATE, command, environment, open_accou
 from analytics.shopfloor import weeks
 from analytics.state import State
 from consent import tls
-from consent.access import Action, Desk, Refusal
+from consent.access import BROKEN, Action, Desk, Refusal
 from consent.accounts import digest
 from consent.events import EventKind, Leaf
 from consent.keys import Role
-from consent.signin.gate import CLOSED, SESSION_HEADER
+from consent.signin.gate import CLOSED, NOT_UNDERSTOOD, SESSION_HEADER
 from tests.apart import read_apart
 from tests.command import Place
 from tests.consent.provider import CLIENT, SECRET, Somewhere
@@ -116,6 +116,11 @@ def drawn(opened: ClientConnection, page: str = "", url: str = "") -> list[Forwa
     message.rerun_script.page_script_hash = calc_hash(page) if page else ""
     message.rerun_script.context_info.url = url
     opened.send(message.SerializeToString())
+    return until_drawn(opened)
+
+
+def until_drawn(opened: ClientConnection) -> list[ForwardMsg]:
+    """Return what comes until a page is drawn."""
     found: list[ForwardMsg] = []
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
@@ -125,6 +130,15 @@ def drawn(opened: ClientConnection, page: str = "", url: str = "") -> list[Forwa
         if found[-1].WhichOneof("type") == "script_finished":
             return found
     raise AssertionError("the page was not drawn")
+
+
+def hung_up(opened: ClientConnection) -> int | None:
+    """Wait until the other side hangs up, and return with which code."""
+    try:
+        while True:
+            opened.recv(timeout=PATIENCE_S)
+    except websockets.exceptions.ConnectionClosed as closed:
+        return None if closed.rcvd is None else closed.rcvd.code
 
 
 def titles(messages: list[ForwardMsg]) -> list[str]:
@@ -318,6 +332,59 @@ def test_a_page_of_another_desk_is_refused_by_address_and_by_websocket(board: Bo
         assert foreign not in texts(got)
     wanted = {"account": me, "reason": Refusal.PAGE.value}
     soon(lambda: any(wanted.items() <= told.items() for told in denials(board.state)), "no entry of the log says so")
+
+
+def asked_by_hash(message: BackMsg, page: str, url: str) -> None:
+    message.rerun_script.page_script_hash = calc_hash(page)
+
+
+def asked_by_name(message: BackMsg, page: str, url: str) -> None:
+    message.rerun_script.page_name = page
+
+
+def asked_by_address(message: BackMsg, page: str, url: str) -> None:
+    message.rerun_script.context_info.url = f"{url}/{page}"
+
+
+@pytest.mark.parametrize("how", [asked_by_hash, asked_by_name, asked_by_address])
+def test_a_forged_request_for_a_page_of_another_desk_is_a_denial(
+    board: Board, how: Callable[[BackMsg, str, str], None]
+) -> None:
+    with open_accounts(board.state) as accounts:
+        eve = accounts.add(f"Eve {how.__name__}", Desk.MANAGER, now_us=time.time_ns() // 1000)
+        cookie = f"openaisle-{board.port}={accounts.begin(eve, now_us=time.time_ns() // 1000)}"
+    message = BackMsg()
+    message.rerun_script.context_info.url = board.url
+    how(message, "holds", board.url)
+    with line(board, cookie) as opened:
+        opened.send(message.SerializeToString())
+        got = until_drawn(opened)
+    assert "A hold stops deletion" not in texts(got)
+    wanted = {"account": eve.id, "reason": Refusal.PAGE.value, "action": Action.SEE_COMPLIANCE.value}
+    soon(lambda: any(wanted.items() <= told.items() for told in denials(board.state)), "no entry of the log says so")
+
+
+@pytest.mark.parametrize("data", [b"\xff\xff\xff\xffsecret-of-somebody", "secret-of-somebody", b"\x0a\xff"])
+def test_what_no_page_sends_goes_no_further_and_ends_the_session_of_who_sends_it_often(
+    board: Board, data: bytes | str
+) -> None:
+    with open_accounts(board.state) as accounts:
+        eve = accounts.add(f"Eve {data!r}"[:60], Desk.MANAGER, now_us=time.time_ns() // 1000)
+        cookie = f"openaisle-{board.port}={accounts.begin(eve, now_us=time.time_ns() // 1000)}"
+    for _ in range(BROKEN):
+        with line(board, cookie) as opened:
+            opened.send(data)
+            assert hung_up(opened) == NOT_UNDERSTOOD
+        assert ask(board, "/", Cookie=cookie).status == 200
+    with line(board, cookie) as opened:
+        opened.send(data)
+        hung_up(opened)
+    soon(lambda: ask(board, "/", Cookie=cookie).status == 401, "the session goes on")
+    wanted = {"account": eve.id, "reason": Refusal.MESSAGE.value}
+    soon(lambda: any(wanted.items() <= told.items() for told in denials(board.state)), "no entry of the log says so")
+    said = board.log.read_text()
+    assert "secret-of-somebody" not in said
+    assert "Traceback" not in said
 
 
 # --- an end -----------------------------------------------------------------------------------------------------------
@@ -885,8 +952,8 @@ def test_the_table_of_desks_is_what_the_sections_follow() -> None:
     seen = {desk: {name for name, action in SECTIONS.items() if Action(action) in _may(desk)} for desk in Desk}
     assert seen == {
         Desk.MANAGER: {"shop"},
-        Desk.COMPLIANCE: {"compliance"},
-        Desk.ADMINISTRATOR: {"shop", "set-up"},
+        Desk.COMPLIANCE: {"compliance", "level"},
+        Desk.ADMINISTRATOR: {"shop", "level", "set-up"},
     }
 
 

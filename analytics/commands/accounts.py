@@ -49,10 +49,13 @@ def add(commands: Commands) -> None:
     out = command(parts, "sign-out", "end every session of an account")
     out.set_defaults(run=_sign_out)
 
+    forget = command(parts, "forget-factor", "take a second factor away: the phone and its recovery codes are lost")
+    forget.set_defaults(run=_forget_factor)
+
     remove = command(parts, "remove", "delete an account and its sessions; in the log it is a number that nobody knows")
     remove.set_defaults(run=_remove)
 
-    for words in (made, passwd, role, out, remove):
+    for words in (made, passwd, role, out, forget, remove):
         words.add_argument("name", metavar="NAME")
     role.add_argument("desk", choices=_DESKS)
     for words in (made, passwd):
@@ -62,7 +65,10 @@ def add(commands: Commands) -> None:
 def add_password_file(words: argparse.ArgumentParser) -> None:
     """Let a command read a password from a file instead of asking."""
     words.add_argument(
-        "--password-file", type=Path, metavar="FILE", help="first line is the password; chmod 600 (default: asked for)"
+        "--password-file",
+        type=Path,
+        metavar="FILE",
+        help="first line: password; second: code of a second factor; chmod 600",
     )
 
 
@@ -93,6 +99,21 @@ def read_password(path: Path | None, *, new: bool, whose: str = "") -> str:
     if new and getpass("again: ") != password:
         raise AccountError("the two passwords are not the same; try again")
     return password
+
+
+def read_code(arguments: argparse.Namespace, access: Access) -> str:
+    """Return the code of a second factor, empty where the account has none: typed, or the file's second line."""
+    from consent.accounts import fold
+
+    named = [one for one in access.accounts.accounts() if fold(one.name) == fold(arguments.user)]
+    if not named or not access.factors.has(named[0].id):
+        return ""
+    path: Path | None = arguments.password_file
+    if path is not None:
+        return path.read_text(encoding="utf-8").partition("\n")[2].strip()
+    from getpass import getpass
+
+    return getpass("code: ")
 
 
 @contextmanager
@@ -173,6 +194,19 @@ def _sign_out(arguments: argparse.Namespace) -> int:
         ended = access.accounts.end_all(account.id)
         access.log.changed(account.id, "signed_out")
     print(f"{account.name}: {ended} sessions ended")
+    return 0
+
+
+def _forget_factor(arguments: argparse.Namespace) -> int:
+    from consent.accounts import AccountError
+
+    with opened_access(arguments) as (_, _, access):
+        account = access.accounts.find(arguments.name)
+        if not access.factors.remove(account.id):
+            raise AccountError(f"{account.name} has no second factor; nothing was changed")
+        access.accounts.end_all(account.id)
+        access.log.changed(account.id, "factor_removed")
+    print(f"{account.name} has no second factor any more and is signed out everywhere")
     return 0
 
 

@@ -23,7 +23,7 @@ class Page:
         path: its part of the address, letters only.
         draw: draws it from a state directory.
         icon: a Material symbol, as Streamlit writes them.
-        section: who may see it: `shop`, `compliance` or `set-up`.
+        section: who may see it: `shop`, `compliance`, `level` or `set-up`.
         least: privacy level below which there is no such page.
     """
 

@@ -10,8 +10,9 @@ Rules:
 - Pages are read: behind the door only GET and HEAD pass. What can be uploaded, and it is next to nothing, says `files`.
 - Only the one websocket of the pages passes. It is closed within `LOOK_S` of the end of its session, and an open page
   is sent to the sign-in page, so that nothing stays on a screen.
-- A websocket message counts as somebody being there only where `active` says so: a page that refreshes itself does not
-  keep a session alive.
+- A websocket message counts as somebody being there only where `hear` says so: a page that refreshes itself does not
+  keep a session alive. One that asks for a page of another desk is a denial. One that no page of ours can have sent
+  goes no further: the websocket is closed, and whoever sends more of them is signed out.
 
 What a page may show is decided by the page, see `Access.require`.
 """
@@ -42,6 +43,7 @@ SESSION_HEADER = "x-openaisle-session"
 LOOK_S = 1.0  # between two looks whether the session of an open websocket still stands
 _ACTIVE_S = 15.0  # between two notes that somebody is there
 CLOSED = 4401  # our own code for a websocket whose session is over
+NOT_UNDERSTOOD = 1002  # the protocol's, for what is no message
 _log = logging.getLogger(__name__)
 _SAFE = frozenset({"GET", "HEAD"})
 _FORWARDED = frozenset({"forwarded", "x-real-ip", "x-original-host", "x-client-ip", "true-client-ip"})
@@ -65,6 +67,19 @@ HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What a message of a page means for the door.
+
+    Attributes:
+        active: somebody is there.
+        needs: what they must be allowed for the page that they ask for.
+    """
+
+    active: bool = False
+    needs: frozenset[Action] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Manner:
     """How the door behaves for what stands behind it.
 
@@ -73,7 +88,7 @@ class Manner:
         cookie: name of the session's cookie.
         secure: it is served over TLS.
         needs: says what somebody must be allowed in order to see a page, by its path; None for what is no page.
-        active: says whether a websocket message means that somebody is there.
+        hear: says what a websocket message means, None where it is no message of a page.
         farewell: what an open page is sent when its session is over, so that it leaves for the sign-in page.
         stream: path of the one websocket.
         closed: paths that nobody gets, signed in or not.
@@ -84,7 +99,7 @@ class Manner:
     cookie: str
     secure: bool
     needs: Callable[[str], Action | None]
-    active: Callable[[bytes], bool]
+    hear: Callable[[bytes], Heard | None]
     farewell: bytes
     stream: str = "/_stcore/stream"
     closed: tuple[str, ...] = _CLOSED
@@ -269,6 +284,17 @@ class Gate:
         """Note that an open page was closed because its session is over."""
         self._access.log.denied(Refusal.ANONYMOUS, account=who.account)
 
+    def refused(self, who: Who, needs: Collection[Action]) -> None:
+        """Note it where somebody asks for a page of another desk over an open websocket; they are not shown it."""
+        for action in needs:
+            if not who.may(action):
+                self._access.log.denied(Refusal.PAGE, account=who.account, action=action)
+
+    async def broken(self, who: Who, token: str) -> None:
+        """Note that what came over a websocket is no message of a page."""
+        key = hashlib.sha256(token.encode()).digest()
+        await run_in_threadpool(self._access.broken, who, key)
+
 
 class _Line:
     """One open websocket."""
@@ -307,14 +333,25 @@ class _Line:
             hearing.cancel()
             ending.cancel()
         if message["type"] == "websocket.receive":
+            heard = self._gate.manner.hear(message["bytes"]) if message.get("bytes") is not None else None
+            if heard is None:
+                return await self._break()
+            self._gate.refused(self._who, heard.needs)
             now_s = time.monotonic()
-            data = message.get("bytes") or b""
-            if now_s - self._noted_s >= _ACTIVE_S and self._gate.manner.active(data):
+            if now_s - self._noted_s >= _ACTIVE_S and heard.active:
                 self._noted_s = now_s
                 if not await self._gate.stands(self._token, self._who, active=True):
                     self._over.set()
                     return await self._part()
         return message
+
+    async def _break(self) -> Message:
+        """Hang up on what is no message of a page, and say no more of it than that."""
+        await self._gate.broken(self._who, self._token)
+        if self._open:
+            self._open = False
+            await self._send({"type": "websocket.close", "code": NOT_UNDERSTOOD})
+        return {"type": "websocket.disconnect", "code": NOT_UNDERSTOOD}
 
     async def _part(self) -> Message:
         """Send the page away, hang up, and tell what is behind that the other side has gone."""

@@ -20,6 +20,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import jinja2
+import segno
+from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -29,6 +31,7 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from consent import factors
 from consent.access import Access, DeniedError
 from consent.accounts import AccountError, digest
 from consent.desks import Refusal, Who
@@ -38,7 +41,7 @@ from consent.kiosk.form import read_form
 from consent.oidc import Provider, ProviderError
 from consent.signin.gate import is_loopback
 
-OWN_PATHS = frozenset({"sign-in", "sign-out", "account", "first", "enter", "desk.css", "desk.svg"})
+OWN_PATHS = frozenset({"sign-in", "sign-out", "account", "first", "enter", "factor", "desk.css", "desk.svg"})
 STATE_S = 600  # to come back from the sign-in provider
 _HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 _FOLDER = Path(__file__).parent
@@ -176,6 +179,8 @@ def pages(parts: SignIn) -> ASGIApp:
             route("/account", _account, _change),
             route("/first", _ask_first, _first),
             route("/enter/{code}", _enter, None),
+            route("/account/factor", _account, _change_factor),
+            route("/factor", _ask, _finish_factor),
             Route("/desk.css", style),
             Route("/desk.svg", icon),
         ],
@@ -242,10 +247,12 @@ async def _ask(visit: _Visit, problem: str = "", status: int = 200, name: str = 
 
 
 async def _sign_in(visit: _Visit) -> Response:
-    name, password = visit.form.get("name", ""), visit.form.get("password", "")
+    name, password, code = (visit.form.get(field, "") for field in ("name", "password", "code"))
     try:
-        token = await run_in_threadpool(visit.parts.access.sign_in, name, password, visit.address)
+        token = await run_in_threadpool(visit.parts.access.sign_in, name, password, visit.address, code[:40])
     except DeniedError as error:
+        if error.reason is Refusal.FACTOR_MISSING:
+            return await _begin_factor(visit, name)
         status = 429 if error.reason is Refusal.PACE else 403
         return await _ask(visit, f"{str(error).capitalize()}.", status, name[:64])
     return visit.inside(token)
@@ -305,7 +312,17 @@ async def _account(visit: _Visit, problem: str = "", status: int = 200) -> Respo
     if who is None:
         return RedirectResponse("/sign-in", 303)
     account = await run_in_threadpool(visit.parts.access.accounts.find, who.name)
-    return visit.page("account", "Your account", status, problem=problem, who=who, local=account.local)
+    factors_of = visit.parts.access.factors
+    return visit.page(
+        "account",
+        "Your account",
+        status,
+        problem=problem,
+        who=who,
+        local=account.local,
+        factor=await run_in_threadpool(factors_of.has, account.id),
+        left=await run_in_threadpool(factors_of.left, account.id),
+    )
 
 
 async def _sign_out(visit: _Visit) -> Response:
@@ -332,6 +349,62 @@ async def _change(visit: _Visit) -> Response:
     except AccountError as error:
         return await _account(visit, f"{str(error).capitalize()}.", 422)
     return visit.inside(token)
+
+
+# --- a second factor --------------------------------------------------------------------------------------------------
+
+
+async def _begin_factor(visit: _Visit, name: str) -> Response:
+    handle, _ = await run_in_threadpool(visit.parts.access.begin_factor, name)
+    return await _ask_factor(visit, handle)
+
+
+async def _ask_factor(visit: _Visit, handle: str, problem: str = "", status: int = 200) -> Response:
+    """Show what an app needs: once, on this page, and never again."""
+    made = visit.parts.access.making(handle)
+    if made is None:
+        return await _ask(visit, "That took too long, or was done already. Sign in, and begin again.", 403)
+    picture = segno.make(factors.address(made.seed, visit.parts.shop, made.name), micro=False, error="m")
+    seed = factors.written(made.seed)
+    return visit.page(
+        "factor",
+        "A second factor",
+        status,
+        problem=problem,
+        handle=handle,
+        name=made.name,
+        picture=Markup(picture.svg_inline(scale=5, border=3, svgclass="square", title="Square picture for your app")),  # noqa: S704  made here, of digits
+        seed=" ".join(seed[i : i + 4] for i in range(0, len(seed), 4)),
+    )
+
+
+async def _finish_factor(visit: _Visit) -> Response:
+    handle, password, code = (visit.form.get(field, "") for field in ("handle", "password", "code"))
+    access = visit.parts.access
+    try:
+        _, codes = await run_in_threadpool(access.finish_factor, handle[:64], password, code[:40], visit.address)
+    except DeniedError as error:
+        status = 429 if error.reason is Refusal.PACE else 403
+        return await _ask_factor(visit, handle[:64], f"{str(error).capitalize()}.", status)
+    except AccountError as error:
+        return await _ask(visit, f"{str(error).capitalize()}.", 403)
+    return visit.page("recovery", "Keep these codes", codes=codes)
+
+
+async def _change_factor(visit: _Visit) -> Response:
+    who, access = await visit.who(), visit.parts.access
+    if who is None:
+        return RedirectResponse("/sign-in", 303)
+    try:
+        if not visit.form.get("remove"):
+            return await _begin_factor(visit, who.name)
+        password, code = visit.form.get("password", ""), visit.form.get("code", "")[:40]
+        await run_in_threadpool(access.remove_factor, who, password, code, visit.address)
+    except DeniedError as error:
+        return await _account(visit, f"{str(error).capitalize()}.", 429 if error.reason is Refusal.PACE else 403)
+    except AccountError as error:
+        return await _account(visit, f"{str(error).capitalize()}.", 422)
+    return await _account(visit)
 
 
 # --- somebody else's word for it --------------------------------------------------------------------------------------

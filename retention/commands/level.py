@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from analytics.commands.accounts import add_password_file, opened_access, read_password
+from analytics.commands.accounts import add_password_file, opened_access, read_code, read_password
 from analytics.commands.opened import opened
 from consent.command import Commands, command, group, now_us
 
@@ -129,9 +129,9 @@ def _new(path: Path) -> Iterator[TextIO]:
 
 def _note_approver(state: State, ledger: Ledger) -> None:
     """Have the log say whom store.toml names, as the keeper does at its next sweep."""
-    from consent.approval import approver
+    from consent.approval import note_approver
 
-    ledger.note_config(state.sha256, now_us=now_us(), approver=approver(state.store.dashboard.approver))
+    note_approver(ledger, state.sha256, state.store.dashboard.approver, now_us=now_us())
 
 
 def _approve(arguments: argparse.Namespace) -> int:
@@ -164,7 +164,7 @@ def _approve(arguments: argparse.Namespace) -> int:
 
 def _who(arguments: argparse.Namespace, access: Access) -> Who:
     password = read_password(arguments.password_file, new=False, whose=arguments.user)
-    return access.check(arguments.user, password, "terminal")
+    return access.check(arguments.user, password, "terminal", read_code(arguments, access))
 
 
 def _key(arguments: argparse.Namespace) -> int:

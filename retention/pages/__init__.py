@@ -27,7 +27,7 @@ PAGES: tuple[Page, ...] = (
     Page("Consents", "consents", consents, ":material/how_to_reg:", DESK),
     Page("Requests", "requests", requests, ":material/contact_mail:", DESK),
     Page("Holds", "holds", holding, ":material/gavel:", DESK),
-    Page("Privacy level", "level", privacy_level, ":material/security:", DESK),
+    Page("Privacy level", "level", privacy_level, ":material/security:", "level"),
     Page("Retention", "retention", retention, ":material/auto_delete:", DESK),
     Page("Documents", "documents", documents, ":material/description:", DESK),
 )

@@ -285,7 +285,7 @@ def test_the_commands_of_four_eyes(tmp_path: Path, capsys: pytest.CaptureFixture
     by_ada = [request[0], "approve", *request[2:]]
     assert "somebody else" in run(capsys, *by_ada, status=2)
     wrong = [word.replace("compliance.password", "administrator.password") for word in approving]
-    assert "name or password is wrong" in run(capsys, *wrong, status=2)
+    assert "name, password or code is wrong" in run(capsys, *wrong, status=2)
     assert "approved: counts" in run(capsys, "level", "show", "--state", root)
     other = [word.replace("DPIA-7", "DPIA-8") for word in approving]
     assert "what is asked for is dwell" in run(capsys, *other, status=2)
