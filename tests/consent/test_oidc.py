@@ -152,7 +152,6 @@ NOW = int(time.time())
         {"sub": 7},
     ],
     ids="-".join,
-    ids=str,
 )
 def test_a_token_that_says_something_else_is_refused(
     provider: Provider, somewhere: Somewhere, change: dict[str, Any]
