@@ -164,7 +164,7 @@ def test_the_address_is_told_words_and_no_number_of_people_and_nobody_else_is_ca
     board = Board()
     with receiving() as receiver:
         state = shop(tmp_path, receiver.url)
-        with crowd(board, "long"), alerting(state.store, board, clock=Clock(), look_s=0.01):
+        with crowd(board, "long"), alerting(state.store, board, state.root, clock=Clock(), look_s=0.01):
             until(lambda: receiver.told)
     ((path, body, headers),) = receiver.told[:1]
     assert path == "/queue"
@@ -186,7 +186,7 @@ def test_an_address_that_does_not_answer_is_told_later(tmp_path: Path, caplog: p
     with receiving() as receiver:
         receiver.answers = [204, 500, 307]  # a redirect is not followed either
         state = shop(tmp_path, receiver.url)
-        with crowd(board, "medium"), alerting(state.store, board, clock=Clock(), look_s=0.01):
+        with crowd(board, "medium"), alerting(state.store, board, state.root, clock=Clock(), look_s=0.01):
             until(lambda: len(receiver.told) == 3)
             time.sleep(0.2)
     assert [path for path, _, _ in receiver.told] == ["/queue"] * 3
@@ -195,11 +195,13 @@ def test_an_address_that_does_not_answer_is_told_later(tmp_path: Path, caplog: p
     assert Webhook("http://127.0.0.1:9/", "shop").say(Alert(Word.BEGAN, *LINE, "long", 3)) is False
 
 
-def test_without_a_webhook_nothing_runs_and_nothing_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_anybody_named_nothing_runs_and_nobody_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     state = opening.open_shop(tmp_path / "shop", name="Simulated shop", source="simulated", now_us=NOW)
     monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("somebody was called"))
     before = threading.active_count()
-    with alerting(state.store, Board(), clock=Clock(), look_s=0.001):
+    with alerting(state.store, Board(), state.root, clock=Clock(), look_s=0.001):
         assert threading.active_count() == before
 
 
