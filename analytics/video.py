@@ -51,6 +51,7 @@ class VideoInfo:
         fps: nominal rate, a hint.
         duration_s: seconds by the container, a hint for a progress bar; None where it does not say.
         live: True for a camera.
+        codec: of its pictures, as libav calls it.
     """
 
     width: int
@@ -58,6 +59,7 @@ class VideoInfo:
     fps: float | None
     duration_s: float | None
     live: bool
+    codec: str
 
 
 def probe(source: Source) -> VideoInfo:
@@ -81,6 +83,7 @@ def probe(source: Source) -> VideoInfo:
             fps=float(rate) if rate else None,
             duration_s=duration / av.time_base if duration else None,
             live=source.live,
+            codec=str(stream.codec_context.name),
         )
     except av.error.FFmpegError as error:
         reason = reason_of(source, error)

@@ -1,0 +1,132 @@
+"""Does a stream answer? One look at a source that somebody just typed, in a process of its own with a time limit.
+
+Rules:
+- Whatever the stream does, the page goes on: the child is ended after `LIMIT_S`, and its CPU time and memory have an
+  end before that. It writes no file and leaves no core.
+- The address comes to the child through a pipe: it stands in no command line and no environment, and no error or log
+  holds its password.
+- The one host of the address is all that is called; see `analytics.relay`. Nobody is followed elsewhere.
+- The picture is decoded, measured and forgotten; not a pixel of it leaves the child.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from analytics.source import Source
+
+LIMIT_S = 12.0  # opening may take 5 s, the first picture 3 s, and a small computer some to begin
+_CPU_S, _MEMORY = 20, 4 << 30
+_NONE = "this is no address; write rtsp://user@host/path"
+_LONGEST = 2000  # of an address, as `analytics.config` has it
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a source said of itself.
+
+    Attributes:
+        width: of a picture, pixels; 0 where there was none.
+        height: of a picture, pixels.
+        fps: nominal rate, pictures a second; None where it does not say.
+        codec: of the pictures.
+        delay_s: from the call to the first picture, seconds. How old a picture is when it arrives is another matter:
+            `latency_s`, see docs/deployment.md.
+        error: why there is no picture and what to do, one line without a password; None where there is one.
+    """
+
+    width: int = 0
+    height: int = 0
+    fps: float | None = None
+    codec: str = ""
+    delay_s: float = 0.0
+    error: str | None = None
+
+
+def probe(source: str, *, limit_s: float = LIMIT_S) -> Probe:
+    """Open a source, decode one picture and close it again, in another process.
+
+    Args:
+        source: as `analytics.config.CameraTable.address` returns it, password included.
+        limit_s: after which the other process is ended.
+    """
+    if len(source) > 2 * _LONGEST or not source.isprintable():
+        return Probe(error=_NONE)
+    environment = {
+        name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "OPENAISLE_LOG") if name in os.environ
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-B", "-c", _PROGRAM, str(Path(__file__).resolve().parent.parent)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        start_new_session=True,
+    )
+    try:
+        said, _ = child.communicate(source.encode(), timeout=limit_s)
+        return Probe(**json.loads(said))
+    except subprocess.TimeoutExpired:
+        return Probe(error=f"it brought no picture within {limit_s:g} s; check that it is on and its address is right")
+    except (ValueError, TypeError):
+        return Probe(error="what it sends ends the program that reads it; set the camera to H.264 and try again")
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.communicate()
+
+
+_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from analytics.probe import main; main()"
+
+
+def main() -> None:
+    """Read an address from standard input and print what it says of itself: what the child does."""
+    for what, most in (
+        (resource.RLIMIT_CPU, _CPU_S),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_AS, _MEMORY),
+    ):
+        resource.setrlimit(what, (most, most))
+    address = sys.stdin.buffer.read().decode()
+    begun_s = time.monotonic()
+    from analytics.model import AnalyticsError  # here: they take a second, and the page needs none of them
+    from analytics.source import Source
+
+    try:
+        found = _ask(Source(address), begun_s)
+    except AnalyticsError as error:
+        found = Probe(error=str(error))
+    print(json.dumps(asdict(found)))
+
+
+def _ask(source: Source, begun_s: float) -> Probe:
+    from analytics import video
+    from analytics.relay import Relay
+    from analytics.source import Source, VideoError
+
+    if "://" not in source.url:
+        info = video.probe(source)
+    else:
+        try:
+            relay = Relay(source.url)
+        except ValueError as error:
+            raise VideoError(_NONE) from error
+        with relay:
+            through = Source(relay.url)
+            try:
+                info = video.probe(through)
+            except VideoError as error:
+                away = f"{source.name} sends whoever calls elsewhere; write that address instead"
+                raise VideoError(away if relay.elsewhere else str(error).replace(through.name, source.name)) from error
+    return Probe(info.width, info.height, info.fps, info.codec, time.monotonic() - begun_s)
