@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from analytics.bins import HOUR, local
 from analytics.colours import LIGHT, Colours
 from analytics.lifetable import EDGES_US
-from analytics.marks import Spec, channel, either, mark, over, plain, value
+from analytics.marks import LEGEND, Spec, channel, either, mark, over, plain, value
 from analytics.model import SECOND
 from analytics.notes import Note
 from analytics.released import FLAGGED, Cell, Sum, joined
@@ -55,10 +55,13 @@ def zone_by_hour(cells: Sequence[Cell], tz: str, colours: Colours = LIGHT, notes
     colour = either("isValid(datum.per_hour)", channel("per_hour:Q", scale=scale, legend=None), value(colours.grey))
     ink = either(f"datum.per_hour > {0.55 * peak}", value(colours.on_accent), value(colours.ink))
     dashed: Spec = {"fillOpacity": 0, "stroke": colours.amber, "strokeWidth": 1.5, "strokeDash": [4, 3], "aria": False}
+    unseen = (
+        [mark("rect", box, where="datum.flagged", cornerRadius=3, **dashed)] if any(r["flagged"] for r in rows) else []
+    )
     drawn = over(
         rows,
         mark("rect", {**box, "color": colour}, stroke=colours.ground, strokeWidth=2, cornerRadius=3),
-        mark("rect", box, where="datum.flagged", cornerRadius=3, **dashed),
+        *unseen,
         mark(
             "text", {**where, "x": {**_TIME, "field": "middle"}, "text": channel("label:N"), "color": ink}, fontSize=13
         ),
@@ -121,7 +124,7 @@ def footfall_by_hour(
             "color": channel(
                 "what:N",
                 scale={"domain": ["as usual"], "range": [colours.other]},
-                legend={"title": None, "orient": "top"},
+                legend=LEGEND,
             ),
             "tooltip": [channel("usual:Q", title="As usual, entries an hour", format=".0f")],
         }
@@ -182,7 +185,9 @@ def happened(notes: Sequence[Note], colours: Colours = LIGHT, *, by_day: tuple[d
     if by_day is None:
         text = "; ".join(note.text for note in notes)
         place = {"x": value(0), "y": value(0), "text": channel("text:N")}
-        return [over([{"text": f"◆ {text}"}], mark("text", place, align="left", dy=-4, **looks))]
+        return [
+            over([{"text": f"◆ {text}"}], mark("text", place, align="left", dy=-4, limit={"expr": "width"}, **looks))
+        ]
     middle = by_day[0] + (by_day[1] - by_day[0]) / 2
     rows = [
         {
@@ -210,6 +215,7 @@ def happened(notes: Sequence[Note], colours: Colours = LIGHT, *, by_day: tuple[d
                     words,
                     where=f"datum.row == {row} && datum.late == {str(late).lower()}",
                     align="right" if late else "left",
+                    limit={"expr": f"{'' if late else 'width - '}scale('x', datum.day)"},
                     dy=-4 - 13 * row,
                     **looks,
                 )
@@ -249,7 +255,7 @@ def dwell(figure: Dwell, colours: Colours = LIGHT) -> Spec:
         "color": channel(
             "what:N",
             scale={"domain": ["seen to end", "lost from sight"], "range": [colours.accent, colours.pale]},
-            legend={"title": None, "orient": "top"},
+            legend=LEGEND,
         ),
         "tooltip": [
             channel("range:N", title="Stay"),

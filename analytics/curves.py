@@ -10,7 +10,7 @@ from typing import Any
 
 from analytics.charts import duration
 from analytics.colours import LIGHT, Colours
-from analytics.marks import Spec, channel, mark, over, plain
+from analytics.marks import LEGEND, Spec, channel, mark, over, plain
 from analytics.survival import Curve
 
 _TICKS = [2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600, 7200]
@@ -57,7 +57,7 @@ def still(curves: Mapping[str, Curve], colours: Colours = LIGHT) -> Spec:
     colour = channel(
         "Of:N",
         scale={"domain": whose, "range": [colours.accent, colours.other][: len(whose)]},
-        legend={"title": None, "orient": "top"},
+        legend=LEGEND,
     )
     band = {
         "x": x,
@@ -70,7 +70,7 @@ def still(curves: Mapping[str, Curve], colours: Colours = LIGHT) -> Spec:
         "x": x,
         "y": channel("Still deciding:Q", axis=up),
         "color": colour,
-        "strokeDash": channel("Of:N", scale=dashes, legend=None),
+        "strokeDash": channel("Of:N", scale=dashes, legend=LEGEND),
         "tooltip": [
             channel("Of:N"),
             channel("Seconds:Q", format=".1f"),
@@ -103,14 +103,14 @@ def shares(table: Sequence[Mapping[str, Any]], colours: Colours = LIGHT) -> Spec
         "color": channel(
             "Outcome:N",
             scale={"domain": outcomes, "range": [colours.accent, colours.amber, colours.ink][: len(outcomes)]},
-            legend={"title": None, "orient": "top", "direction": "vertical"},
+            legend=LEGEND,
         ),
     }
     bars = {**row, "x": channel("low:Q", axis=axis, scale={"domain": [0, 1]}), "x2": channel("high")}
     points = {
         **row,
         "x": channel("share:Q", axis=axis),
-        "shape": channel("Outcome:N", scale={"domain": outcomes}, legend=None),
+        "shape": channel("Outcome:N", scale={"domain": outcomes}, legend=LEGEND),
         "tooltip": [
             channel("Zone:N"),
             channel("Outcome:N"),

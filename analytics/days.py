@@ -22,7 +22,7 @@ from analytics.lifetable import EDGES_US
 from analytics.model import SECOND
 from analytics.released import FLAGGED, Cell
 
-_ROUNDING = 6.25  # greatest variance of one count rounded to 5 without bias
+ROUNDING = 6.25  # greatest variance of one count rounded to 5 without bias
 
 
 class Measure(StrEnum):
@@ -94,10 +94,10 @@ def whole(cells: Sequence[Cell]) -> bool:
 def _value(measure: Measure, cells: Sequence[Cell]) -> Daily | None:
     n = sum(cell.n or 0 for cell in cells)
     if measure in (Measure.ENTRIES, Measure.VISITS):
-        return Daily(n, _ROUNDING * len(cells) / n**2) if n else None
+        return Daily(n, ROUNDING * len(cells) / n**2) if n else None
     if measure is Measure.ENGAGED:
         engaged = sum(cell.tiers["engaged"] + cell.tiers["deliberating"] for cell in cells)
-        return Daily(engaged / n, _ROUNDING * 2 * len(cells) / engaged**2 + 1 / engaged) if engaged else None
+        return Daily(engaged / n, ROUNDING * 2 * len(cells) / engaged**2 + 1 / engaged) if engaged else None
     return median(cells)
 
 
@@ -119,7 +119,7 @@ def median(cells: Sequence[Cell]) -> Daily | None:
             step = math.log(EDGES_US[i + 1] / EDGES_US[i])
             part = (share - 0.5) / (share - after)
             greenwood += part * died / (exposed * max(exposed - died, 1.0))
-            variance = 0.25 * greenwood + _ROUNDING * len(shown) / total**2
+            variance = 0.25 * greenwood + ROUNDING * len(shown) / total**2
             return Daily(EDGES_US[i] / SECOND * math.exp(step * part), variance * (step / (share - after)) ** 2)
         greenwood += died / (exposed * (exposed - died)) if exposed > died else 0.0
         left, share = left - died - lost, after

@@ -13,6 +13,10 @@ Spec = dict[str, Any]  # of a chart, or of a part of one
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # the name of the format; nobody asks for it
 
+# on a phone a row to each name, so that none is cut off
+LEGEND: Spec = {"title": None, "orient": "top", "columns": {"expr": "width < 420 ? 1 : 4"}}
+FEW: Spec = {"tickCount": {"expr": "ceil(width / 100)"}}  # marks along an axis, as many as can be read
+
 _KINDS = {"T": "temporal", "Q": "quantitative", "N": "nominal", "O": "ordinal"}
 
 

@@ -22,10 +22,11 @@ import duckdb
 
 from analytics.bins import DAY, LENGTHS, WEEK, Choice, Plan, bin_of, local
 from analytics.figures import K_CONSENTING, L_EXPRESSION, LOST, OTHERS, SLOTS, STEP, Audience, Figure, Served, least
-from analytics.lifetable import Quantile
+from analytics.lifetable import Quantile, bin_index
 from analytics.model import SECOND, AnalyticsError
 from analytics.released import Cell, Sum
 from analytics.survival import Times, quantile
+from analytics.waits import AT_ONCE_US
 from analytics.zones import ZoneKind
 
 COLUMNS = (
@@ -153,9 +154,11 @@ class Wait:
 
     Attributes:
         total: what it is made of.
-        median: seconds, with 95 % interval; whoever gave up or was lost waited at least that long (censored).
+        median: seconds, of those who waited `AT_ONCE_US` or more, with 95 % interval; whoever gave up or was lost
+            waited at least that long (censored).
         p90: the same.
-        served: waits that ended at a till.
+        at_once: who walked up to a till in less.
+        served: waits that ended at a till, these among them.
         gave_up: waits that ended elsewhere.
         lost: waits whose end was not seen.
         gone_after: waits given up, one number a bin of `EDGES_US`.
@@ -165,6 +168,7 @@ class Wait:
     total: Sum
     median: Quantile
     p90: Quantile
+    at_once: int
     served: int
     gave_up: int
     lost: int
@@ -441,11 +445,17 @@ def wait(cells: Sequence[Cell]) -> Wait:
     shown = _shown(cells)
     sums = [sum(column) for column in zip(*(cell.counts for cell in shown), strict=True)]
     served, gave_up, lost = (tuple(sums[how :: len(Served)]) for how in Served)
-    times = Times((served,), tuple(a + b for a, b in zip(gave_up, lost, strict=True)), len(shown))
+    first = bin_index(AT_ONCE_US)
+    stood, unseen = (
+        (0,) * first + tuple(counts[first:])
+        for counts in (served, tuple(a + b for a, b in zip(gave_up, lost, strict=True)))
+    )
+    times = Times((stood,), unseen, len(shown))
     return Wait(
         Sum.of(f"{Audience.EVERYBODY}.{Figure.WAIT}", cells),
         quantile(times, 0.5),
         quantile(times, 0.9),
+        sum(served[:first]),
         sum(served),
         sum(gave_up),
         sum(lost),

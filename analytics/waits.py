@@ -25,6 +25,7 @@ from analytics.zones import Zone, ZoneKind
 
 SERVICE_US: Final = 2 * SECOND  # from the metric definitions
 TAIL_US: Final = 10 * SECOND  # from the metric definitions
+AT_ONCE_US: Final = 4 * SECOND  # ours: who is at the till so soon only walked up to it; an edge of the bins
 AWAY_US: Final = 10 * SECOND  # ours: a queue that bends around a corner leaves its zone for a moment
 
 

@@ -21,9 +21,9 @@ from analytics.pages.lines import over_days
 from analytics.pages.missing import name as named
 from analytics.pages.missing import not_shown, nothing_here
 from analytics.pages.picture import beside, show
-from analytics.pages.source import source
+from analytics.pages.source import Counted, fold, many, summed, unit_of
 from analytics.pages.style import begin, figures
-from analytics.released import FLAGGED, Cell, Sum
+from analytics.released import FLAGGED, Cell
 
 MANY_LOST = 0.2  # share of stays whose end was not seen, from which on a zone is pointed out; ours
 
@@ -116,8 +116,22 @@ def _coverage(state_dir: Path, choice: Choice, cells: Sequence[Cell], left_out: 
                 "The lowest": _lowest(days),
             }
         )
+    by = [
+        Counted.of(
+            summed(Figure.VISITS, cells),
+            tz,
+            "Coverage is observed ÷ open time. Over 2 s without a picture is blind time; nothing is guessed for it.",
+            left_out=left_out,
+        )
+    ]
+    blind = [row["Camera"] for row in rows if row["Days under 90 %"]]
+    st.markdown(
+        f"On some days **{', '.join(map(str, blind))}** saw under 90 % of its time: numbers of these days are too low."
+        if blind
+        else "The cameras saw at least 90 % of every day: the numbers of these days can be trusted to be whole."
+    )
     st.dataframe(rows, hide_index=True, height="content")
-    beside(rows, name="coverage")
+    beside(rows, name="coverage", by=by)
     camera = next(iter(cameras))
     if len(cameras) > 1:
         camera = st.selectbox("Camera", list(cameras), key="camera", bind="query-params") or camera
@@ -130,13 +144,8 @@ def _coverage(state_dir: Path, choice: Choice, cells: Sequence[Cell], left_out: 
             name=f"Coverage by day {camera}",
             told=f"Share of its open time that camera {camera} saw, by day: from {min(shares.values()):.0%} to"
             f" {max(shares.values()):.0%}.",
+            by=by,
         )
-    source(
-        Sum.of(f"{Audience.EVERYBODY}.{Figure.VISITS}", cells),
-        tz,
-        "Coverage is observed ÷ open time. Over 2 s without a picture is blind time; nothing is guessed for it.",
-        left_out=left_out,
-    )
 
 
 def _lowest(days: Mapping[date, Seen]) -> str:
@@ -160,25 +169,32 @@ def _lost(report: Answers, choice: Choice, tz: str) -> None:
         nothing_here(report, Figure.DWELL, what="where people are lost from sight")
         return
     rows.sort(key=lambda row: -float(row["Share"]))  # type: ignore[arg-type]
+    many_lost = [f"**{row['Zone']}** ({row['Share']:.0%})" for row in rows if float(str(row["Share"])) >= MANY_LOST]
+    if many_lost:
+        st.warning(
+            f"In {', '.join(many_lost)} every fifth stay or more ends out of sight: a shelf, a display or the edge of"
+            " the picture hides people. Move the camera, or draw the zone where it sees; medians are uncertain there.",
+            icon=":material/visibility_off:",
+        )
+    else:
+        st.markdown(f"Sight is lost most often at **{rows[0]['Zone']}**: in {rows[0]['Share']:.0%} of its stays.")
     st.dataframe(
         rows,
         hide_index=True,
         height="content",
         column_config={"Share": st.column_config.NumberColumn(format="percent")},
     )
-    beside(rows, name="lost from sight")
-    many = [f"**{row['Zone']}** ({row['Share']:.0%})" for row in rows if float(str(row["Share"])) >= MANY_LOST]
-    if many:
-        st.warning(
-            f"In {', '.join(many)} every fifth stay or more ends out of sight: a shelf, a display or the edge of the"
-            " picture hides people. Move the camera, or draw the zone where it sees; medians are uncertain there.",
-            icon=":material/visibility_off:",
-        )
-    source(
-        Sum.of(f"{Audience.EVERYBODY}.{Figure.DWELL}", cells),
-        tz,
-        "A stay whose end was not seen counts for as long as it was seen.",
-        left_out=left_out,
+    beside(
+        rows,
+        name="lost from sight",
+        by=[
+            Counted.of(
+                summed(Figure.DWELL, cells),
+                tz,
+                "A stay whose end was not seen counts for as long as it was seen.",
+                left_out=left_out,
+            )
+        ],
     )
 
 
@@ -189,21 +205,28 @@ def _suppressed(report: Answers, choice: Choice, tz: str) -> None:
         for figure in FIGURES[audience]:
             cells, _ = choice.keep(report.cells(figure, choice.first, choice.last, audience=audience), tz)
             if cells:
-                total = Sum.of(f"{audience}.{figure}", cells)
+                total = summed(figure, cells, audience)
+                held = total.suppressed
                 rows.append(
                     {
                         "Figure": named(figure),
                         "Of": "everybody" if audience is Audience.EVERYBODY else "consenting shoppers",
-                        "Cells shown": total.cells,
-                        "Suppressed": total.suppressed,
-                        "Share suppressed": f"{total.suppressed / len(cells):.0%}",
                         "n": total.n,
-                        "Why": f"fewer than {cells[0].k} {cells[0].unit.replace('_', '-')}",
+                        "n counts": unit_of(figure),
+                        "Cells shown": total.cells,
+                        "Suppressed": held,
+                        "Share suppressed": f"{held / len(cells):.0%}",
+                        "Why": f"fewer than {cells[0].k} {cells[0].unit.replace('_', '-')}" if held else "–",
                     }
                 )
     if not rows:
         st.markdown("Nothing was released in what you chose, and nothing is held back.")
         return
+    parts = sum(row["Suppressed"] for row in rows)
+    whole = parts + sum(row["Cells shown"] for row in rows)
+    st.markdown(
+        f"**{parts:,}** of {many(whole, 'part')} {'is' if parts == 1 else 'are'} held back: too few people were there."
+    )
     st.dataframe(rows, hide_index=True, height="content")
     beside(rows, name="held back")
 
@@ -234,7 +257,7 @@ def _audits(state_dir: Path, tz: str) -> None:
     rows = [_line(audit, tz) for audit in kept]
     st.dataframe(rows, hide_index=True, height="content")
     beside(rows, name="audits")
-    st.caption("`audit.visit_f1` at temporal IoU 0.5, one to one within a zone · by `openaisle measure`")
+    fold(Counted("`audit.visit_f1` at temporal IoU 0.5, one to one within a zone · by `openaisle measure`"))
 
 
 def _line(audit: Audit, tz: str) -> dict[str, Any]:

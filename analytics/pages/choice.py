@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 
 import streamlit as st
 
+from analytics.answers import Answers
 from analytics.bins import local
+from analytics.pages.style import begin, figures
 from analytics.released import Cell
 
 ALL_DAY = (0, 24)
@@ -142,12 +145,27 @@ def _asked(key: str, days: Sequence[date]) -> list[date]:
     return asked if all(days[0] <= one <= days[-1] for one in asked) else []
 
 
-def recent(days: Sequence[date], length: int = 28) -> tuple[date, date] | None:
-    """Draw the choice of a period alone, for a page that is not told by zone or hour; None while it is half chosen.
+def by_days(title: str, state_dir: Path, *, warning: str = "") -> tuple[Answers, date, date] | None:
+    """Begin a page that is told by days alone: its name, the figures of the shop, and the first and last day chosen.
 
     Args:
-        days: on which there are figures, oldest first; not empty.
-        length: days shown at first, up to the newest.
+        title: of the page.
+        state_dir: of the store.
+        warning: to be read before any figure.
+
+    Returns:
+        None where there is no figure yet, which the page then says, or while a period is half chosen.
+
+    Raises:
+        ReportError: a released file is not as the keeper wrote it.
     """
+    begin(title)
+    if warning:
+        st.warning(warning)
+    report = figures(state_dir)
+    if report is None:
+        return None
     place, _ = st.columns([2, 3])
-    return period(place, "Days", "days", days, max(days[0], days[-1] - timedelta(days=length - 1)), days[-1])
+    days = report.days()
+    chosen = period(place, "Days", "days", days, max(days[0], days[-1] - timedelta(days=27)), days[-1])
+    return None if chosen is None else (report, *chosen)

@@ -1,66 +1,30 @@
 """Compare: two periods, or before and after something that happened, and whether they differ by more than days do.
 
-The test and what it does not say stand in `analytics.comparison`. Everything on the page is looked at together, so one
-chance hit in twenty is corrected for (Holm), whatever is filtered away afterwards or not.
+What is told stands in `analytics.pages.verdicts`; the weekly report tells the same of the same periods.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
-from analytics.answers import Answers
-from analytics.charts import duration
-from analytics.comparison import FEWEST_DAYS, Change, compare
-from analytics.days import FIGURE, Days, Measure, by_zone, is_time
-from analytics.difference import LEVEL, holm
-from analytics.figures import Audience
+from analytics.comparison import FEWEST_DAYS
+from analytics.days import FIGURE, Measure, is_time
 from analytics.notes import Note
 from analytics.pages.choice import period
 from analytics.pages.happened import drawn, notes_button
 from analytics.pages.lines import VERDICTS, differences, over_days
 from analytics.pages.missing import not_shown, nothing_here
 from analytics.pages.picture import beside, show
-from analytics.pages.source import source
+from analytics.pages.source import Counted
 from analytics.pages.style import begin, figures
-from analytics.released import Sum
+from analytics.pages.verdicts import Row, Span, counted, points, rows, said, table
 
 TWO, AROUND = "Two periods", "Before and after a note"
 LONGEST = 28  # days on either side of a note
-TOO_FEW = "too few days"
-Span = tuple[date, date]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One thing that is compared.
-
-    Attributes:
-        measure: see `Measure`.
-        zone: its name, with its camera's where two have one.
-        days: of both periods.
-        change: see `Change`.
-        worth: its p among everything compared.
-        verdict: one of `VERDICTS`, or `TOO_FEW`.
-    """
-
-    measure: Measure
-    zone: str
-    days: Days
-    change: Change
-    worth: float
-    verdict: str
-
-    @property
-    def what(self) -> str:
-        """Both in words."""
-        return f"{self.zone}: {self.measure}"
 
 
 def compare_page(state_dir: Path) -> None:
@@ -85,25 +49,15 @@ def compare_page(state_dir: Path) -> None:
         st.error("The earlier period must end before the later one begins; choose other days.")
         return
     places = st.multiselect("Zones", zones, key="zones", bind="query-params", placeholder="All zones")
-    found = rows(report, before, after, tuple(places))
+    found = [row for row in rows(report, before, after) if not places or row.place[1] in places]
     if not found:
         nothing_here(report, *set(FIGURE.values()), what="either period")
         return
-    _verdicts(found, before, after)
-    _table(found)
-    for figure in dict.fromkeys(FIGURE.values()):
-        cells = {id(cell): cell for row in found if FIGURE[row.measure] is figure for cell in row.days.cells}
-        if cells:
-            source(Sum.of(f"{Audience.EVERYBODY}.{figure}", list(cells.values())), tz)
-    _one(state_dir, found, before, after)
+    by = counted(found, tz)
+    _verdicts(found, before, after, by)
+    _table(found, by)
+    _one(state_dir, found, before, after, tz)
     not_shown(report, before[0], after[1], tuple(dict.fromkeys(FIGURE.values())))
-    st.caption(
-        "**How it is told.** A day is one trial: its visits share its weather and its offers. Weekdays are held against"
-        " the same weekdays; days of which cameras saw under 90 %, or with a suppressed part, are left out. The"
-        f" interval is 95 % for each row alone; the verdict is at {LEVEL:.0%} for all rows together (Holm), so it can"
-        " be “no difference shown” where a row's own interval leaves 0 out. “No difference shown” is not “no"
-        " difference”. That two periods differ does not say why: seasons and offers change, too."
-    )
 
 
 def _periods(state_dir: Path, days: Sequence[date]) -> tuple[Span, Span] | None:
@@ -136,54 +90,7 @@ def around(note: Note, length: int, days: Sequence[date]) -> tuple[Span, Span]:
     return (first, note.day - timedelta(days=1)), (note.day, max(last, note.day))
 
 
-@lru_cache(maxsize=8)
-def rows(report: Answers, before: Span, after: Span, zones: tuple[str, ...] = ()) -> list[Row]:
-    """Compare every measure of every zone in two periods.
-
-    Args:
-        report: of the released cells.
-        before: the earlier period, first and last day.
-        after: the later one; no day is in both.
-        zones: names; empty for all.
-
-    Returns:
-        Remembered, for a click on the page that changes nothing of it; not to be changed.
-    """
-    raw: list[tuple[Measure, str, Days, Change]] = []
-    for measure in Measure:
-        cells = [
-            cell
-            for first, last in (before, after)
-            for cell in report.cells(FIGURE[measure], first, last)
-            if not zones or cell.zone in zones
-        ]
-        found = by_zone(measure, cells, report.tz)
-        names = [zone for _, zone in found]
-        for (camera, zone), days in found.items():
-            if not days.values:
-                continue
-            change = compare(
-                {day: one for day, one in days.values.items() if day <= before[1]},
-                {day: one for day, one in days.values.items() if day >= after[0]},
-            )
-            raw.append((measure, zone if names.count(zone) == 1 else f"{zone} ({camera})", days, change))
-    tested = [i for i, (*_, change) in enumerate(raw) if change.ratio is not None]
-    worth = dict(zip(tested, holm([raw[i][3].p for i in tested]), strict=True))
-    return [
-        Row(measure, zone, days, change, worth.get(i, 1.0), _verdict(change, worth.get(i)))
-        for i, (measure, zone, days, change) in enumerate(raw)
-    ]
-
-
-def _verdict(change: Change, worth: float | None) -> str:
-    if worth is None or change.ratio is None:
-        return TOO_FEW
-    if worth > LEVEL:
-        return VERDICTS[2]
-    return VERDICTS[0] if change.ratio > 1 else VERDICTS[1]
-
-
-def _verdicts(found: Sequence[Row], before: Span, after: Span) -> None:
+def _verdicts(found: Sequence[Row], before: Span, after: Span, by: Sequence[Counted]) -> None:
     real = [row for row in found if row.verdict in VERDICTS[:2]]
     told = [row for row in found if row.change.ratio is not None]
     st.header(f"{before[0]} to {before[1]}, against {after[0]} to {after[1]}")
@@ -196,84 +103,31 @@ def _verdicts(found: Sequence[Row], before: Span, after: Span) -> None:
         return
     if real:
         st.markdown(
-            f"**{len(real)} of {len(told)}** compared differ by more than days differ anyway:\n\n"
+            f"**{len(real)} of {len(told)}** compared {'differs' if len(real) == 1 else 'differ'} by more than days"
+            " differ anyway. What else differs could be chance.\n\n"
             + "\n".join(f"- {said(row)}" for row in sorted(real, key=lambda row: row.worth))
         )
     else:
         st.markdown(f"**No difference is shown** among the {len(told)} compared: days differ as much.")
-    points = [
-        {
-            "what": row.what,
-            "change": row.change.ratio - 1,
-            "low": row.change.low - 1,
-            "high": min(row.change.high - 1, 2.0),
-            "verdict": row.verdict,
-        }
-        for row in sorted(told, key=lambda row: (list(Measure).index(row.measure), row.zone))
-        if row.change.ratio is not None and row.change.low is not None and row.change.high is not None
-    ]
+    marks = points(told)
     show(
-        lambda colours: differences(points, colours),
-        points,
+        lambda colours: differences(marks, colours),
+        marks,
         name="Differences",
         told="The later period against the earlier one, with 95 % intervals: "
         + (", ".join(said(row) for row in real) or "no difference shown")
         + ".",
+        by=by,
     )
 
 
-def said(row: Row) -> str:
-    """Return a difference in words."""
-    change = row.change
-    if change.ratio is None or change.low is None or change.high is None:
-        return f"{row.what}: {TOO_FEW}"
-    return (
-        f"{row.what}: {row.verdict}, {change.ratio - 1:+.0%} (95 % interval {change.low - 1:+.0%} to"
-        f" {change.high - 1:+.0%}, p among all {_p(row.worth)})"
-    )
-
-
-def _p(worth: float) -> str:
-    return "under 0.001" if worth < 0.001 else f"{worth:.3f}"
-
-
-def told(measure: Measure, value: float | None) -> str:
-    """Return a value of a measure in words."""
-    if value is None:
-        return "–"
-    if is_time(measure):
-        return duration(value)
-    return f"{value:.0%}" if measure is Measure.ENGAGED else f"{value:,.0f} a day"
-
-
-def table(found: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return the comparison as rows of a table."""
-    return [
-        {
-            "What": str(row.measure).capitalize(),
-            "Zone": row.zone,
-            "Earlier": told(row.measure, row.change.before),
-            "Later": told(row.measure, row.change.after),
-            "Difference": "–" if row.change.ratio is None else f"{row.change.ratio - 1:+.0%}",
-            "95 % interval": "–"
-            if row.change.low is None or row.change.high is None
-            else f"{row.change.low - 1:+.0%} to {row.change.high - 1:+.0%}",
-            "p among all": "–" if row.change.ratio is None else _p(row.worth),
-            "Verdict": row.verdict,
-            "Days": f"{row.change.days[0]} and {row.change.days[1]}",
-            "Left out": len(row.days.left_out) + row.change.left_out,
-        }
-        for row in found
-    ]
-
-
-def _table(found: Sequence[Row]) -> None:
+def _table(found: Sequence[Row], by: Sequence[Counted]) -> None:
     lines = table(found)
     st.dataframe(lines, hide_index=True)
-    beside(lines, name="comparison")
+    beside(lines, name="comparison", by=by)
 
 
-def _one(state_dir: Path, found: Sequence[Row], before: Span, after: Span) -> None:
+def _one(state_dir: Path, found: Sequence[Row], before: Span, after: Span, tz: str) -> None:
     drawable = {row.what: row for row in found if len(row.days.values) > 1}
     if not drawable:
         return
@@ -296,4 +150,5 @@ def _one(state_dir: Path, found: Sequence[Row], before: Span, after: Span) -> No
         [{"day": day, str(row.measure) + unit: value} for day, value in sorted(values.items())],
         name=f"Day by day {row.what}",
         told=f"{row.what.capitalize()} by day. {said(row)}.",
+        by=counted([row], tz),
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,14 @@ from analytics import pos
 from analytics.bins import HOUR, day_of, local
 from analytics.colours import LIGHT, Colours
 from analytics.dashboard import desk, require, who
-from analytics.figures import Audience, Figure
+from analytics.figures import Figure
 from analytics.marks import Spec, channel, mark, over, plain
 from analytics.pages import missing, picture
-from analytics.pages.choice import recent
+from analytics.pages.choice import by_days
 from analytics.pages.happened import drawn
-from analytics.pages.source import source
-from analytics.pages.style import begin, figures
+from analytics.pages.source import Counted, fold, many, summed
 from analytics.pos import ReceiptsError
-from analytics.released import Cell, Sum
+from analytics.released import Cell
 from analytics.trend import share_by_day
 from consent.desks import Action
 from consent.events import ConsentError
@@ -38,18 +36,18 @@ _FIGURES = (Figure.SALES, Figure.FOOTFALL)
 
 def conversion(state_dir: Path) -> None:
     """Draw the page."""
-    begin("Conversion")
-    report = figures(state_dir)
-    if report is None:
+    opened = by_days("Conversion", state_dir)
+    if opened is None:
         _bring()
         return
-    chosen = recent(report.days())
-    if chosen is None:
-        return
-    first, last = chosen
+    report, first, last = opened
     tz = report.tz
     sold = report.cells(Figure.SALES, first, last)
     came = report.cells(Figure.FOOTFALL, first, last)
+    by = [
+        Counted.of(summed(Figure.SALES, sold), tz, "Items and amounts are rounded to 5, too."),
+        Counted.of(summed(Figure.FOOTFALL, came), tz, "Entries that the cameras confirmed."),
+    ]
     days = by_day(sold, came, tz)
     whole = [row for row in days if row["Entries"] and row["Receipts"]]
     if not whole:
@@ -58,6 +56,7 @@ def conversion(state_dir: Path) -> None:
             " saw an entrance; the keeper releases them within minutes.",
             icon=":material/receipt_long:",
         )
+        fold(*by)
     else:
         _cards(whole)
         notes = drawn(state_dir, first, last)
@@ -65,21 +64,14 @@ def conversion(state_dir: Path) -> None:
             lambda colours: share_by_day(whole, "Conversion", ("Entries", "Receipts"), notes, colours),
             [{name: value for name, value in row.items() if name != "day"} for row in whole],
             name="Conversion by day",
-            told=f"A line: receipts for each hundred entries, day by day, over {len(whole)} days."
+            told=f"A line: receipts for each hundred entries, day by day, over {many(len(whole), 'day')}."
             + "".join(f" {note.day}: {note.text}." for note in notes),
+            by=by,
         )
-        _hours(sold, came, tz)
+        _hours(sold, came, tz, by)
         _tills(sold)
-    source(receipts(sold), tz, "n counts receipts; items and amounts are rounded to 5, too.")
-    source(Sum.of(f"{Audience.EVERYBODY}.{Figure.FOOTFALL}", came), tz, "Entries that the cameras confirmed.")
     _bring()
     missing.not_shown(report, first, last, _FIGURES)
-
-
-def receipts(sold: Sequence[Cell]) -> Sum:
-    """Return what cells of sales are made of, their n in receipts."""
-    total = Sum.of(f"{Audience.EVERYBODY}.{Figure.SALES}", sold)
-    return replace(total, n=sum(cell.counts[0] for cell in sold if not cell.suppressed))
 
 
 def by_day(sold: Iterable[Cell], came: Iterable[Cell], tz: str) -> list[dict[str, Any]]:
@@ -120,11 +112,14 @@ def _cards(rows: Sequence[dict[str, Any]]) -> None:
     boxes[2].metric("Per receipt", f"{amount / bought:,.2f}")
     boxes[3].metric("Items on a receipt", f"{items / bought:.1f}")
     missing_parts = sum(row["Missing"] for row in rows)
-    if missing_parts:
-        st.caption(f"{missing_parts} cells of these days are suppressed and in no sum; the shares are off by as much.")
+    off = f" Suppressed and in no sum: {many(missing_parts, 'part')} of these days."
+    st.markdown(
+        f"**{bought:,} receipts** for {entries:,} entries. A family that pays together is one receipt: this"
+        f" compares days, and is no share of buyers.{off if missing_parts else ''}"
+    )
 
 
-def _hours(sold: Sequence[Cell], came: Sequence[Cell], tz: str) -> None:
+def _hours(sold: Sequence[Cell], came: Sequence[Cell], tz: str, by: Sequence[Counted]) -> None:
     """Draw conversion by hour of the day, from cells of one hour on both sides."""
     st.header("By hour of the day")
     sums: dict[int, list[int]] = {}
@@ -143,15 +138,15 @@ def _hours(sold: Sequence[Cell], came: Sequence[Cell], tz: str) -> None:
         st.caption("No hour has both receipts and entries in cells of one hour.")
         return
     best = max(rows, key=lambda row: float(row["Conversion"]))
+    st.markdown(
+        f"It is highest at **{best['Hour']}**. Whoever pays came in a while before: early is low, late is high."
+    )
     picture.show(
         partial(_bars, rows),
         rows,
         name="Conversion by hour",
         told=f"Bars: receipts for each entry by hour of the day; highest at {best['Hour']}.",
-    )
-    st.caption(
-        "Whoever pays came in a while before: at the beginning of a day conversion is low, at its end high. Hours"
-        " that were released together, because one alone held too few, are left out."
+        by=[*by, Counted("Hours that were released together, because one alone held too few, are left out.")],
     )
 
 

@@ -26,9 +26,9 @@ from analytics.lifetable import Quantile
 from analytics.pages.choice import Choice, choose
 from analytics.pages.missing import not_shown, nothing_here
 from analytics.pages.picture import beside, show
-from analytics.pages.source import interval, quantile, source
+from analytics.pages.source import Counted, half, interval, many, quantile, summed
 from analytics.pages.style import begin, figures
-from analytics.released import Cell, Sum
+from analytics.released import Cell
 from analytics.report import Report
 from analytics.survival import Times, curve, incidence
 from analytics.survival import quantile as quantile_of
@@ -46,6 +46,21 @@ _ACT = {
     Question.CHANGE: "Write down what was changed as a note. Less time may mean found sooner, or given up sooner.",
     Question.UNTOUCHED: "They stood before the shelf and did not reach: look at what is at hand height, and at gaps.",
 }
+
+_UPPER_BOUND = (
+    "A decision is from the first stop before a shelf to the last step away, stopped for 3 s or more in all"
+    " (`decision_box`): an upper bound, for standing is not yet deciding. Whoever was lost from sight counts for as"
+    " long as they were seen (Kaplan and Meier). Means of completed decisions are too short and are not shown."
+)
+_BIAS = (
+    "Consent bias: how far the median of those who said yes lies from everybody's. Their figures speak for everybody"
+    " only where it is small; its interval is on the safe side, for those who said yes are among everybody."
+)
+_NO_SALE = (
+    "Of shoppers who said yes, from facing the shelf to their last reach, or to leaving without one (`decision_pose`)."
+    " Somebody who took something in hand is a `take_candidate`: what became of it nobody saw, and it is no sale."
+    " Leaving untouched competes with the others (Aalen and Johansen); only who was lost from sight is censored."
+)
 
 
 def decisions(state_dir: Path) -> None:
@@ -80,11 +95,6 @@ def decisions(state_dir: Path) -> None:
         _durations(report.tz, whole, agreed, name)
     _outcomes(report, posed, name)
     not_shown(report, chosen.first, chosen.last, (Figure.DECISION, Figure.POSE))
-    st.caption(
-        "A decision is from the first stop before a shelf to the last step away, stopped for 3 s or more in all"
-        " (`decision_box`): an upper bound, for standing is not yet deciding. Whoever was lost from sight counts for as"
-        " long as they were seen (Kaplan and Meier). Means of completed decisions are too short and are not shown."
-    )
 
 
 # --- sentences ------------------------------------------------------------------------------------------------------
@@ -117,12 +127,13 @@ def _advice(
         }
         for one in found
     ]
-    beside(rows, name="What to look at")
-    st.caption(
+    how = (
         f"Compared are {first} to {last} with the {WEEK} days before, and each shelf with the others in the days"
         " chosen. What is called a difference here is one at 5 % for all answers of this page together (Holm), with"
         " unlike days counted in; everything else is noise until more people came."
     )
+    counted = [Counted(f"{one.question.value} {name(one.place)}: {_of(one)}") for one in found]
+    beside(rows, name="What to look at", by=[Counted(how), *counted])
 
 
 def _answer(question: Question, found: Sequence[Finding], before: str) -> None:
@@ -130,27 +141,26 @@ def _answer(question: Question, found: Sequence[Finding], before: str) -> None:
     st.markdown(f"**{question.value}**" + (f" Against {before}." if question is Question.CHANGE else ""))
     if not found:
         who = " who said yes" if question is Question.UNTOUCHED else ""
-        st.markdown(f"- Nothing can be said yet: no shelf has figures of enough people{who} in these days.")
+        st.markdown(f"Nothing can be said yet: no shelf has figures of enough people{who} in these days.")
         return
-    for one in sorted(clear, key=lambda one: -((one.gap.at if one.gap else 0) or 0)):
-        st.markdown(f"- :material/priority_high: **{one.sentence}** {_of(one)}")
     rest = [one for one in found if not one.clear]
     if clear:
-        st.markdown(f"  {_ACT[question]}")
-        label = f"{len(rest)} other shelves: nothing more than noise"
+        longest = sorted(clear, key=lambda one: -((one.gap.at if one.gap else 0) or 0))
+        st.markdown("\n".join(f"- {one.sentence}" for one in longest))
+        st.markdown(_ACT[question])
+        label = f"{many(len(rest), 'other shelf', 'other shelves')}: nothing more than noise"
     else:
-        st.markdown("- No shelf differs by more than noise.")
-        label = f"What is known of {len(rest)} shelves"
+        st.markdown("No shelf differs by more than noise.")
+        label = f"What is known of {many(len(rest), 'shelf', 'shelves')}"
     if rest:
         with st.expander(label):
-            for one in rest:
-                st.markdown(f"- {one.sentence} {_of(one)}")
+            st.markdown("\n".join(f"- {one.sentence}" for one in rest))
 
 
 def _of(one: Finding) -> str:
     coverage = "coverage not known" if one.total.coverage is None else f"coverage {one.total.coverage:.0%}"
     against = "" if one.against is None else f", against {one.against.n:,}"
-    return f":small[`{one.total.metric}` · n = {one.total.n:,}{against} · {coverage}]"
+    return f"`{one.total.metric}` · n = {one.total.n:,}{against} · {coverage}"
 
 
 def _due(report: Report, last: date, audience: Audience, figure: Figure, place: Place) -> date | None:
@@ -187,14 +197,21 @@ def _durations(tz: str, whole: _Kept, agreed: _Kept, name: Callable[[Place], str
                 "Consent bias": _bias(one, other),
             }
         )
+    if everybody:
+        at = {place: quantile_of(one, 0.5).at or 0.0 for place, one in everybody.items()}
+        slow, quick = (pick(at, key=lambda place: at[place]) for pick in (max, min))
+        st.markdown(
+            " ".join(
+                half(f"the decisions at **{name(place)}**", "take", quantile_of(everybody[place], 0.5))
+                for place in dict.fromkeys((slow, quick))
+            )
+        )
     st.dataframe(rows, hide_index=True)
-    for audience, kept in ((Audience.EVERYBODY, whole), (Audience.CONSENTING, agreed)):
-        note = "" if audience is Audience.EVERYBODY else (
-            "Consent bias: how far the median of those who said yes lies from everybody's. Their figures speak for"
-            " everybody only where it is small; its interval is on the safe side, for those who said yes are among"
-            " everybody."
-        )  # fmt: skip
-        source(Sum.of(f"{audience}.{Figure.DECISION}", kept[0]), tz, note, left_out=kept[1])
+    by = [
+        Counted.of(summed(Figure.DECISION, whole[0]), tz, _UPPER_BOUND, left_out=whole[1]),
+        Counted.of(summed(Figure.DECISION, agreed[0], Audience.CONSENTING), tz, _BIAS, left_out=agreed[1]),
+    ]
+    beside(rows, name="How long they take", by=by)
     places = sorted({*everybody, *consenting})
     labels = {name(place): place for place in places}
     shelf = st.selectbox("Curve of", list(labels), key="shelf", bind="query-params")
@@ -205,6 +222,7 @@ def _durations(tz: str, whole: _Kept, agreed: _Kept, name: Callable[[Place], str
         curves.rows(lines),
         name="Still deciding",
         told=curves.told(shelf, {who: quantile_of(found, 0.5).at for who, found in drawn.items()}),
+        by=by,
     )
 
 
@@ -231,17 +249,12 @@ def _outcomes(report: Report, posed: _Kept, name: Callable[[Place], str]) -> Non
             row[f"{words.capitalize()}: half by"] = "–" if one.half_s is None else duration(one.half_s)
             marks.append({"Zone": name(place), "Outcome": words, "share": one.share, "low": one.low, "high": one.high})
         rows.append(row)
-    show(partial(curves.shares, marks), rows, name="What came of it", told=_told(rows))
+    left = {place: incidence(found, OUTCOMES.index(Outcome.NO_TOUCH)).share or 0.0 for place, found in known.items()}
+    most = max(left, key=lambda place: left[place])
+    st.markdown(f"Most leave **{name(most)}** without touching anything: {left[most]:.0%} of decisions there.")
+    by = [Counted.of(summed(Figure.POSE, posed[0], Audience.CONSENTING), report.tz, _NO_SALE, left_out=posed[1])]
+    show(partial(curves.shares, marks), rows, name="What came of it", told=_told(rows), by=by)
     st.dataframe(rows, hide_index=True)
-    source(
-        Sum.of(f"{Audience.CONSENTING}.{Figure.POSE}", posed[0]),
-        report.tz,
-        "Of shoppers who said yes, from facing the shelf to their last reach, or to leaving without one"
-        " (`decision_pose`). Somebody who took something in hand is a `take_candidate`: what became of it nobody saw,"
-        " and it is no sale. Leaving untouched competes with the others (Aalen and Johansen); only who was lost from"
-        " sight is censored.",
-        left_out=posed[1],
-    )
 
 
 def _columns(known: Times | None, *labels: str) -> dict[str, str]:

@@ -17,46 +17,39 @@ from analytics.colours import Colours
 from analytics.figures import PARTS, Audience, Figure
 from analytics.marks import Spec, channel, either, mark, over, plain, value
 from analytics.pages import picture
-from analytics.pages.choice import recent
+from analytics.pages.choice import by_days
 from analytics.pages.missing import not_shown, nothing_here
-from analytics.pages.source import source
-from analytics.pages.style import begin, figures
-from analytics.released import Cell, Sum
+from analytics.pages.source import Counted, summed
+from analytics.released import Cell
 from analytics.row import CLASSES
 
-_METRIC = f"{Audience.CONSENTING}.{Figure.EXPRESSION}"
+_PARTS = (
+    f"A visit counts in {PARTS} parts, so that a long one weighs no more than a short one. A cell holds ten visitors or"
+    " more, and two expressions or more: where all show the same, nothing is shown. Each expression is one of ten"
+    " visitors or more; one of fewer counts with unknown."
+)
+_WARNING = (
+    "**What a face shows is not what a person feels.** The same scowl is anger, effort or bright light. A net says"
+    " which posed expression a face resembles, and it is often wrong: see below. Never treat one person differently"
+    " for it, never measure staff by it (in the EU that is prohibited), and ask whether you need it at all."
+)
 
 
 def expression(state_dir: Path) -> None:
     """Draw the page."""
-    begin("Expression")
-    st.warning(
-        "**What a face shows is not what a person feels.** The same scowl is anger, effort or bright light. A net says"
-        " which posed expression a face resembles, and it is often wrong: see below. Never treat one person differently"
-        " for it, never measure staff by it (in the EU that is prohibited), and ask whether you need it at all."
-    )
-    report = figures(state_dir)
-    if report is None:
+    opened = by_days("Expression", state_dir, warning=_WARNING)
+    if opened is None:
         return
-    chosen = recent(report.days())
-    if chosen is None:
-        return
-    first, last = chosen
+    report, first, last = opened
     cells = report.cells(Figure.EXPRESSION, first, last, audience=Audience.CONSENTING)
     visits = report.cells(Figure.VISITS, first, last, audience=Audience.CONSENTING)
     shown = [cell for cell in cells if not cell.suppressed]
     if not shown:
         nothing_here(report, Figure.EXPRESSION, audience=Audience.CONSENTING, what="expressions")
     else:
-        _shares(shown)
+        by = [Counted.of(summed(Figure.EXPRESSION, cells, Audience.CONSENTING), report.tz, _PARTS)]
+        _shares(shown, by)
         _coverage(shown, visits)
-        source(
-            Sum.of(_METRIC, cells),
-            report.tz,
-            f"n counts parts of visits, {PARTS} a visit, so that a long visit weighs no more than a short one. A cell"
-            " holds ten visitors or more, and two expressions or more: where all show the same, nothing is shown. Each"
-            " expression is one of ten visitors or more; one of fewer counts with unknown.",
-        )
     _trust()
     not_shown(report, first, last, (Figure.EXPRESSION,))
 
@@ -71,7 +64,7 @@ def _sums(cells: Sequence[Cell]) -> dict[str, list[int]]:
     return dict(sorted(found.items()))
 
 
-def _shares(cells: Sequence[Cell]) -> None:
+def _shares(cells: Sequence[Cell], by: Sequence[Counted]) -> None:
     st.header("What was read")
     rows: list[dict[str, Any]] = []
     shares = [0.0]
@@ -109,6 +102,7 @@ def _shares(cells: Sequence[Cell]) -> None:
         rows,
         name="Expressions by zone",
         told="For each zone, which share of the readable parts of visits resembled which posed expression.",
+        by=by,
     )
 
 

@@ -14,15 +14,14 @@ import streamlit as st
 
 from analytics.bins import local
 from analytics.colours import LIGHT, Colours
-from analytics.figures import FUNNEL, Audience, Figure
-from analytics.marks import Spec, channel, mark, over, plain
+from analytics.figures import FUNNEL, Figure
+from analytics.marks import FEW, Spec, channel, mark, over, plain
 from analytics.notes import Note
 from analytics.pages import missing, picture
-from analytics.pages.choice import recent
+from analytics.pages.choice import by_days
 from analytics.pages.happened import drawn
-from analytics.pages.source import source
-from analytics.pages.style import begin, figures
-from analytics.released import Cell, Sum
+from analytics.pages.source import Counted, many, summed
+from analytics.released import Cell
 from analytics.trend import share_by_day
 
 _STEPS = {"opened": "Opened", "answered": "Answered", "yes": "Said yes", "linked": "Linked at the pad"}
@@ -50,16 +49,11 @@ _WHY = {  # of a link that failed: what it was, and what the shop can do
 
 def funnel(state_dir: Path) -> None:
     """Draw the page."""
-    begin("Kiosk")
-    report = figures(state_dir)
-    if report is None:
+    opened = by_days("Kiosk", state_dir)
+    if opened is None:
         return
-    chosen = recent(report.days())
-    if chosen is None:
-        return
-    first, last = chosen
+    report, first, last = opened
     cells = report.cells(Figure.FUNNEL, first, last)
-    total = Sum.of(f"{Audience.EVERYBODY}.{Figure.FUNNEL}", cells)
     shown = [cell for cell in cells if not cell.suppressed]
     if not shown:
         st.info(
@@ -69,19 +63,21 @@ def funnel(state_dir: Path) -> None:
         )
     else:
         sums = dict(zip(FUNNEL, (sum(column) for column in zip(*(c.counts for c in shown), strict=True)), strict=True))
-        _steps(sums)
-        source(
-            total,
-            report.tz,
-            "n counts what questions came to; one may come to several things. A question left alone is over when the"
-            " kiosk has waited long enough.",
-        )
-        _reasons(sums)
-        _days(shown, report.tz, drawn(state_dir, first, last))
+        by = [
+            Counted.of(
+                summed(Figure.FUNNEL, cells),
+                report.tz,
+                "n counts what was opened; one question may come to several things. A question left alone is over when"
+                " the kiosk has waited long enough.",
+            )
+        ]
+        _steps(sums, by)
+        _reasons(sums, by)
+        _days(shown, report.tz, drawn(state_dir, first, last), by)
     missing.not_shown(report, first, last, (Figure.FUNNEL,))
 
 
-def _steps(sums: dict[str, int]) -> None:
+def _steps(sums: dict[str, int], by: Sequence[Counted]) -> None:
     counts = {**sums, "answered": sums["yes"] + sums["refused"]}
     opened = max(1, counts["opened"])
     boxes = st.columns(4)
@@ -99,6 +95,7 @@ def _steps(sums: dict[str, int]) -> None:
         name="Kiosk funnel",
         told=f"Bars: {counts['opened']:,} opened, {counts['answered']:,} answered, {counts['yes']:,} said yes,"
         f" {counts['linked']:,} were linked; {counts['refused']:,} said no, {counts['abandoned']:,} went away.",
+        by=by,
     )
 
 
@@ -110,7 +107,7 @@ def _bars(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> Spec:
     }
     bars = {
         **row,
-        "x": channel("Questions:Q", title="Questions"),
+        "x": channel("Questions:Q", title="Questions", axis=FEW),
         "color": channel("way:N", scale=tones, legend=None),
     }
     words = {**row, "x": channel("Questions:Q"), "text": channel("Questions:Q")}
@@ -122,7 +119,7 @@ def _bars(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> Spec:
     return plain([drawn], 34 * len(rows) + 40)
 
 
-def _reasons(sums: dict[str, int]) -> None:
+def _reasons(sums: dict[str, int], by: Sequence[Counted]) -> None:
     st.header("Why the pad linked nobody")
     failed = sum(sums[word] for word in _WHY)
     tried = failed + sums["linked"]
@@ -134,11 +131,13 @@ def _reasons(sums: dict[str, int]) -> None:
     if not rows:
         st.markdown("Every yes was linked, as far as counts rounded to 5 can tell.")
         return
+    st.markdown(f"**{failed:,}** of {many(tried, 'try', 'tries')} linked nobody.")
     st.dataframe(rows, hide_index=True, key="reasons")
-    st.caption(f"{failed:,} of {tried:,} tries, rounded. A try that failed and then worked is a link.")
+    note = Counted("Counts are rounded; a try that failed and then worked is a link.")
+    picture.beside(rows, name="Why the pad linked nobody", by=[*by, note])
 
 
-def _days(cells: Sequence[Cell], tz: str, notes: Sequence[Note]) -> None:
+def _days(cells: Sequence[Cell], tz: str, notes: Sequence[Note], by: Sequence[Counted]) -> None:
     st.header("Day by day")
     rows: list[dict[str, Any]] = []
     for cell in cells:
@@ -163,4 +162,5 @@ def _days(cells: Sequence[Cell], tz: str, notes: Sequence[Note]) -> None:
         told="A line: share of answers that were a yes, by day."
         + (f" It lies between {min(told):.0%} and {max(told):.0%}." if told else "")
         + "".join(f" {note.day}: {note.text}." for note in notes),
+        by=by,
     )

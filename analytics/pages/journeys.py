@@ -14,34 +14,39 @@ from pathlib import Path
 import streamlit as st
 
 from analytics.colours import LIGHT, Colours
-from analytics.figures import OTHERS, Audience, Figure
+from analytics.figures import OTHERS, Figure
 from analytics.flowchart import named, sankey
-from analytics.marks import Spec, channel, mark, over, plain
+from analytics.marks import FEW, Spec, channel, mark, over, plain
 from analytics.pages import missing, picture
-from analytics.pages.choice import recent
-from analytics.pages.source import interval, quantile, source
-from analytics.pages.style import begin, figures
-from analytics.released import Sum
+from analytics.pages.choice import by_days
+from analytics.pages.happened import drawn
+from analytics.pages.inout import in_and_out
+from analytics.pages.source import ROUNDED, Counted, half, interval, quantile, source, summed
 from analytics.report import Dwell, Flow, Report
 from analytics.survival import Times, curve
 from analytics.zones import ZoneKind
 
 BOUNCE_S = 120.0  # from the metric definitions
+_STEPS = (
+    "Left the zone that people leave, right the next one they are seen in. “Out of sight”: no other zone followed."
+    " “Other zones”: several, with fewer than five people to each on that day. From an entrance leads only the first"
+    " step of somebody who came in by it."
+)
+_STAYS = (
+    "From coming in to being seen to go out, on one camera. Whoever was lost from sight stayed at least that long"
+    " (Kaplan and Meier); where most are lost, the long stays are uncertain."
+)
 _FIGURES = (Figure.TRANSITIONS, Figure.STAY, Figure.EXITS, Figure.FOOTFALL)
 
 
 def journeys(state_dir: Path) -> None:
     """Draw the page."""
-    begin("Journeys")
-    report = figures(state_dir)
-    if report is None:
+    opened = by_days("Journeys", state_dir)
+    if opened is None:
         return
-    chosen = recent(report.days())
-    if chosen is None:
-        return
-    first, last = chosen
+    report, first, last = opened
     cells = report.cells(Figure.TRANSITIONS, first, last)
-    total = Sum.of(f"{Audience.EVERYBODY}.{Figure.TRANSITIONS}", cells)
+    by = [Counted.of(summed(Figure.TRANSITIONS, cells), report.tz, _STEPS)]
     flows = report.flows(first, last)
     cameras = sorted({flow.camera for flow in flows})
     if not flows:
@@ -50,8 +55,9 @@ def journeys(state_dir: Path) -> None:
         camera = cameras[0] if len(cameras) == 1 else st.selectbox("Camera", cameras, key="camera", bind="query-params")
         mine = [flow for flow in flows if flow.camera == camera]
         doors = {c.zone.partition(" > ")[0] for c in cells if c.camera == camera and c.kind == ZoneKind.ENTRANCE}
-        _first(mine, doors)
+        _first(mine, doors, report.total(Figure.FOOTFALL, first, last).n, by)
         st.header("From zone to zone")
+        st.markdown(f"Most often from **{named(mine[0].start)}** to **{named(mine[0].end)}**: {mine[0].n:,} times.")
         rows = [
             {"From": named(f.start), "To": named(f.end), "Steps": f.n, "Share of those": _share(f, mine)} for f in mine
         ]
@@ -61,16 +67,10 @@ def journeys(state_dir: Path) -> None:
             name="Steps between zones",
             told=f"A Sankey diagram of {sum(f.n for f in mine):,} steps. The widest ribbon leads from"
             f" {named(mine[0].start)} to {named(mine[0].end)}: {mine[0].n:,}.",
-        )
-        st.dataframe(rows, hide_index=True, height=280, key="steps")
-        source(
-            total,
-            report.tz,
-            "Left the zone that people leave, right the next one they are seen in. “Out of sight”: no other zone"
-            " followed. “Other zones”: several, with fewer than five people to each on that day. From an entrance"
-            " leads only the first step of somebody who came in by it.",
+            by=by,
         )
     _stay(report, report.dwells(first, last, figure=Figure.STAY))
+    in_and_out(report, first, last, drawn(state_dir, first, last))
     missing.not_shown(report, first, last, _FIGURES)
 
 
@@ -78,7 +78,7 @@ def _share(flow: Flow, flows: Sequence[Flow]) -> str:
     return f"{flow.n / sum(f.n for f in flows if f.start == flow.start):.0%}"
 
 
-def _first(flows: Sequence[Flow], doors: set[str]) -> None:
+def _first(flows: Sequence[Flow], doors: set[str], entries: int, by: Sequence[Counted]) -> None:
     """Draw to which zone people go first."""
     st.header("First zone")
     sums: dict[str, int] = {}
@@ -97,12 +97,14 @@ def _first(flows: Sequence[Flow], doors: set[str]) -> None:
         {"Zone": named(zone), "People": n, "Share": n / whole}
         for zone, n in sorted(sums.items(), key=lambda one: (one[0] == OTHERS, -one[1]))
     ]
+    st.markdown(f"Of {entries:,} entries, **{rows[0]['Share']:.0%}** lead to **{rows[0]['Zone']}** first. {ROUNDED}")
     picture.show(
         partial(_bars, rows),
         rows,
         name="First zone",
         told=f"Bars: of {whole:,} who came in, {rows[0]['People']:,} ({rows[0]['Share']:.0%}) went to"
         f" {rows[0]['Zone']} first.",
+        by=by,
     )
 
 
@@ -111,7 +113,7 @@ def _bars(rows: Sequence[dict[str, object]], colours: Colours = LIGHT) -> Spec:
         "y": channel("Zone:N", sort=None, title=None, axis={"ticks": False, "labelLimit": 160}),
         "tooltip": [channel("Zone:N"), channel("People:Q", title="People (rounded)"), channel("Share:Q", format=".0%")],
     }
-    bars = {**row, "x": channel("Share:Q", axis={"format": "%", "title": "Share of those who came in"})}
+    bars = {**row, "x": channel("Share:Q", axis={"format": "%", "title": "Share of those who came in", **FEW})}
     words = {**row, "x": channel("Share:Q"), "text": channel("Share:Q", format=".0%")}
     drawn = over(
         rows,
@@ -133,12 +135,8 @@ def _stay(report: Report, stays: dict[tuple[str, str], Dwell]) -> None:
         boxes[1].metric("90 % stay under", quantile(stay.p90))
         boxes[2].metric("Bounce, under 2 min", f"{bounce:.0%}")
         boxes[3].metric("Way out not seen", f"{stay.censored:.0%}")
-        source(
-            stay.total,
-            report.tz,
-            "From coming in to being seen to go out, on one camera. Whoever was lost from sight stayed at least that"
-            " long (Kaplan and Meier); where most are lost, the long stays are uncertain.",
-        )
+        st.markdown(f"{half(f'the stays by {zone}', 'last', stay.median)} {bounce:.0%} leave within two minutes.")
+        source(stay.total, report.tz, _STAYS)
 
 
 def _under(stay: Dwell, seconds: float) -> float:

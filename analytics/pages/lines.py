@@ -8,7 +8,7 @@ from typing import Any
 
 from analytics.charts import DAYS, at, happened
 from analytics.colours import LIGHT, Colours
-from analytics.marks import Spec, channel, mark, over, plain
+from analytics.marks import FEW, LEGEND, Spec, channel, mark, over, plain
 from analytics.notes import Note
 
 TIER_WORDS = {  # by the tiers of a visit
@@ -57,7 +57,7 @@ def over_days(
             "x": DAYS,
             "x2": channel("until"),
             "y": channel("value:Q"),
-            "color": channel("period:N", scale=tones, legend={"title": None, "orient": "top"}),
+            "color": channel("period:N", scale=tones, legend=LEGEND),
         }
         spans = [{"day": at(a), "until": at(b), "value": v, "period": name} for a, b, v, name in levels]
         layers.append(over(spans, mark("rule", across, strokeWidth=2.5)))
@@ -80,11 +80,11 @@ def parts(rows: Sequence[Mapping[str, Any]], names: Sequence[str], colours: Colo
     tones = [colours.soft, colours.pale, colours.accent, colours.deep]
     bars = {
         "y": channel("zone:N", title=None, axis={"labelLimit": 160, "ticks": False}),
-        "x": channel("share:Q", title=None, axis={"format": "%"}, scale={"domain": [0, 1]}),
+        "x": channel("share:Q", title=None, axis={"format": "%", **FEW}, scale={"domain": [0, 1]}),
         "color": channel(
             "part:N",
             scale={"domain": list(names), "range": tones[: len(names)]},
-            legend={"title": None, "orient": "top"},
+            legend=LEGEND,
         ),
         "order": channel("rank:Q"),
         "tooltip": [
@@ -107,7 +107,7 @@ def differences(rows: Sequence[Mapping[str, Any]], colours: Colours = LIGHT) -> 
     shapes = {"domain": list(VERDICTS), "range": ["triangle-up", "triangle-down", "circle"]}
     row = {
         "y": channel("what:N", sort=None, title=None, axis={"labelLimit": 220, "ticks": False}),
-        "color": channel("verdict:N", scale=tones, legend={"title": None, "orient": "top"}),
+        "color": channel("verdict:N", scale=tones, legend=LEGEND),
         "tooltip": [
             channel("what:N", title="What"),
             channel("change:Q", format="+.0%", title="Later against earlier"),
@@ -116,8 +116,12 @@ def differences(rows: Sequence[Mapping[str, Any]], colours: Colours = LIGHT) -> 
             channel("verdict:N", title="Verdict"),
         ],
     }
-    reach = {**row, "x": channel("low:Q", title=None, axis={"format": "+%", "grid": True}), "x2": channel("high")}
-    points = {**row, "x": channel("change:Q"), "shape": channel("verdict:N", scale=shapes, legend=None)}
+    reach = {
+        **row,
+        "x": channel("low:Q", title=None, axis={"format": "+%", "grid": True, **FEW}),
+        "x2": channel("high"),
+    }
+    points = {**row, "x": channel("change:Q"), "shape": channel("verdict:N", scale=shapes, legend=LEGEND)}
     none = over([{"x": 0}], mark("rule", {"x": channel("x:Q")}, color=colours.ink, strokeDash=[3, 3]))
     drawn = over(rows, mark("rule", reach, strokeWidth=3), mark("point", points, filled=True, size=90))
     return plain([none, drawn], 26 * len(rows) + 60)

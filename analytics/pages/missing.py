@@ -10,7 +10,7 @@ import streamlit as st
 
 from analytics.bins import local
 from analytics.figures import FIGURES, Audience, Figure
-from analytics.pages.source import span
+from analytics.pages.source import many, span
 from analytics.report import Report, Waiting
 
 NAMES = {
@@ -98,13 +98,16 @@ def not_shown(report: Report, first: date, last: date, figures: Iterable[Figure]
         if cell.suppressed
     ]
     waiting = [one for one in report.waiting() if one.metric.partition(".")[2] in set(chosen)]
-    with st.expander(f"Not shown: {len(rows)} suppressed, {len(waiting)} waited for", icon=":material/visibility_off:"):
-        if not rows and not waiting:
-            st.markdown("Nothing is held back in this period.")
+    if not rows and not waiting:
+        st.caption(":material/visibility: Nothing is held back in this period.")
+        return
+    held = [f"{len(rows):,} suppressed"] * bool(rows) + [f"{len(waiting)} waited for"] * bool(waiting)
+    with st.expander(f"Not shown: {', '.join(held)}", icon=":material/visibility_off:"):
         if rows:
+            verb, them = ("stands", "It") if len(rows) == 1 else ("stand", "They")
             st.markdown(
-                "**Suppressed for good**, because too few people were there until the end of the day. They stand in no"
-                " total; what happened then cannot be shown later either."
+                f"**Suppressed for good:** {many(len(rows), 'part')}, because too few people were there until the end"
+                f" of the day. {them} {verb} in no total; what happened then cannot be shown later either."
             )
             st.dataframe(rows, hide_index=True)
         if waiting:

@@ -18,20 +18,31 @@ from analytics.bins import HOUR, local
 from analytics.charts import duration
 from analytics.colours import LIGHT, Colours
 from analytics.config import read_store
-from analytics.figures import CROWDS, LOOK_US, Audience, Figure
-from analytics.lifetable import EDGES_US
-from analytics.marks import Spec, channel, mark, over, plain
+from analytics.figures import CROWDS, LOOK_US, Figure
+from analytics.lifetable import EDGES_US, bin_index
+from analytics.marks import LEGEND, Spec, channel, mark, over, plain
 from analytics.model import SECOND
 from analytics.pages import missing, picture
 from analytics.pages.choice import choose
-from analytics.pages.source import interval, quantile, source
+from analytics.pages.source import Counted, fold, half, interval, quantile, summed
 from analytics.pages.style import begin, figures
-from analytics.released import Cell, Sum
+from analytics.released import Cell
 from analytics.report import Wait, wait
 from analytics.state import STORE_TOML
+from analytics.waits import AT_ONCE_US
 from analytics.zones import ZoneKind
 
 _FIGURES = (Figure.WAIT, Figure.OCCUPANCY)
+_WAIT = (
+    "From the first sight in the queue to the first two seconds at the till. Who is there in less than 4 s walked up to"
+    " a free till and is in no median. Given up: seen to leave the queue after ten seconds or more without coming to a"
+    " till. Whoever was lost from sight waited at least that long (Kaplan and Meier)."
+)
+_LINE = (
+    "People in the zone at four looks a minute, over the time that the camera saw. A time in which fewer than ten were"
+    " there joins its neighbours; by the hour, what is longer than three hours is left out, and with it the quietest"
+    " hours."
+)
 
 
 def queues(state_dir: Path) -> None:
@@ -56,17 +67,11 @@ def queues(state_dir: Path) -> None:
         return
     tz = report.tz
     waits, left_out = chosen.keep(report.cells(Figure.WAIT, chosen.first, chosen.last), tz)
-    total = Sum.of(f"{Audience.EVERYBODY}.{Figure.WAIT}", waits)
+    total = summed(Figure.WAIT, waits)
     if total.cells:
-        _waiting(wait(waits))
-        source(
-            total,
-            tz,
-            "From the first sight in the queue to the first two seconds at the till. Given up: seen to leave the queue"
-            " after ten seconds or more without coming to a till.",
-            left_out=left_out,
-        )
-        _by_hour(waits, tz)
+        by = [Counted.of(total, tz, _WAIT, left_out=left_out)]
+        _waiting(wait(waits), by)
+        _by_hour(waits, tz, by)
     else:
         missing.nothing_here(report, Figure.WAIT, what="waiting times")
     crowds, left_out = chosen.keep(
@@ -77,24 +82,34 @@ def queues(state_dir: Path) -> None:
     missing.not_shown(report, chosen.first, chosen.last, _FIGURES)
 
 
-def _waiting(found: Wait) -> None:
+def _waiting(found: Wait, by: Sequence[Counted]) -> None:
+    whole = found.served + found.gave_up + found.lost
     boxes = st.columns(4)
     boxes[0].metric("Median wait", quantile(found.median), help=f"95 % interval: {interval(found.median)}")
     boxes[1].metric("90 % wait under", quantile(found.p90), help=f"95 % interval: {interval(found.p90)}")
-    boxes[2].metric("Gave up", "–" if found.abandoned is None else f"{found.abandoned:.1%}")
-    whole = found.served + found.gave_up + found.lost
-    boxes[3].metric("End not seen", f"{found.lost / whole:.0%}")
+    boxes[2].metric("Served at once", f"{found.at_once / whole:.0%}", help="At the till in less than 4 s; in no wait")
+    boxes[3].metric("Gave up", "–" if found.abandoned is None else f"{found.abandoned:.1%}")
+    st.markdown(
+        f"Of {whole:,} in the queue, **{found.at_once / whole:.0%}** walked straight up to a till."
+        f" {half('the others', 'waited', found.median)}"
+    )
+    first = bin_index(AT_ONCE_US)
     rows = [
         {"Waited up to": duration(EDGES_US[at] / SECOND), "order": at, "Waits": n, "How it ended": how}
         for how, counts in (("served", found.served_after), ("gave up", found.gone_after))
         for at, n in enumerate(counts[:-1], start=1)
-        if n
+        if n and at > first
     ]
     picture.show(
         partial(_histogram, rows),
-        [{name: value for name, value in row.items() if name != "order"} for row in rows],
+        [
+            {"Waited up to": "served at once", "Waits": found.at_once, "How it ended": "served"},
+            *({name: value for name, value in row.items() if name != "order"} for row in rows),
+        ],
         name="Waits by length",
-        told=f"Bars: {found.served:,} waits that ended at the till and {found.gave_up:,} given up, by length.",
+        told=f"Bars: {found.served - found.at_once:,} waits of 4 s or more that ended at the till and"
+        f" {found.gave_up:,} given up, by length.",
+        by=by,
     )
 
 
@@ -106,7 +121,7 @@ def _histogram(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> Spec
         "color": channel(
             "How it ended:N",
             scale={"domain": ["served", "gave up"], "range": [colours.accent, colours.amber]},
-            legend={"title": None, "orient": "top"},
+            legend=LEGEND,
         ),
         "tooltip": [
             channel("Waited up to:N"),
@@ -126,7 +141,7 @@ def _hours(cells: Sequence[Cell], tz: str) -> dict[int, list[Cell]]:
     return dict(sorted(found.items()))
 
 
-def _by_hour(cells: Sequence[Cell], tz: str) -> None:
+def _by_hour(cells: Sequence[Cell], tz: str, by: Sequence[Counted]) -> None:
     st.header("By hour of the day")
     rows: list[dict[str, Any]] = []
     for hour, there in _hours(cells, tz).items():
@@ -139,7 +154,8 @@ def _by_hour(cells: Sequence[Cell], tz: str) -> None:
                 "high": found.median.high,
                 "90 % wait under": found.p90.at,
                 "Gave up": found.abandoned,
-                "Waits": found.total.n,
+                "Served at once": found.at_once,
+                "All": found.total.n,
             }
         )
     told = [row for row in rows if row["90 % wait under"] is not None]
@@ -147,14 +163,18 @@ def _by_hour(cells: Sequence[Cell], tz: str) -> None:
         st.caption("No cell is short enough to speak of an hour.")
         return
     worst = max(told, key=lambda row: row["90 % wait under"] or 0.0)
+    st.markdown(
+        f"The longest waits begin at **{worst['Hour']}**: one in ten takes {duration(worst['90 % wait under'] or 0.0)}"
+        " or more."
+    )
     picture.show(
         partial(_waits_by_hour, told),
         rows,
         name="Waits by hour",
         told=f"Median and p90 of waits that began in a cell of that hour, seconds. Longest at {worst['Hour']}: nine in"
         f" ten are served within {duration(worst['90 % wait under'] or 0.0)}.",
+        by=[*by, Counted("A cell of several hours stands at its first hour; what is longer than three is left out.")],
     )
-    st.caption("A cell that is several hours long stands at its first hour; what is longer than three is left out.")
 
 
 def _waits_by_hour(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> Spec:
@@ -170,7 +190,7 @@ def _waits_by_hour(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> 
         "color": channel(
             "what:N",
             scale={"domain": ["median", "nine in ten"], "range": [colours.accent, colours.other]},
-            legend={"title": None, "orient": "top"},
+            legend=LEGEND,
         ),
         "tooltip": [channel("Hour:N"), channel("what:N", title="Figure"), channel("seconds:Q", format=".0f")],
     }
@@ -180,7 +200,8 @@ def _waits_by_hour(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> 
 def _length(cells: Sequence[Cell], tz: str, left_out: int) -> None:
     st.header("Length of the line")
     shown = [cell for cell in cells if not cell.suppressed]
-    total = Sum.of(f"{Audience.EVERYBODY}.{Figure.OCCUPANCY}", cells)
+    total = summed(Figure.OCCUPANCY, cells)
+    by = [Counted.of(total, tz, _LINE, left_out=left_out)]
     looks = total.observed_us / LOOK_US
     if not shown or not looks:
         st.info(
@@ -208,6 +229,7 @@ def _length(cells: Sequence[Cell], tz: str, left_out: int) -> None:
             rows,
             name="People in line by hour",
             told=f"Bars: mean number of people in line by hour; most at {top['Hour']}: {top['People in line']:.2f}.",
+            by=by,
         )
     with st.expander("How long the line was for those in it", icon=":material/groups:"):
         st.dataframe(
@@ -218,14 +240,8 @@ def _length(cells: Sequence[Cell], tz: str, left_out: int) -> None:
             hide_index=True,
             key="crowds",
         )
-    source(
-        total,
-        tz,
-        "People in the zone at four looks a minute, over the time that the camera saw; n counts people at looks. A time"
-        " in which fewer than ten were there joins its neighbours; by the hour, what is longer than three hours is left"
-        " out, and with it the quietest hours.",
-        left_out=left_out,
-    )
+    if not rows:
+        fold(*by)
 
 
 def _lengths(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> Spec:

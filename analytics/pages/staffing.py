@@ -16,33 +16,34 @@ import streamlit as st
 
 from analytics.bins import HOUR, local
 from analytics.colours import LIGHT, Colours
-from analytics.figures import LOOK_US, Audience, Figure
+from analytics.figures import LOOK_US, Figure
 from analytics.marks import Spec, channel, either, mark, over, plain, value
 from analytics.pages import missing, picture
-from analytics.pages.choice import recent
-from analytics.pages.conversion import receipts
-from analytics.pages.source import source
-from analytics.pages.style import begin, figures
-from analytics.released import Cell, Sum, joined
+from analytics.pages.choice import by_days
+from analytics.pages.source import Counted, fold, summed
+from analytics.released import Cell, joined
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FIGURES = (Figure.FOOTFALL, Figure.SALES, Figure.OCCUPANCY)
+_MEAN = (
+    "Mean entries of that hour over the weeks chosen. Hours that were released together with others, because one alone"
+    " held too few people, are left out, so that quiet hours look a little busier than they are."
+)
+_LOOKS = (
+    "Looked at four times a minute. A cell that is several hours long stands at its first hour; what is longer than"
+    " three is left out, and with it the quietest hours."
+)
 
 
 def staffing(state_dir: Path) -> None:
     """Draw the page."""
-    begin("Staffing")
-    report = figures(state_dir)
-    if report is None:
+    opened = by_days("Staffing", state_dir)
+    if opened is None:
         return
-    chosen = recent(report.days())
-    if chosen is None:
-        return
-    first, last = chosen
+    report, first, last = opened
     tz = report.tz
     came = report.cells(Figure.FOOTFALL, first, last)
     sold = report.cells(Figure.SALES, first, last)
-    total = Sum.of(f"{Audience.EVERYBODY}.{Figure.FOOTFALL}", came)
     rows = by_hour(came, sold, tz)
     if not rows:
         missing.nothing_here(report, Figure.FOOTFALL, what="entries by the hour")
@@ -62,37 +63,46 @@ def staffing(state_dir: Path) -> None:
             delta_arrow="off",
         )
         st.header("Visitors an hour")
+        st.markdown(f"Most come on **{busiest['Weekday']} at {busiest['Hour']}**.")
         picture.show(
             partial(_heat, rows, "Visitors an hour"),
             rows,
             name="Visitors an hour",
             told=f"A heat map of weekdays and hours. Most come on {busiest['Weekday']} at {busiest['Hour']}:"
             f" {busiest['Visitors an hour']:.0f} in an hour on average.",
-        )
-        source(
-            total,
-            tz,
-            "Mean entries of that hour over the weeks chosen. Hours that were released together with others, because"
-            " one alone held too few people, are left out, so that quiet hours look a little busier than they are.",
+            by=[Counted.of(summed(Figure.FOOTFALL, came), tz, _MEAN)],
         )
         st.header("Visitors to each open till")
-        if worst is None:
-            st.info(
-                "**No tills yet.** Bring receipts in on page Conversion; a till is open in an hour in which it wrote"
-                " five receipts or more.",
-                icon=":material/point_of_sale:",
-            )
-        else:
-            picture.show(
-                partial(_heat, per_till, "Visitors a till"),
-                per_till,
-                name="Visitors to each till",
-                told="A heat map of weekdays and hours: entries of the hour, divided by the tills that were open. Most"
-                f" on {worst['Weekday']} at {worst['Hour']}: {worst['Visitors a till']:.0f}.",
-            )
-            source(receipts(sold), tz, "Of the sales, only which till was open; n counts receipts.")
+        _tills(rows, sold, tz)
     _crowds(report.cells(Figure.OCCUPANCY, first, last), tz)
     missing.not_shown(report, first, last, _FIGURES)
+
+
+def _tills(rows: Sequence[dict[str, Any]], sold: Sequence[Cell], tz: str) -> None:
+    """Draw how many come to one till, where several are open at times."""
+    per_till = [row for row in rows if row["Visitors a till"] is not None]
+    counted = Counted.of(summed(Figure.SALES, sold), tz, "Of the sales, only which till was open.")
+    if not per_till:
+        st.info(
+            "**No tills yet.** Bring receipts in on page Conversion; a till is open in an hour in which it wrote"
+            " five receipts or more.",
+            icon=":material/point_of_sale:",
+        )
+        return
+    if all(row["Tills open"] == 1 for row in per_till):
+        st.markdown("One till was open in every hour, so all visitors came to it: the picture is the one above.")
+        fold(counted)
+        return
+    worst = max(per_till, key=lambda row: float(row["Visitors a till"]))
+    st.markdown(f"Most come to one till on **{worst['Weekday']} at {worst['Hour']}**.")
+    picture.show(
+        partial(_heat, per_till, "Visitors a till"),
+        per_till,
+        name="Visitors to each till",
+        told="A heat map of weekdays and hours: entries of the hour, divided by the tills that were open. Most"
+        f" on {worst['Weekday']} at {worst['Hour']}: {worst['Visitors a till']:.0f}.",
+        by=[counted],
+    )
 
 
 def _crowds(cells: Sequence[Cell], tz: str) -> None:
@@ -108,23 +118,22 @@ def _crowds(cells: Sequence[Cell], tz: str) -> None:
         {"Zone": zone, "Hour": f"{hour:02d}:00", "People at once": n / looks}
         for (zone, hour), (n, looks) in sorted(seen.items())
     ]
-    total = Sum.of(f"{Audience.EVERYBODY}.{Figure.OCCUPANCY}", cells)
-    if rows:
-        fullest = max(rows, key=lambda row: float(row["People at once"]))
-        picture.show(
-            partial(_full, rows),
-            rows,
-            name="People in each zone",
-            told=f"A heat map of zones and hours: mean number of people at once. Fullest: {fullest['Zone']} at"
-            f" {fullest['Hour']}, {fullest['People at once']:.1f}.",
-        )
-    else:
-        st.caption("No zone held ten people within three hours on the days chosen.")
-    source(
-        total,
-        tz,
-        "Looked at four times a minute; n counts people at looks. A cell that is several hours long stands at its first"
-        " hour; what is longer than three is left out, and with it the quietest hours.",
+    by = [Counted.of(summed(Figure.OCCUPANCY, cells), tz, _LOOKS)]
+    if not rows:
+        st.markdown("No zone held ten people within three hours on the days chosen. Choose a longer period.")
+        fold(*by)
+        return
+    fullest = max(rows, key=lambda row: float(row["People at once"]))
+    st.markdown(
+        f"**{fullest['Zone']}** is fullest, at {fullest['Hour']}: {fullest['People at once']:.1f} people at once."
+    )
+    picture.show(
+        partial(_full, rows),
+        rows,
+        name="People in each zone",
+        told=f"A heat map of zones and hours: mean number of people at once. Fullest: {fullest['Zone']} at"
+        f" {fullest['Hour']}, {fullest['People at once']:.1f}.",
+        by=by,
     )
 
 

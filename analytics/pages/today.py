@@ -9,29 +9,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from statistics import median
 
 import streamlit as st
 
 from analytics import charts
 from analytics.answers import Answers
-from analytics.bins import HOUR, local
+from analytics.bins import HOUR
 from analytics.config import ConfigError
-from analytics.days import whole
 from analytics.figures import Figure
 from analytics.live import LONG, QUEUE_BANDS, read_zones
 from analytics.pages.choice import day
 from analytics.pages.happened import drawn, notes_button
 from analytics.pages.missing import not_shown, nothing_here
 from analytics.pages.picture import show
-from analytics.pages.source import interval, quantile, source, span
+from analytics.pages.source import ROUNDED, Counted, fold, interval, quantile, source, span, summed
 from analytics.pages.style import begin, figures
-from analytics.released import FLAGGED, Cell, Sum, joined
+from analytics.pages.usual import WEEKS, usual, usual_by_hour
+from analytics.released import FLAGGED, Cell, joined
 from analytics.state import State
+from analytics.zones import ZoneKind
 
 EVERY_S = 5  # how often the page asks how full the shop is
-WEEKS = 4  # earlier weeks whose same weekday is "as usual"
-FEWEST = 2  # of those days
 
 
 def today(state_dir: Path) -> None:
@@ -58,8 +56,8 @@ def today(state_dir: Path) -> None:
     shown = (Figure.FOOTFALL, Figure.VISITS)
     not_shown(report, that, that, shown)
     st.caption(
-        f"Times are on the store's clock ({tz}). A visit counts when it ends. Every cell holds five people or more, and"
-        " its counts are rounded to 5 at random without bias; tracks are not distinct people."
+        f"Times are on the store's clock ({tz}). Counts are rounded to 5 at random without bias. Nobody is recognised:"
+        " who comes twice counts twice."
     )
 
 
@@ -95,34 +93,6 @@ def _now(state_dir: Path) -> None:
     st.caption(f"`live.occupancy` · in bands, looked at every {EVERY_S} s and never stored")
 
 
-def usual(report: Answers, that: date, tz: str, until_us: int | None) -> tuple[float, int] | None:
-    """Return how many came in by that time of day on the same weekday of earlier weeks (median), and on how many days.
-
-    Args:
-        report: of the released cells.
-        that: local day.
-        tz: IANA name of the store's time zone.
-        until_us: up to this time of that day; None for the whole day.
-    """
-    sums = []
-    for back in range(1, WEEKS + 1):
-        then = that - timedelta(weeks=back)
-        cells = report.cells(Figure.FOOTFALL, then, then)
-        if until_us is not None:
-            end = local(until_us, tz)
-            close = timedelta(hours=end.hour, minutes=end.minute) if end.date() == that else timedelta(hours=24)
-            cells = [cell for cell in cells if _clock(cell.end_us, then, tz) <= close]
-        if whole(cells):
-            sums.append(sum(cell.n or 0 for cell in cells))
-    return (float(median(sums)), len(sums)) if len(sums) >= FEWEST else None
-
-
-def _clock(t_us: int, of: date, tz: str) -> timedelta:
-    """Return the time of day of an instant, past midnight too."""
-    at = local(t_us, tz)
-    return timedelta(days=(at.date() - of).days, hours=at.hour, minutes=at.minute, seconds=at.second)
-
-
 def _cards(report: Answers, that: date, tz: str) -> None:
     visits = report.cells(Figure.VISITS, that, that)
     entries, all_visits = report.total(Figure.FOOTFALL, that, that), report.total(Figure.VISITS, that, that)
@@ -137,13 +107,19 @@ def _cards(report: Answers, that: date, tz: str) -> None:
         boxes[1].metric("Zone visits", f"{all_visits.n:,}" if all_visits.cells else "–")
         boxes[2].metric("Engaged, 5 s or more", f"{engaged / all_visits.n:.0%}" if all_visits.n else "–")
         boxes[3].metric("Cameras saw", "–" if all_visits.coverage is None else f"{all_visits.coverage:.0%}")
-    note = (
-        f"As usual: no earlier {that:%A} to hold it against; two of the last {WEEKS} are needed."
-        if as_usual is None
-        else f"As usual: {as_usual[0]:.0f} entries by the same time, the median of {as_usual[1]} of the last {WEEKS}"
-        f" {that:%A}s of which every hour was seen and is released."
+    if as_usual is None:
+        st.markdown(f"There is no earlier {that:%A} to hold it against yet; two of the last {WEEKS} are needed.")
+        note = ""
+    else:
+        st.markdown(f"A usual {that:%A} has **{as_usual[0]:.0f} entries** by the same time of day.")
+        note = (
+            f"As usual: the median of {as_usual[1]} of the last {WEEKS} {that:%A}s, those of which every hour was seen"
+            " and is released."
+        )
+    fold(
+        Counted.of(entries, tz, note),
+        Counted.of(all_visits, tz, "A visit counts when it ends. Engaged: a stop, and 5 s or more in the zone."),
     )
-    source(entries, tz, note)
     if all_visits.coverage is not None and all_visits.coverage < FLAGGED:
         st.warning(
             f"The cameras saw {all_visits.coverage:.0%} of the time they were meant to. What they missed is not"
@@ -170,14 +146,16 @@ def _queues(report: Answers, that: date) -> None:
 def _by_hour(state_dir: Path, report: Answers, that: date, tz: str) -> None:
     st.header("Footfall by hour")
     cells = report.cells(Figure.FOOTFALL, that, that)
-    total = Sum.of("everybody.footfall", cells)
+    total = summed(Figure.FOOTFALL, cells)
     if not total.cells:
         nothing_here(report, Figure.FOOTFALL)
         source(total, tz)
         return
-    line = _usual_by_hour(report, that, cells, tz)
+    line = usual_by_hour(report, that, cells, tz)
     notes = drawn(state_dir, that, that)
     rates = {(start, end): rate for start, end, rate in line}
+    most = _peak(cells)
+    st.markdown(f"Most came in at {span(most, tz)}: **{most.n}** of {total.n}.")
     show(
         lambda colours: charts.footfall_by_hour(cells, tz, line, colours, notes),
         [
@@ -191,10 +169,14 @@ def _by_hour(state_dir: Path, report: Answers, that: date, tz: str) -> None:
             for cell in joined(cells, zones_apart=False)
         ],
         name=f"Footfall by hour {that}",
-        told=f"Entries of {that} by hour: {_told_peak(cells, tz)}",
-    )
-    source(
-        total, tz, "The line: the same weekday of the last four weeks (median), hour by hour where two of them have it."
+        told=f"Entries of {that} by hour: {total.n} in all, most at {span(most, tz)} ({most.n}).",
+        by=[
+            Counted.of(
+                total,
+                tz,
+                "The line: the same weekday of the last four weeks (median), hour by hour where two of them have it.",
+            )
+        ],
     )
 
 
@@ -203,82 +185,76 @@ def _of(rates: dict[tuple[int, int], float], cell: Cell) -> float | None:
     return None if rate is None else rate * (cell.end_us - cell.start_us) / HOUR
 
 
-def _told_peak(cells: Sequence[Cell], tz: str) -> str:
+def _peak(cells: Sequence[Cell]) -> Cell:
+    """Return the stretch of time in which most came in an hour."""
     shown = [cell for cell in joined(cells, zones_apart=False) if cell.n]
-    most = max(shown, key=lambda cell: (cell.n or 0) / (cell.end_us - cell.start_us))
-    return f"{sum(cell.n or 0 for cell in shown)} in all, most at {span(most, tz)} ({most.n})."
-
-
-def _usual_by_hour(report: Answers, that: date, cells: Sequence[Cell], tz: str) -> list[tuple[int, int, float]]:
-    """Return (start, end, entries an hour) as usual, for each stretch of which enough earlier days have a cell."""
-    earlier: dict[tuple[timedelta, timedelta], list[int]] = {}
-    for back in range(1, WEEKS + 1):
-        then = that - timedelta(weeks=back)
-        for cell in joined(report.cells(Figure.FOOTFALL, then, then), zones_apart=False):
-            if not cell.suppressed:
-                key = (_clock(cell.start_us, then, tz), _clock(cell.end_us, then, tz))
-                earlier.setdefault(key, []).append(cell.n or 0)
-    out = []
-    for cell in joined(cells, zones_apart=False):
-        counts = earlier.get((_clock(cell.start_us, that, tz), _clock(cell.end_us, that, tz)), [])
-        if len(counts) >= FEWEST:
-            out.append((cell.start_us, cell.end_us, median(counts) * HOUR / (cell.end_us - cell.start_us)))
-    return out
+    return max(shown, key=lambda cell: (cell.n or 0) / (cell.end_us - cell.start_us))
 
 
 def _zones(state_dir: Path, report: Answers, that: date, tz: str) -> None:
     st.header("Zone by hour")
     cells = report.cells(Figure.VISITS, that, that)
-    total = Sum.of("everybody.zone_visits", cells)
+    total = summed(Figure.VISITS, cells)
     if not total.cells:
         nothing_here(report, Figure.VISITS)
-    else:
-        notes = drawn(state_dir, that, that)
-        show(
-            lambda colours: charts.zone_by_hour(cells, tz, colours, notes),
-            [
-                {
-                    "zone": cell.zone,
-                    "time": span(cell, tz),
-                    "visits": cell.n,
-                    "why not": f"fewer than {cell.k} tracks" if cell.suppressed else "",
-                    "coverage": cell.observed_us / cell.open_us if cell.open_us else None,
-                }
-                for cell in joined(cells, zones_apart=True)
-            ],
-            name=f"Zone by hour {that}",
-            told=f"Visits of {that} by zone and hour: {_told_zones(cells)}",
-        )
-    source(
-        total,
-        tz,
-        "A wide box is several hours together, because one alone held too few people. A dashed edge: cameras saw under"
-        " 90 % of it.",
+        source(total, tz)
+        return
+    notes = drawn(state_dir, that, that)
+    shelves = [cell for cell in cells if cell.kind == ZoneKind.PRODUCT]
+    first, n = _by_zone(shelves or cells)[0]
+    st.markdown(f"Most visits {'of the shelves ' if shelves else ''}had **{first}**: {n}.")
+    show(
+        lambda colours: charts.zone_by_hour(cells, tz, colours, notes),
+        [
+            {
+                "zone": cell.zone,
+                "time": span(cell, tz),
+                "visits": cell.n,
+                "why not": f"fewer than {cell.k} tracks" if cell.suppressed else "",
+                "coverage": cell.observed_us / cell.open_us if cell.open_us else None,
+            }
+            for cell in joined(cells, zones_apart=True)
+        ],
+        name=f"Zone by hour {that}",
+        told=f"Visits of {that} by zone and hour: {', '.join(f'{zone} {n}' for zone, n in _by_zone(cells))}.",
+        by=[
+            Counted.of(
+                total,
+                tz,
+                "A wide box is several hours together, because one alone held too few people. A dashed edge: cameras"
+                f" saw under 90 % of it. {ROUNDED}",
+            )
+        ],
     )
 
 
-def _told_zones(cells: Sequence[Cell]) -> str:
+def _by_zone(cells: Sequence[Cell]) -> list[tuple[str, int]]:
+    """Return visits of each zone, most visited first."""
     sums: dict[str, int] = {}
     for cell in cells:
         sums[cell.zone] = sums.get(cell.zone, 0) + (cell.n or 0)
-    return ", ".join(f"{zone} {n}" for zone, n in sorted(sums.items(), key=lambda one: -one[1])) + "."
+    return sorted(sums.items(), key=lambda one: -one[1])
 
 
 def _by_day(state_dir: Path, report: Answers, that: date, tz: str) -> None:
     first = that - timedelta(days=27)
-    st.header("Footfall by day")
     past = report.footfall_by_day(first, that)
-    total = report.total(Figure.FOOTFALL, first, that)
-    if past:
-        notes = drawn(state_dir, first, that)
-        show(
-            lambda colours: charts.footfall_by_day(past, colours, notes),
-            [
-                {"day": day, "entries": one.n, "suppressed": one.suppressed, "coverage": one.coverage}
-                for day, one in past
-            ],
-            name=f"Footfall by day to {that}",
-            told=f"Entries of the {len(past)} days with figures up to {that}, from {min(one.n for _, one in past)} to"
-            f" {max(one.n for _, one in past)} a day.",
-        )
-    source(total, tz, "Pale days are not whole: cameras saw under 90 %, or a part is suppressed.")
+    if len(past) < 2:
+        return  # the cards say it
+    st.header("Footfall by day")
+    low, high = min(one.n for _, one in past), max(one.n for _, one in past)
+    st.markdown(f"Between **{low}** and **{high}** entries a day on the {len(past)} days of these four weeks.")
+    notes = drawn(state_dir, first, that)
+    show(
+        lambda colours: charts.footfall_by_day(past, colours, notes),
+        [{"day": day, "entries": one.n, "suppressed": one.suppressed, "coverage": one.coverage} for day, one in past],
+        name=f"Footfall by day to {that}",
+        told=f"Entries of the {len(past)} days with figures up to {that}, from {low} to {high} a day.",
+        by=[
+            Counted.of(
+                report.total(Figure.FOOTFALL, first, that),
+                tz,
+                "Pale days are not whole: cameras saw under 90 %, or a part is suppressed.",
+            )
+        ],
+    )

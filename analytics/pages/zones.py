@@ -5,35 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
-from analytics import charts
 from analytics.answers import Answers
 from analytics.bins import HOUR
 from analytics.charts import duration
 from analytics.config import ConfigError, StoreFile, read_store
-from analytics.days import Measure, by_zone
 from analytics.figures import TIERS, Audience, Figure
 from analytics.pages.choice import ALL_DAY, Choice, choose
-from analytics.pages.happened import drawn, notes_button
-from analytics.pages.lines import over_days, parts
+from analytics.pages.happened import notes_button
+from analytics.pages.lines import TIER_WORDS, no_stay, parts
 from analytics.pages.missing import not_shown, nothing_here
 from analytics.pages.picture import beside, show
 from analytics.pages.plan import Heat, plan
-from analytics.pages.source import interval, quantile, source
+from analytics.pages.source import ROUNDED, Counted, interval, quantile, summed
+from analytics.pages.stays import one_zone
 from analytics.pages.style import begin, figures
-from analytics.released import Cell, Sum
+from analytics.released import Cell
 from analytics.report import Dwell, dwell_of
 from analytics.state import STORE_TOML
+from analytics.zones import ZoneKind
 
-_TIERS = {
-    "pass_by": "passes by",
-    "glance": "glances, 2–5 s",
-    "engaged": "engaged, 5–8 s",
-    "deliberating": "deliberates, 8 s or more",
-}
 _HEATS = ("Visits an hour", "Median stay", "Engaged", "End not seen")
 Where = tuple[str, str]
 
@@ -43,12 +36,13 @@ class _Zone:
     tiers: tuple[int, ...]  # visits by tier, in the order of `TIERS`
     seen_us: int  # by the camera, of the time they came in
     dwell: Dwell | None
+    kind: str
 
     @classmethod
-    def of(cls, visits: Sequence[Cell], dwell: Dwell | None) -> _Zone:
+    def of(cls, visits: Sequence[Cell], dwell: Dwell | None, kind: str) -> _Zone:
         shown = [cell for cell in visits if not cell.suppressed]
         sums = tuple(map(sum, zip(*(cell.counts for cell in shown), strict=True))) or (0,) * len(TIERS)
-        return cls(sums, sum(cell.observed_us for cell in shown), dwell)
+        return cls(sums, sum(cell.observed_us for cell in shown), dwell, kind)
 
     @property
     def n(self) -> int:
@@ -60,6 +54,11 @@ class _Zone:
     @property
     def engaged(self) -> float | None:
         return (self.tier("engaged") + self.tier("deliberating")) / self.n if self.n else None
+
+    @property
+    def no_stay(self) -> str:
+        """Why there is no length of stay."""
+        return no_stay(self.n, self.tier("pass_by"))
 
     @property
     def an_hour(self) -> float | None:
@@ -92,16 +91,18 @@ def zones(state_dir: Path) -> None:
         nothing_here(report, Figure.VISITS, Figure.DWELL, audience=audience, what="a zone")
     else:
         names = _names(found)
-        _table(found, names)
-        _sources(visits, stays, audience, tz)
-        _floor(state_dir, found)
-        _tiers(found, names)
-        _one(state_dir, report, choice, audience, found, names, tz)
+        by = _counted(visits, stays, audience, tz)
+        _table(found, names, by)
+        _floor(state_dir, found, by)
+        _tiers(found, names, by[:1])
+        one_zone(
+            state_dir,
+            report,
+            choice,
+            audience,
+            {names[where]: (where, one.dwell) for where, one in found.items() if one.dwell is not None},
+        )
     not_shown(report, choice.first, choice.last, (Figure.VISITS, Figure.DWELL))
-    st.caption(
-        f"Times are on the store's clock ({tz}). Stays are those of 2 s or more with a stop; those lost from sight"
-        " count for as long as they were seen (Kaplan–Meier). Tracks are not distinct people."
-    )
 
 
 Kept = tuple[list[Cell], int]
@@ -127,7 +128,7 @@ def _found(report: Answers, choice: Choice, audience: Audience) -> tuple[dict[Wh
         else:
             dwell = None
         if dwell is not None or any(not cell.suppressed for cell in of_visits):
-            out[where] = _Zone.of(of_visits, dwell)
+            out[where] = _Zone.of(of_visits, dwell, (of_visits or of_stays)[0].kind)
     return out, visits, stays
 
 
@@ -136,14 +137,25 @@ def _names(found: Mapping[Where, _Zone]) -> dict[Where, str]:
     return {(camera, zone): zone if names.count(zone) == 1 else f"{zone} ({camera})" for camera, zone in found}
 
 
-def _table(found: Mapping[Where, _Zone], names: Mapping[Where, str]) -> None:
+def _table(found: Mapping[Where, _Zone], names: Mapping[Where, str], by: Sequence[Counted]) -> None:
+    shelves = {where: one for where, one in found.items() if one.kind == ZoneKind.PRODUCT}
+    said = []
+    held = {where: one.dwell.median.at for where, one in shelves.items() if one.dwell and one.dwell.median.at}
+    if held:
+        where = max(held, key=lambda one: held[one])
+        said.append(f"People stay longest at **{names[where]}**: half of them for {duration(held[where])} or more.")
+    stop = {where: one.engaged for where, one in shelves.items() if one.engaged is not None}
+    if stop:
+        where = max(stop, key=lambda one: stop[one])
+        said.append(f"Most of those who come stop at **{names[where]}**: {stop[where]:.0%}.")
+    st.markdown(" ".join(said))
     rows = [
         {
             "Zone": names[where],
             "Visits": one.n or None,
             "An hour": None if one.an_hour is None else round(one.an_hour, 1),
             "Engaged": "–" if one.engaged is None else f"{one.engaged:.0%}",
-            "Median stay": "too few people" if one.dwell is None else quantile(one.dwell.median),
+            "Median stay": one.no_stay if one.dwell is None else quantile(one.dwell.median),
             "95 % interval": "–" if one.dwell is None else interval(one.dwell.median),
             "90 % stay under": "–" if one.dwell is None else quantile(one.dwell.p90),
             "Its interval": "–" if one.dwell is None else interval(one.dwell.p90),
@@ -152,15 +164,29 @@ def _table(found: Mapping[Where, _Zone], names: Mapping[Where, str]) -> None:
         for where, one in found.items()
     ]
     st.dataframe(rows, hide_index=True, height="content")
-    beside(rows, name="zones")
+    beside(rows, name="zones", by=by)
 
 
-def _sources(visits: Kept, stays: Kept, audience: Audience, tz: str) -> None:
-    for figure, (cells, left_out) in ((Figure.VISITS, visits), (Figure.DWELL, stays)):
-        source(Sum.of(f"{audience}.{figure}", cells), tz, left_out=left_out)
+def _counted(visits: Kept, stays: Kept, audience: Audience, tz: str) -> list[Counted]:
+    """Return how visits and stays were counted."""
+    return [
+        Counted.of(
+            summed(Figure.VISITS, visits[0], audience),
+            tz,
+            f"A visit of an entrance is of whoever is seen there; page Today counts those who come in. {ROUNDED}",
+            left_out=visits[1],
+        ),
+        Counted.of(
+            summed(Figure.DWELL, stays[0], audience),
+            tz,
+            "Stays are those of 2 s or more with a stop; those lost from sight count for as long as they were seen"
+            " (Kaplan–Meier). Where all walk through, as at doors, there is no stay to show.",
+            left_out=stays[1],
+        ),
+    ]
 
 
-def _floor(state_dir: Path, found: Mapping[Where, _Zone]) -> None:
+def _floor(state_dir: Path, found: Mapping[Where, _Zone], by: Sequence[Counted]) -> None:
     st.header("On the floor")
     path = state_dir / STORE_TOML
     try:
@@ -175,14 +201,11 @@ def _floor(state_dir: Path, found: Mapping[Where, _Zone]) -> None:
         st.segmented_control("Coloured by", _HEATS, default=_HEATS[0], required=True, key="heat", bind="query-params")
         or _HEATS[0]
     )
-    _plans(store, found, measure)
-    st.caption(
-        "Outlines are those of `store.toml`; pads and staff zones are never measured. Stronger is more; one without a"
-        " figure is left empty."
-    )
+    st.markdown("Stronger is more; a zone without a figure is empty. Pads and staff zones are never measured.")
+    _plans(store, found, measure, by)
 
 
-def _plans(store: StoreFile, found: Mapping[Where, _Zone], measure: str) -> None:
+def _plans(store: StoreFile, found: Mapping[Where, _Zone], measure: str, by: Sequence[Counted]) -> None:
     for camera in store.camera:
         heat = {zone: _heat(one, measure) for (name, zone), one in found.items() if name == camera.name}
         if not heat:
@@ -197,11 +220,12 @@ def _plans(store: StoreFile, found: Mapping[Where, _Zone], measure: str) -> None
             told=f"The zones of camera {camera.name} on the floor, coloured by {measure.lower()}: "
             + ", ".join(f"{zone} {one.words}" for zone, one in heat.items())
             + ".",
+            by=by,
         )
 
 
 def _heat(one: _Zone, measure: str) -> Heat:
-    none = Heat(None, "too few people")
+    none = Heat(None, one.no_stay)
     if measure == "Visits an hour":
         return none if one.an_hour is None else Heat(one.an_hour, f"{one.an_hour:.0f} an hour")
     if measure == "Engaged":
@@ -214,10 +238,10 @@ def _heat(one: _Zone, measure: str) -> Heat:
     return Heat(one.dwell.censored, f"{one.dwell.censored:.0%}")
 
 
-def _tiers(found: Mapping[Where, _Zone], names: Mapping[Where, str]) -> None:
+def _tiers(found: Mapping[Where, _Zone], names: Mapping[Where, str], by: Sequence[Counted]) -> None:
     st.header("What people do there")
     rows = [
-        {"zone": names[where], "part": _TIERS[tier], "share": one.tier(tier) / one.n, "n": one.tier(tier)}
+        {"zone": names[where], "part": TIER_WORDS[tier], "share": one.tier(tier) / one.n, "n": one.tier(tier)}
         for where, one in found.items()
         if one.n
         for tier in TIERS
@@ -227,59 +251,9 @@ def _tiers(found: Mapping[Where, _Zone], names: Mapping[Where, str]) -> None:
         return
     engaged = ", ".join(f"{names[w]} {one.engaged:.0%}" for w, one in found.items() if one.engaged is not None)
     show(
-        lambda colours: parts(rows, list(_TIERS.values()), colours),
+        lambda colours: parts(rows, list(TIER_WORDS.values()), colours),
         rows,
         name="Engagement by zone",
         told=f"Share of visits by how long people stop. Engaged or deliberating: {engaged}.",
+        by=by,
     )
-
-
-def _one(
-    state_dir: Path,
-    report: Answers,
-    choice: Choice,
-    audience: Audience,
-    found: Mapping[Where, _Zone],
-    names: Mapping[Where, str],
-    tz: str,
-) -> None:
-    timed = {where: one.dwell for where, one in found.items() if one.dwell is not None}
-    if not timed:
-        return
-    st.header("One zone")
-    options = {names[where]: where for where in timed}
-    name = st.selectbox("Zone", list(options), key="zone", bind="query-params")
-    where = options[name] if name in options else next(iter(timed))
-    stay = timed[where]
-    show(
-        lambda colours: charts.dwell(stay, colours),
-        _bins(stay),
-        name=f"Length of stay {names[where]}",
-        told=f"How long people stay in {names[where]}: median {quantile(stay.median)} ({interval(stay.median)}),"
-        f" 90 % stay under {quantile(stay.p90)}; {stay.censored:.0%} were lost from sight.",
-    )
-    source(stay.total, tz)
-    if audience is not Audience.EVERYBODY:
-        return
-    cells, _ = choice.keep(report.cells(Figure.DWELL, choice.first, choice.last), tz)
-    days = by_zone(Measure.STAY, cells, tz).get(where)
-    if days is None or len(days.values) < 2:
-        return
-    medians = {day: one.value for day, one in days.values.items()}
-    notes = drawn(state_dir, choice.first, choice.last, (where[1],))
-    show(
-        lambda colours: over_days(medians, "Median stay, s", colours, notes, form=".1f"),
-        [{"day": day, "median stay, s": round(value, 1)} for day, value in medians.items()],
-        name=f"Median stay by day {names[where]}",
-        told=f"Median stay in {names[where]} by day, from {duration(min(medians.values()))} to"
-        f" {duration(max(medians.values()))}.",
-    )
-    if days.left_out:
-        st.caption(f"{len(days.left_out)} days are not drawn: too few people, or cameras saw under 90 % of them.")
-
-
-def _bins(stay: Dwell) -> Sequence[Mapping[str, Any]]:
-    return [
-        {"from, s": low, "to, s": high, "seen to end": ended, "lost from sight": lost}
-        for low, high, ended, lost in charts.bins(stay)
-    ]

@@ -25,7 +25,7 @@ CHARTS = {
     "journeys": 2,
     "queues": 3,
     "conversion": 2,
-    "staffing": 3,
+    "staffing": 2,
     "funnel": 2,
     "compare": 2,
     "accuracy": 1,
