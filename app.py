@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 import analytics.pages
+import analytics.setup
 import retention.pages
 from analytics.api.routes import Api
 from analytics.dashboard import SECTIONS, STATE, desk, is_sealed, level, manner, sign_in, who, whole_page
@@ -29,7 +30,7 @@ from consent.tokens import Scope
 from retention.metrics import metrics
 from retention.model import RetentionError
 
-PAGES = (*analytics.pages.PAGES, *retention.pages.PAGES)
+PAGES = (*analytics.pages.PAGES, *analytics.setup.PAGES, *retention.pages.PAGES)
 
 
 def draw() -> None:

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, Route, expect
 
 import analytics.pages
+import analytics.setup
 import retention.pages
 from analytics.dashboard import SECTIONS, open_accounts
 from analytics.shopfloor import weeks
@@ -25,7 +26,7 @@ from tests.signed_in import Board, a_shop, account, dashboard
 
 PATIENCE_MS = 60_000
 PASSWORD = "correct horse battery staple"  # noqa: S105
-PAGES = (*analytics.pages.PAGES, *retention.pages.PAGES)
+PAGES = (*analytics.pages.PAGES, *analytics.setup.PAGES, *retention.pages.PAGES)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,176 @@
+"""Cameras: which there are, whether they are seen now, whether a stream answers; and how one is added or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from analytics.config import CameraTable, ConfigError
+from analytics.dashboard import desk, require
+from analytics.live import read_zones
+from analytics.model import AnalyticsError
+from analytics.pages.style import begin
+from analytics.probe import probe
+from analytics.settings import Edit, Settings, camera_dropped, camera_put, current, edited
+from analytics.setup.saving import propose, proposed, said
+from analytics.source import Source
+from analytics.start import PLACEHOLDER
+from consent.access import Action
+
+EVERY_S = 5  # how often the page asks which cameras are seen
+
+
+def cameras(state_dir: Path) -> None:
+    """Draw the page.
+
+    Args:
+        state_dir: of the store.
+    """
+    begin("Cameras")
+    require(Action.SET_UP)
+    said()
+    settings = current(state_dir)
+    proposed(state_dir)
+    _seen(state_dir, [camera.name for camera in settings.store.camera])
+    for camera in settings.store.camera:
+        with st.container(border=True, key=f"camera-{camera.name}"):
+            _camera(state_dir, settings, camera)
+    st.header("One more camera")
+    _fields(state_dir, settings, None)
+    st.caption(
+        "A password stands in no page and no settings: write it into a file that ends in `.password` (`chmod 600`), or"
+        " into a variable that ends in `_PASSWORD`, and name that here. All of this may stand in `store.toml`, too."
+    )
+
+
+@st.fragment(run_every=EVERY_S)
+def _seen(state_dir: Path, names: list[str]) -> None:
+    """Say of each camera whether it is seen now, from the live tally."""
+    seen = read_zones(desk().state.live)
+    if seen is None:
+        st.info(
+            "Whether a camera is seen now is not known: `openaisle watch` does not run."
+            f" `openaisle up --state {state_dir}` runs everything.",
+            icon=":material/visibility_off:",
+        )
+        return
+    st.table(
+        [{"Camera": name, "Now": f"seen, {len(seen[name])} zones" if name in seen else "not seen"} for name in names],
+        border="horizontal",
+    )
+    if not set(names) <= set(seen):
+        st.caption("A camera that was added or changed is watched once `watch` is started anew.")
+
+
+def _camera(state_dir: Path, settings: Settings, camera: CameraTable) -> None:
+    st.header(camera.name)
+    pads = sum(zone.kind == "pad" for zone in camera.zone)
+    st.text(
+        f"{Source(camera.source).name}: {camera.fps:g} looks a second, {len(camera.zone)} zones"
+        f" ({pads} of them pads), {len(camera.masks)} masks"
+    )
+    if camera.source == PLACEHOLDER:
+        st.warning("This is the example's address, and no camera answers there. Write your own camera's.")
+    with st.expander("Change or test it"):
+        _fields(state_dir, settings, camera)
+    with st.popover("Remove it", icon=":material/delete:"):
+        st.markdown("Its zones and masks go with it. Figures that are released stay.")
+        if st.button("Remove this camera", key=f"remove-{camera.name}"):
+            _propose(settings, camera_dropped(camera.name))
+
+
+def _fields(state_dir: Path, settings: Settings, camera: CameraTable | None) -> None:
+    """Draw the fields of a camera, of a new one where there is none."""
+    key = "new" if camera is None else f"of-{camera.name}"
+    with st.form(f"{key}-camera", border=camera is None):
+        name = st.text_input("Name", "" if camera is None else camera.name, max_chars=64, key=f"{key}-name")
+        source = st.text_input(
+            "Address",
+            "" if camera is None else camera.source,
+            placeholder="rtsp://user@192.168.1.20/stream",
+            key=f"{key}-source",
+            help="rtsp://user@host/path, /dev/video0, usb:0, or a video file. Never a password.",
+        )
+        one, two = st.columns(2)
+        fps = one.number_input(
+            "Looks a second", 0.5, 60.0, 10.0 if camera is None else camera.fps, 0.5, key=f"{key}-fps"
+        )
+        latency = two.number_input(
+            "Oldest picture, s",
+            0.0,
+            10.0,
+            None if camera is None else camera.latency_s,
+            0.1,
+            key=f"{key}-latency",
+            placeholder="2.0 where nobody measured it",
+            help="How old a picture is at most when it arrives; docs/deployment.md says how to measure it.",
+        )
+        variable = one.text_input(
+            "Variable with its password",
+            "" if camera is None else camera.password_env or "",
+            placeholder="DOOR_CAMERA_PASSWORD",
+            key=f"{key}-variable",
+        )
+        file = two.text_input(
+            "File with its password",
+            "" if camera is None else str(camera.password_file or ""),
+            placeholder="/etc/openaisle/door.password",
+            key=f"{key}-file",
+        )
+        with st.container(horizontal=True):
+            test = st.form_submit_button("Test the stream", icon=":material/network_check:")
+            review = st.form_submit_button("Review the change" if camera else "Add it")
+    if not test and not review:
+        return
+    require(Action.SET_UP)
+    fields: Mapping[str, Any] = {
+        "source": source.strip(),
+        "fps": fps,
+        "latency_s": latency,
+        "password_env": variable.strip() or None,
+        "password_file": file.strip() or None,
+    }
+    name = name.strip()
+    if camera is None and any(one.name == name for one in settings.store.camera):
+        st.error(f"A camera is called {name!r} already; give this one its own name.")
+        return
+    edit = camera_put(name, **fields) if camera is None else camera_put(camera.name, rename=name, **fields)
+    if review:
+        _propose(settings, edit)
+        return
+    try:
+        new = edited(settings, edit)
+        _test(state_dir, next(one for one in new.store.camera if one.name == name))
+    except AnalyticsError as error:
+        st.error(str(error))
+
+
+def _propose(settings: Settings, edit: Edit) -> None:
+    try:
+        new = edited(settings, edit)
+    except ConfigError as error:
+        st.error(str(error))
+        return
+    if new.digest == settings.digest:
+        st.info("Nothing differs from what is there.")
+        return
+    propose(settings, new)
+    st.rerun()
+
+
+def _test(state_dir: Path, camera: CameraTable) -> None:
+    with st.spinner("The camera is asked; that takes up to twelve seconds."):
+        found = probe(camera.address(state_dir))
+    if found.error is not None:
+        st.error(f"No picture: {found.error}", icon=":material/videocam_off:")
+        return
+    st.session_state[f"size-{camera.name}"] = (found.width, found.height)
+    rate = "" if found.fps is None else f" {found.fps:.3g} pictures a second,"
+    st.success(
+        f"It answers: {found.width} × {found.height} pixels,{rate} {found.codec}; the first picture came after"
+        f" {found.delay_s:.1f} s. Nothing of it was kept.",
+        icon=":material/videocam:",
+    )

@@ -1,0 +1,216 @@
+"""The shapes of one camera as outlines that can be drawn: zones, faces and feet of shelves, lines, masks. Pure.
+
+A shape has an id (``zone:coffee``, ``face:coffee``, ``edge:coffee``, ``mask:1``) and corners in pixels of the full
+picture. What comes back from a browser is held to the shapes that were sent: it moves corners, and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from analytics.config import CameraTable
+from analytics.edits import Edit, line_put, mask_dropped, mask_put, zone_dropped, zone_put
+from analytics.tables import ConfigError
+from analytics.zones import FARTHEST, Point, Shelf, Zone, ZoneKind
+
+Points = tuple[Point, ...]
+MOST = 64  # corners of a polygon, as `analytics.config` has it
+SIZES = ((640, 360), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160))  # of usual cameras, pixels
+
+
+class What(StrEnum):
+    """What a shape is."""
+
+    ZONE = "zone"
+    FACE = "face"  # of the shelf behind a product zone
+    EDGE = "edge"  # its foot on the floor
+    LINE = "line"  # across a door; it is kept as a zone as wide as somebody stands
+    MASK = "mask"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One outline.
+
+    Attributes:
+        what: see `What`.
+        name: of the zone, or the number of the mask from 1.
+        points: corners, pixels.
+        kind: of a zone or a line.
+        width: of a line, pixels.
+    """
+
+    what: What
+    name: str
+    points: Points
+    kind: ZoneKind | None = None
+    width: float = 0.0
+
+    @property
+    def id(self) -> str:
+        """What a page calls it."""
+        return f"{self.what}:{self.name}"
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        if self.what in (What.ZONE, What.LINE):
+            return self.name if self.name == self.kind else f"{self.name} ({self.kind})"
+        return {What.FACE: f"{self.name}: shelf", What.EDGE: f"{self.name}: shelf's foot"}.get(
+            self.what, f"mask {self.name}"
+        )
+
+    @property
+    def open(self) -> bool:
+        """Whether it is two ends, and no polygon."""
+        return self.what in (What.EDGE, What.LINE)
+
+    @property
+    def least(self) -> int:
+        """Fewest corners."""
+        return 2 if self.open else 3
+
+    @property
+    def most(self) -> int:
+        """Most corners."""
+        return 2 if self.open else MOST
+
+    def drawn(self) -> dict[str, Any]:
+        """Return what the drawing board is told."""
+        tone = "pad" if self.kind is ZoneKind.PAD else "staff" if self.kind is ZoneKind.STAFF else self.what.value
+        return {
+            "id": self.id,
+            "label": self.label,
+            "short": {What.EDGE: "", What.MASK: self.label}.get(self.what, self.name),
+            "tone": tone,
+            "closed": not self.open,
+            "least": self.least,
+            "most": self.most,
+            "points": [list(point) for point in self.points],
+        }
+
+
+def shapes_of(camera: CameraTable) -> tuple[Shape, ...]:
+    """Return what is drawn of a camera, each shelf after its zone."""
+    found: list[Shape] = []
+    for zone in camera.zone:
+        found.append(Shape(What.ZONE, zone.name, zone.polygon, zone.kind))
+        if zone.shelf is not None:
+            found += [Shape(What.FACE, zone.name, zone.shelf.face), Shape(What.EDGE, zone.name, zone.shelf.edge)]
+    return (*found, *(Shape(What.MASK, str(i), mask) for i, mask in enumerate(camera.masks, 1)))
+
+
+def moved(shapes: Iterable[Shape], told: object) -> tuple[Shape, ...]:
+    """Return shapes with the corners that a browser tells; what it tells of others, or wrongly, is left out.
+
+    Args:
+        shapes: as they were sent.
+        told: corners by id, as JSON gave them.
+    """
+    points = told if isinstance(told, Mapping) else {}
+    return tuple(
+        shape if (new := _points(points.get(shape.id), shape)) is None else replace(shape, points=new)
+        for shape in shapes
+    )
+
+
+def _points(told: object, shape: Shape) -> Points | None:
+    if not isinstance(told, list) or not shape.least <= len(told) <= shape.most:
+        return None
+    found: list[Point] = []
+    for pair in told:
+        if not isinstance(pair, list) or len(pair) != 2 or not all(_is_place(value) for value in pair):
+            return None
+        found.append((float(pair[0]), float(pair[1])))
+    return tuple(found)
+
+
+def _is_place(value: object) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and abs(value) <= FARTHEST  # type: ignore[arg-type]
+
+
+def zone_of(shapes: Iterable[Shape], name: str) -> Zone:
+    """Return a zone, with its shelf, as it is drawn.
+
+    Raises:
+        ConfigError: its corners make none; one line that says what to do.
+    """
+    by_id = {shape.id: shape for shape in shapes}
+    zone = by_id[f"{What.ZONE}:{name}"]
+    face, edge = by_id.get(f"{What.FACE}:{name}"), by_id.get(f"{What.EDGE}:{name}")
+    try:
+        shelf = None if face is None or edge is None else Shelf(face.points, (edge.points[0], edge.points[1]))
+        return Zone(name, zone.kind or ZoneKind.PRODUCT, zone.points, shelf)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def edits(camera: str, before: Sequence[Shape], after: Sequence[Shape]) -> list[Edit]:
+    """Return what turns the shapes of a camera into others.
+
+    Args:
+        camera: its name.
+        before: as `store.toml` has them.
+        after: as they are drawn.
+
+    Raises:
+        ConfigError: some of them make no zone.
+    """
+    made: list[Edit] = []
+    for shape in after:
+        if shape.what is What.LINE:
+            start, end = shape.points
+            kind = shape.kind or ZoneKind.ENTRANCE
+            made.append(line_put(camera, shape.name, start, end, width=shape.width, kind=kind))
+        elif shape.what is What.ZONE and _of_zone(before, shape.name) != _of_zone(after, shape.name):
+            made.append(zone_put(camera, zone_of(after, shape.name)))
+    there = {shape.name for shape in after if shape.what in (What.ZONE, What.LINE)}
+    made += [zone_dropped(camera, one.name) for one in before if one.what is What.ZONE and one.name not in there]
+    old, new = masks_of(before), masks_of(after)
+    for i, mask in enumerate(new):
+        if i >= len(old) or old[i] != mask:
+            made.append(mask_put(camera, mask, index=i if i < len(old) else None))
+    made += [mask_dropped(camera, i) for i in reversed(range(len(new), len(old)))]
+    return made
+
+
+def _of_zone(shapes: Iterable[Shape], name: str) -> list[Shape]:
+    return [shape for shape in shapes if shape.name == name and shape.what is not What.MASK]
+
+
+def masks_of(shapes: Iterable[Shape]) -> tuple[Points, ...]:
+    """Return the masks that are drawn, in their order."""
+    return tuple(shape.points for shape in shapes if shape.what is What.MASK)
+
+
+def size_of(shapes: Iterable[Shape]) -> tuple[int, int]:
+    """Return the smallest usual size of a picture that holds what is drawn; for where no camera tells its own."""
+    points = [point for shape in shapes for point in shape.points if point[0] <= 3840 and point[1] <= 2160]
+    right, low = (max((point[axis] for point in points), default=0.0) for axis in (0, 1))
+    if right <= 0 and low <= 0:
+        return SIZES[1]
+    return next(size for size in SIZES if right <= size[0] and low <= size[1])
+
+
+def toml(shapes: Sequence[Shape], shape: Shape) -> str:
+    """Return how a shape stands in `store.toml`, under its camera; for a shelf, how its zone does."""
+    if shape.what is What.MASK:
+        return f"masks = [{', '.join(_list(mask) for mask in masks_of(shapes))}]"
+    if shape.what is What.LINE:
+        return f"# {shape.width:g} pixels across\n{_list(shape.points)}"
+    parts = {one.what: one for one in _of_zone(shapes, shape.name)}
+    zone = parts[What.ZONE]
+    lines = [f'[[camera.zone]]\nname = "{zone.name}"\nkind = "{zone.kind}"\npolygon = {_list(zone.points)}']
+    if What.FACE in parts and What.EDGE in parts:
+        face, edge = _list(parts[What.FACE].points), _list(parts[What.EDGE].points)
+        lines.append(f"shelf = {{ face = {face}, edge = {edge} }}")
+    return "\n".join(lines)
+
+
+def _list(points: Points) -> str:
+    return "[" + ", ".join(f"[{x:.10g}, {y:.10g}]" for x, y in points) + "]"
