@@ -3,7 +3,8 @@
 Rules:
 - No consent, no second look: the net gets the crop of a track only where the caller says which purposes it is
   permitted for at this very picture, and somebody who works for one of those purposes wants it.
-- The net is not even loaded before the first such look; a shop whose level allows none never loads it.
+- A shop whose level allows no second look never loads the net. Where it allows one, the net is loaded before the first
+  picture: one that waited for it could end every link. After a raise it is loaded at the first such look.
 - A track is looked at 5 times a second at most. Who cannot be looked at in one picture is not looked at later for it.
 - Nothing is kept here but when it is each track's turn; picture and joints go to the lookers, and end there.
 
@@ -17,7 +18,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from analytics.model import SECOND, Sighting
-from consent.events import Purpose
+from consent.events import Level, Purpose
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +80,7 @@ class SecondLook:
 
     Args:
         lookers: who makes sense of what is seen.
-        net: makes the net at the first look.
+        net: makes the net, once.
 
     Attributes:
         looks: how often the net ran.
@@ -92,6 +93,15 @@ class SecondLook:
         self._next_us: dict[int, int] = {}  # by person
         self.looks = 0
         self.cpu_s = 0.0
+
+    def load(self, level: Level) -> None:
+        """Load the net now where the level allows what somebody would look for; otherwise do nothing.
+
+        Raises:
+            AnalyticsError: a file is missing or not what it should be.
+        """
+        if self._net is None and any(level.allows(one.purpose) for one in self._lookers):
+            self._net = self._make()
 
     def wanted(self, t_us: int, sightings: Sequence[Sighting], people: Mapping[int, int]) -> frozenset[int]:
         """Return the tracks at which a look would be of use now, permitted or not: whose consent must be looked up."""

@@ -160,7 +160,7 @@ class CameraWatch:
         run: names this watching in the cells it hands over; the same name again releases nothing twice.
         holders: camera by linked subject, shared by the cameras of a shop; one code stands for one body.
         audit: gets each closed visit, and why it is not counted, if so, to hold it against a truth; it must keep none.
-        net: makes what finds the joints of linked shoppers, at the first look; nobody is looked at twice where None.
+        net: makes what finds the joints of linked shoppers, where the level allows a second look; none where None.
         reader: loads what reads expressions, where the level allows that; nobody's is read where None.
         tags: makes what finds the tags of staff from their numbers; made only where `store.toml` names some.
 
@@ -216,6 +216,8 @@ class CameraWatch:
             self._expression.load()
             lookers.append(self._expression)
         self._look = SecondLook(lookers, net) if net is not None and lookers else None
+        if self._look is not None:
+            self._look.load(level())
         self._planned_us: int | None = None
         self._version: int | None = None
         self._checked_us: int | None = None
