@@ -8,7 +8,7 @@ CORE := $(VENV)/.core
 DEV := $(VENV)/.dev
 YOLO := $(VENV)/.yolo
 
-.PHONY: test lint test-yolo soak intervals bench bench-latency bench-erasure kills demo clean
+.PHONY: test lint test-yolo soak fuzz intervals bench bench-latency bench-erasure kills demo clean
 
 test: lint
 	$(BIN)/pytest -m "not yolo" $(ARGS)
@@ -34,6 +34,10 @@ soak: $(DEV) intervals
 intervals: $(DEV)
 	OPENAISLE_RUNS=500 $(BIN)/pytest --timeout 0 -s tests/analytics/test_track_loss.py $(ARGS)
 	OPENAISLE_PAGES=500 $(BIN)/pytest --timeout 0 -s tests/analytics/test_advice.py $(ARGS)
+
+# Hundreds of generated questions of each kind to the HTTP API of a running dashboard; ten minutes or so on two cores.
+fuzz: $(DEV)
+	OPENAISLE_RUNS=500 $(BIN)/pytest --timeout 0 tests/analytics/test_api.py -k running_dashboard $(ARGS)
 
 # From a tap on "stop" to the gate shut, a thousand times, while the cameras are watched.
 bench-latency: $(DEV)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -18,9 +19,11 @@ from analytics.lifetable import Quantile
 from analytics.model import SECOND, AnalyticsError
 from analytics.released import Cell as Released
 from analytics.released import Sum
+from analytics.report import wait
 from analytics.survival import Times, quantile
 
 _WEEK = timedelta(days=6)
+_estimating = threading.Lock()  # people at the pages come first
 _Place = tuple[int, str, str, int]  # start, camera, zone, and which of those that have all three in common
 
 
@@ -159,7 +162,7 @@ def totals(found: Found, metric: Metric, asked: TotalsAsked, tz: str) -> list[To
 def _total(metric: Metric, day: date | None, cells: Sequence[Released]) -> Total:
     whole = Sum.of(metric.id, cells)
     shown = [cell for cell in cells if not cell.suppressed]
-    times = _times(metric, shown) if metric.is_time and day is None and shown else None
+    points = _points(metric, shown) if metric.is_time and day is None and shown else None
     zone, _, to = cells[0].zone.partition(STEP)
     return Total(
         camera=cells[0].camera,
@@ -176,19 +179,20 @@ def _total(metric: Metric, day: date | None, cells: Sequence[Released]) -> Total
         n=whole.n if shown else None,
         counts=tuple(map(sum, zip(*(cell.counts for cell in shown), strict=True))) if shown else None,
         coverage=whole.coverage,
-        median=None if times is None else _point(quantile(times, 0.5)),
-        p90=None if times is None else _point(quantile(times, 0.9)),
-        censored=None if times is None or not times.n else sum(times.lost) / times.n,
+        median=None if points is None else _point(points[0]),
+        p90=None if points is None else _point(points[1]),
+        censored=None if points is None else points[2],
     )
 
 
-def _times(metric: Metric, shown: Sequence[Released]) -> Times:
-    """Return a histogram as the pages read it: a wait ends when somebody is served; other outcomes count together."""
-    if metric.figure is not Figure.WAIT:
-        return Times.of(shown).together
-    found = Times.of(shown)
-    served, gave_up = found.ended
-    return Times((served,), tuple(a + b for a, b in zip(gave_up, found.lost, strict=True)), found.cells)
+def _points(metric: Metric, shown: Sequence[Released]) -> tuple[Quantile, Quantile, float | None]:
+    """Return median, p90 and the share that was lost from sight, as the pages read them; one at a time."""
+    with _estimating:
+        if metric.figure is Figure.WAIT:
+            waits = wait(shown)
+            return waits.median, waits.p90, waits.lost / waits.total.n if waits.total.n else None
+        times = Times.of(shown).together
+        return quantile(times, 0.5), quantile(times, 0.9), sum(times.lost) / times.n if times.n else None
 
 
 def awaited(report: Answers, known: Iterable[str]) -> list[Awaited]:
