@@ -29,6 +29,7 @@ from consent.signin.pages import pages as signing_in
 from consent.tokens import Scope
 from retention.metrics import metrics
 from retention.model import RetentionError
+from retention.pages.handout import handouts
 
 PAGES = (*analytics.pages.PAGES, *analytics.setup.PAGES, *retention.pages.PAGES)
 
@@ -46,12 +47,15 @@ def draw() -> None:
         st.title("No page for your desk yet")
         _account(seen_by.name, seen_by.desk)
         return
+    first = allowed[0]
     shown = st.navigation(
         [
             # without its icon: Streamlit would have the browser fetch that as a favicon from a host elsewhere
             st.Page(partial(page.draw, state.root), title=page.title, url_path=page.path, default=not i)
             for i, page in enumerate(allowed)
-        ],
+        ]
+        # the first page stands at the root; whoever types its own address gets it, too
+        + [st.Page(partial(first.draw, state.root), title=first.title, url_path=first.path, visibility="hidden")],
         position="top",
     )
     if state.store.store.simulated:
@@ -93,7 +97,7 @@ else:
         sys.exit(f"openaisle: {error}")
     app = st.App(
         "app.py",
-        routes=[Route(f"/{page.path}", whole_page) for page in PAGES],
+        routes=[handouts().route(), *(Route(f"/{page.path}", whole_page) for page in PAGES)],
         middleware=[
             Middleware(Gate, access=_desk.access, manner=_way, own=_own, own_paths=OWN_PATHS, programs=_programs)
         ],

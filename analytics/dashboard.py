@@ -38,7 +38,7 @@ from consent.events import Level
 from consent.keys import Role
 from consent.ledger import Ledger
 from consent.oidc import Provider, Settings
-from consent.signin.files import Files
+from consent.signin.files import Files, Kind
 from consent.signin.gate import SESSION_HEADER, Heard, Manner
 
 if TYPE_CHECKING:
@@ -218,7 +218,12 @@ def manner(state: State, port: int, pages: Iterable[tuple[str, str]]) -> Manner:
         needs=lambda path: needed.get(path.strip("/").partition("/")[0]),
         hear=partial(heard, needed=needed),
         farewell=farewell(),
-        files=Files(Action.TAKE_RECEIPTS),
+        files=Files(
+            (
+                Kind(Action.TAKE_RECEIPTS, ".csv", 20_000_000),
+                Kind(Action.APPROVE_LEVEL, ".signed", 20_000),
+            )
+        ),
     )
 
 

@@ -15,6 +15,7 @@ import ssl
 import subprocess
 import sys
 import time
+from base64 import b32decode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,8 +40,10 @@ from consent import tls
 from consent.access import BROKEN, Action, Desk, Refusal
 from consent.accounts import digest
 from consent.events import EventKind, Leaf
+from consent.factors import RECOVERY, STEP_S, code_at
 from consent.keys import Role
 from consent.signin.gate import CLOSED, NOT_UNDERSTOOD, SESSION_HEADER
+from consent.tokens import Scope, Tokens
 from tests.apart import read_apart
 from tests.command import Place
 from tests.consent.provider import CLIENT, SECRET, Somewhere
@@ -193,6 +196,7 @@ PATHS = (
     *("/media/0.png", "/component/x/index.html", "/_stcore/bidi-components/x/y.js", "/auth/login", "/oauth2callback"),
     *("/sign-in/../floor", "/sign-in/../_stcore/health", "/%2e%2e/app.py", "//floor", "/desk.css/../floor"),
     *("/SIGN-IN", "/sign-inn", "/static/", "/app/static/x"),
+    *("/api/openapi.json", "/api/v1/stores", "/api/v1/nowhere", "/metrics", "//metrics", "/api/../floor"),
 )
 
 
@@ -232,6 +236,51 @@ def test_a_stranger_gets_no_websocket(board: Board) -> None:
             ),
         ):
             pass
+
+
+def test_programs_come_in_by_a_token_of_their_own_and_by_nothing_else(board: Board) -> None:
+    now_us = time.time_ns() // 1000
+    with open_accounts(board.state) as accounts:
+        tokens = Tokens(accounts)
+        figures, metrics = (tokens.add(f"door {scope}", scope, 1, now_us=now_us)[1] for scope in Scope)
+        over = tokens.add("door over", Scope.FIGURES, 1, now_us=now_us - 2 * 86_400_000_000)[1]
+        gone = tokens.add("door gone", Scope.FIGURES, 1, now_us=now_us)[1]
+    cookie = board.cookie(Desk.ADMINISTRATOR)
+    places = {"/api/v1/stores": figures, "/api/openapi.json": figures, "/metrics": metrics}
+    for path, right in places.items():
+        assert ask(board, path, Authorization=f"Bearer {right}").status == 200
+        assert ask(board, path, Authorization=f"Bearer {figures if right == metrics else metrics}").status == 403
+        for wrong in (over, "openaisle_" + "A" * 43, right[:-1], digest(right).hex()):
+            assert ask(board, path, Authorization=f"Bearer {wrong}").status in (401, 429)
+        for header in (f"Basic {right}", right, "Bearer", "Bearer ", ""):
+            assert ask(board, path, Authorization=header).status == 401
+        for words in (f"token={right}", f"access_token={right}", right, right.replace("_", "%5F")):
+            assert ask(board, f"{path}?{words}").status == 401
+            assert ask(board, f"{path}?{words}", Authorization=f"Bearer {right}").status == 401
+        for sent in ({"Cookie": cookie}, {"Cookie": f"token={right}"}, {"X_Api_Key": right}, {SESSION_HEADER: right}):
+            assert ask(board, path, **sent).status == 401
+        for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+            refused = ask(board, path, method, Authorization=f"Bearer {right}")
+            assert refused.status == 405
+            assert refused.headers["Allow"] == "GET, HEAD"
+        for origin in ("http://evil.example", "null"):
+            refused = ask(board, path, Authorization=f"Bearer {right}", Origin=origin)
+            assert refused.status == 403
+            assert not [name for name in refused.headers if name.lower().startswith("access-control")]
+        assert ask(board, path, Authorization=f"Bearer {right}", Host="evil.example").status == 421
+        assert ask(board, path, Authorization=f"Bearer {right}", X_Forwarded_For="127.0.0.1").status == 403
+    for token in (figures, metrics):  # it opens no page, no script and no websocket
+        for path in ("/", "/floor", "/index.html", "/_stcore/health", "/account"):
+            assert ask(board, path, Authorization=f"Bearer {token}").status in (303, 401)
+        with pytest.raises(websockets.exceptions.InvalidStatus), line(board, "", Authorization=f"Bearer {token}"):
+            pass
+    assert ask(board, "/api/v1/stores", Authorization=f"Bearer {gone}").status == 200
+    with open_accounts(board.state) as accounts:
+        Tokens(accounts).revoke("door gone")
+    assert ask(board, "/api/v1/stores", Authorization=f"Bearer {gone}").status in (401, 429)
+    said = board.log.read_text()
+    assert not [token for token in (figures, metrics, over, gone) if token in said]
+    soon(lambda: {"token", "scope"} <= {str(one["reason"]) for one in denials(board.state)}, "it is not in the log")
 
 
 # --- somebody else ----------------------------------------------------------------------------------------------------
@@ -575,6 +624,46 @@ def test_signing_in_and_out(board: Board) -> None:
     assert ask(board, "/", Cookie=session, **HTML).status == 200
     assert send(board, "/sign-out", {"token": out}, cookies).status == 303
     assert ask(board, "/", Cookie=session).status == 401
+
+
+def test_a_second_factor_is_made_on_the_account_page_and_asked_for_from_then_on(board: Board) -> None:
+    with open_accounts(board.state) as accounts:
+        her = accounts.add("Dora", Desk.COMPLIANCE, now_us=time.time_ns() // 1000, password=PASSWORD)
+        session = f"openaisle-{board.port}={accounts.begin(her, now_us=time.time_ns() // 1000)}"
+    token, cookies = form(board, "/account", session)
+    assert send(board, "/account/factor", {"token": "0" * 64}, cookies).status == 403
+    page = send(board, "/account/factor", {"token": token}, cookies)
+    assert "<svg" in page.text
+    assert page.headers["Cache-Control"] == "no-store"
+    handle = re.search(r'name="handle" value="([^"]+)"', page.text)
+    key = re.search(r"Key: <code>([A-Z2-7 ]+)</code>", page.text)
+    assert handle is not None
+    assert key is not None
+    seed = b32decode(key[1].replace(" ", ""))
+    told = {"token": token, "handle": handle[1], "password": PASSWORD}
+    assert send(board, "/factor", {**told, "code": "000000"}, cookies).status == 403
+    done = send(board, "/factor", {**told, "code": code_at(seed, int(time.time()) // STEP_S)}, cookies)
+    assert done.status == 200
+    codes = re.findall(r"<li><code>([2-9A-Z-]{11})</code></li>", done.text)
+    assert len(codes) == RECOVERY
+    assert ask(board, "/", Cookie=session).status == 401  # signed out everywhere
+    token, cookie = form(board, "/sign-in")
+    with_it = {"token": token, "name": "Dora", "password": PASSWORD}
+    without = send(board, "/sign-in", with_it, cookie)
+    wrong = send(board, "/sign-in", {**with_it, "password": "not hers at all"}, cookie)
+    assert (without.status, wrong.status) == (403, 403)
+    assert without.text == wrong.text  # it does not say that the password was right
+    inside = send(board, "/sign-in", {**with_it, "code": codes[0]}, cookie)
+    assert inside.status == 303
+    session = f"openaisle-{board.port}={inside.cookies[f'openaisle-{board.port}']}"
+    token, cookies = form(board, "/account", session)
+    assert "On. 7 recovery codes are left" in ask(board, "/account", Cookie=cookies).text
+    away = {"token": token, "remove": "yes", "password": PASSWORD, "code": codes[0]}
+    assert send(board, "/account/factor", away, cookies).status == 403  # used
+    assert send(board, "/account/factor", {**away, "code": codes[1]}, cookies).status == 200
+    assert send(board, "/sign-in", with_it, cookie).status == 303
+    said = board.log.read_text()
+    assert not [word for word in (key[1], key[1].replace(" ", ""), *codes) if word in said]
 
 
 def test_the_pages_for_signing_in_carry_what_keeps_others_out(board: Board) -> None:

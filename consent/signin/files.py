@@ -1,9 +1,9 @@
-"""The one kind of file that the dashboard takes: a table of receipts, from whoever may bring one.
+"""The kinds of file that the dashboard takes: a table of receipts, an outsider's signed approval; each from who may.
 
 Rules:
 - Everything else is refused before a byte of it is kept: another desk, another kind of name, no length or a long one, a
   body that is no form with one file.
-- The name decides nothing else; what is in the file is read as a table by whoever asked for it, and never run.
+- The name decides nothing else; what is in the file is read as text by whoever asked for it, and never run.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _HEAD = 4096  # bytes in which the name stands
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
-    """What is taken.
+class Kind:
+    """One kind of file.
 
     Attributes:
         action: what somebody must be allowed.
@@ -32,20 +32,32 @@ class Files:
     """
 
     action: Action
-    suffix: str = ".csv"
-    most: int = 20_000_000
+    suffix: str
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What is taken.
+
+    Attributes:
+        kinds: of files.
+    """
+
+    kinds: tuple[Kind, ...]
 
     async def look(self, request: Request, who: Who) -> Receive | None:
         """Return how the rest of a request is read, None where it is refused."""
-        if not who.may(self.action) or not request.headers.get("origin"):
+        theirs = [kind for kind in self.kinds if who.may(kind.action)]
+        if not theirs or not request.headers.get("origin"):
             return None
         if request.method == "DELETE":
             return request.receive
         length = request.headers.get("content-length", "")
-        kind = request.headers.get("content-type", "").lower()
-        if request.method != "PUT" or not kind.startswith("multipart/form-data"):
+        form = request.headers.get("content-type", "").lower()
+        if request.method != "PUT" or not form.startswith("multipart/form-data"):
             return None
-        if not re.fullmatch(r"[0-9]{1,9}", length) or int(length) > self.most:
+        if not re.fullmatch(r"[0-9]{1,9}", length):
             return None
         read: list[Message] = []
         head = b""
@@ -54,8 +66,10 @@ class Files:
             if read[-1]["type"] != "http.request":
                 return None
             head += read[-1].get("body", b"")
-        names = _NAME.findall(head[:_HEAD])
-        if len(names) != 1 or not names[0].decode("utf-8", "replace").lower().endswith(self.suffix):
+        names = [name.decode("utf-8", "replace").lower() for name in _NAME.findall(head[:_HEAD])]
+        if len(names) != 1:
+            return None
+        if not any(names[0].endswith(kind.suffix) and int(length) <= kind.most for kind in theirs):
             return None
 
         async def again() -> Message:

@@ -48,6 +48,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     from analytics.shopfloor import demo, weeks
     from consent.events import Purpose
     from consent.keys import Role
+    from retention import simulated
     from retention.keeper import Keeper
 
     def keep(state: State) -> list[NewVisit]:
@@ -74,7 +75,8 @@ def _demo(arguments: argparse.Namespace) -> int:
                 start_us=(now_us() // hour - 2) * hour,
                 progress=lambda done: bar.update(round(done - bar.n, 3)),
             )
-        year = weeks.open_shop(root / "weeks", now_us=now_us())
+        present = now_us()
+        year = simulated.open_shop(root / "weeks", now_us=present)
         files = weeks.unpack(year)
         print(json.dumps(outcome.as_dict()) if arguments.json else outcome.table(), flush=True)
         if not arguments.json:
@@ -82,6 +84,8 @@ def _demo(arguments: argparse.Namespace) -> int:
             print(f"\nfigures of the clip: {outcome.state.released}{until}")
             print(f"four simulated weeks: {year.released}, {files} files, made up by a program", flush=True)
         if not arguments.headless:
+            with tqdm(total=100.0, unit="%", desc="a past for officers", disable=None, leave=False) as bar:
+                simulated.Past(year, now_us=present).live(lambda done: bar.update(round(100 * done - bar.n, 1)))
             attend(arguments.program, root, outcome.state.root, year.root, stop)
     return 0
 
@@ -94,11 +98,12 @@ def attend(program: Sequence[str], root: Path, clip: Path, year: Path, stop: thr
     (root / "logs").mkdir()
     with Attendant(program, root / "logs") as pages:
         dashboard, kiosk = free_port(), free_port()
-        pages.start("keeper", ["keeper", "--state", clip])
+        for shop in (clip, year):
+            pages.start(f"keeper-{shop.name}", ["keeper", "--state", shop])
         pages.start("dashboard", ["dashboard", "--state", year, "--port", str(dashboard)])
         pages.start("kiosk", ["kiosk", "--state", clip, "--port", str(kiosk)])
         if all(pages.answers(port, stop) for port in (dashboard, kiosk)):
-            print("\ndashboard (the four simulated weeks); each link signs one desk in, once:")
+            print("\ndashboard (simulated: four weeks of figures, five weeks of consents); each link works once:")
             for desk, link in demo_links(year):
                 print(f"  {desk:<14} http://127.0.0.1:{dashboard}/enter/{link}")
             print(f"kiosk:     http://127.0.0.1:{kiosk}  (the shop of the clip)\nCtrl-C ends both", flush=True)
@@ -107,13 +112,14 @@ def attend(program: Sequence[str], root: Path, clip: Path, year: Path, stop: thr
 
 
 def demo_links(year: Path) -> list[tuple[str, str]]:
-    """Make an account without a password for every desk of the demo, and a one-time way in for each."""
+    """Return a one-time way in for every desk of the demo; whose account is missing gets one, without a password."""
     from analytics.dashboard import open_accounts
     from analytics.state import State
     from consent.access import Desk
 
     with open_accounts(State.read(year)) as accounts:
-        made = [accounts.add(f"demo {desk}", desk, now_us=now_us()) for desk in Desk]
+        there = {one.desk: one for one in accounts.accounts()}
+        made = [there.get(desk) or accounts.add(f"demo {desk}", desk, now_us=now_us()) for desk in Desk]
         return [(one.desk.value, accounts.link(one, now_us=now_us())) for one in made]
 
 

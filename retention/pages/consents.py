@@ -22,6 +22,7 @@ from consent.ledger import Ledger
 from retention import certificate
 from retention.model import RetentionError
 from retention.pages.entries import clock
+from retention.pages.handout import hand_out
 
 LEAST = 10  # people behind a share; fewer are not told
 _ROUND = 5
@@ -163,9 +164,7 @@ def _one(ledger: Ledger, found: Sequence[Certified]) -> None:
         f"It holds: {checked.subjects} people and {sum(checked.rows.values())} rows erased; {checked.patterns} patterns"
         f" searched for in {checked.files} files, none found; under the log's signed checkpoint."
     )
-    st.download_button(
-        "Download the certificate", data, f"erasure-{each.entry}.json", "application/json", on_click="ignore"
-    )
+    hand_out("Download the certificate", data, f"erasure-{each.entry}.json", "application/json", Action.HAND_OUT)
     st.code(
         f"openaisle retention verify-certificate erasure-{each.entry}.json --key '{keys[0]}'",
         language="bash",

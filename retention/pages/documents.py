@@ -16,6 +16,7 @@ from consent.kiosk.poster import poster
 from consent.ledger import Ledger
 from retention import assessment, bundle, certificate, paper, record, signage
 from retention.pages.asking import at_once, now_us
+from retention.pages.handout import hand_out
 
 _ASKED = "officers-bundle"
 
@@ -55,16 +56,15 @@ def _document(state: State, title: str, name: str, text: str, what: str) -> None
     st.header(title)
     st.caption(what)
     store = state.store.store
-    one, two, _ = st.columns([1, 1, 2])
-    one.download_button("As Markdown", text, f"{name}.md", "text/markdown", on_click="ignore", key=f"{name}-md")
-    two.download_button(
-        "As PDF",
-        lambda: paper.pdf(title, text, store.name, simulated=store.simulated),
-        f"{name}.pdf",
-        "application/pdf",
-        on_click="ignore",
-        key=f"{name}-pdf",
-    )
+    with st.container(horizontal=True):
+        hand_out("As Markdown", text, f"{name}.md", "text/markdown", Action.AUDIT)
+        hand_out(
+            "As PDF",
+            lambda: paper.pdf(title, text, store.name, simulated=store.simulated),
+            f"{name}.pdf",
+            "application/pdf",
+            Action.AUDIT,
+        )
     with st.expander("Read it here"):
         st.code(text, language=None, wrap_lines=True)
 
@@ -78,11 +78,9 @@ def _signs(state: State, ledger: Ledger) -> None:
         return
     one = found[st.selectbox("Language", list(found)) or next(iter(found))]
     st.caption(f"Version {one.version}; SHA-256 of the notice {one.sha256}. Hang up the sign where people come in.")
-    left, right, _ = st.columns([1, 1, 2])
-    left.download_button(
-        "Sign to print", poster(one, sign=True), f"sign-{one.language}.html", "text/html", on_click="ignore"
-    )
-    right.download_button("Notice to print", poster(one), f"notice-{one.language}.html", "text/html", on_click="ignore")
+    with st.container(horizontal=True):
+        hand_out("Sign to print", poster(one, sign=True), f"sign-{one.language}.html", "text/html", Action.AUDIT)
+        hand_out("Notice to print", poster(one), f"notice-{one.language}.html", "text/html", Action.AUDIT)
     with st.expander("The words of the sign"):
         st.code(one.sign, language=None, wrap_lines=True)
 
@@ -119,4 +117,4 @@ def _made(number: int) -> None:
     if data is None:
         st.info(f"The keeper has not made it yet. {at_once()}")
         return
-    st.download_button("Download the bundle", data, "audit.zip", "application/zip", on_click="ignore")
+    hand_out("Download the bundle", data, "audit.zip", "application/zip", Action.AUDIT)

@@ -21,6 +21,7 @@ from consent.ledger import Ledger
 from retention import witnessed
 from retention.model import RetentionError
 from retention.pages.entries import WORDS, clock, entries
+from retention.pages.handout import hand_out
 
 _PAGE = 50
 
@@ -128,9 +129,7 @@ def _proof(state: State, ledger: Ledger) -> None:
         f"Entry {entry} (`{told.leaf.kind.value}`) stands under the signed checkpoint of {told.checkpoint.size:,}"
         f" entries, root {told.checkpoint.root.hex()}."
     )
-    st.download_button(
-        "Download the proof", data, f"entry-{entry}.json", "application/json", on_click="ignore", type="primary"
-    )
+    hand_out("Download the proof", data, f"entry-{entry}.json", "application/json", Action.READ_CONSENTS)
     st.code(
         f"openaisle consent verify --entry entry-{entry}.json --key '{_key(ledger)}'", language="bash", wrap_lines=True
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,36 @@ from consent.access import Action
 from consent.chronicle import Line, Moment
 from consent.events import EventKind, Level
 from consent.ledger import Ledger
-from retention import signage
-from retention.pages.entries import clock, entries
+from retention import paper, signage
+from retention.pages.asking import now_us
+from retention.pages.entries import WORDS, clock, entries
+from retention.pages.handout import hand_out
 
 _AROUND_US = 15 * 60 * 1_000_000
 _MOST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the page says of one instant.
+
+    Attributes:
+        moment: as the log has it.
+        words: what was in force.
+        hashes: of what was in force.
+        from_us: begin of the hour, UTC microseconds.
+        hours: what each camera did in it.
+        lines: entries within a quarter of an hour.
+        remains: what is left of it, a sentence each.
+    """
+
+    moment: Moment
+    words: Mapping[str, str]
+    hashes: Mapping[str, str]
+    from_us: int
+    hours: list[dict[str, str]]
+    lines: Sequence[Line]
+    remains: list[str]
 
 
 def past(state_dir: Path) -> None:
@@ -48,10 +74,30 @@ def past(state_dir: Path) -> None:
         begun = "nothing is in it yet" if first is None else f"its first entry is of {clock(first.at_us, zone)}"
         st.info(f"The log had not begun by then: {begun}. Choose a later instant.")
         return
-    _force(state, ledger, moment)
-    _hour(state, ledger, moment, zone)
-    _entries(ledger, moment, zone)
-    _remains(ledger, moment, zone)
+    words, hashes = _force(state, ledger, moment)
+    from_us = at_us - at_us % HOUR_US
+    lines = chronicle.around(ledger, at_us - _AROUND_US, at_us + _AROUND_US, _MOST)
+    told = Told(moment, words, hashes, from_us, _hours(state, ledger, from_us), lines, _remains(lines, moment))
+    _take_along(state, _sheet(state, ledger, told), f"{day}-{at:%H%M}")
+    _draw_force(state, ledger, words, hashes)
+    _draw_hours(told.hours, from_us, zone)
+    _draw_entries(lines, zone)
+    _draw_remains(told.remains, moment, zone)
+
+
+def _take_along(state: State, text: str, name: str) -> None:
+    store = state.store.store
+    with st.container(horizontal=True):
+        hand_out("All of it as Markdown", text, f"{name}.md", "text/markdown", Action.READ_CONSENTS)
+        hand_out(
+            "As PDF",
+            lambda: paper.pdf(
+                "What happened", text.replace("**", "").replace("`", ""), store.name, simulated=store.simulated
+            ),
+            f"{name}.pdf",
+            "application/pdf",
+            Action.READ_CONSENTS,
+        )
 
 
 def _instant(day: Any, at: time, zone: ZoneInfo) -> int:
@@ -59,38 +105,44 @@ def _instant(day: Any, at: time, zone: ZoneInfo) -> int:
     return round(datetime.combine(chosen, at, zone).timestamp()) * 1_000_000
 
 
-def _force(state: State, ledger: Ledger, moment: Moment) -> None:
-    st.header("In force")
+def _force(state: State, ledger: Ledger, moment: Moment) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what was in force, in words, and the hashes that prove it."""
     settings = moment.settings
     told: Mapping[str, Any] = {} if settings is None or settings.details is None else settings.details
     notice: Mapping[str, str] = told.get("notice", {})
     level = told.get("level")
     same = settings is not None and settings.digest == state.sha256.hex()
-    rows = {
+    words = {
         "Privacy level in force": f"**{level}**" if level else "not in the log: only what was approved is",
         "Privacy level approved": f"**{moment.approved}**"
         + ("" if moment.raised is None else f" (entry {moment.raised.entry})")
         + (", the default of a new shop" if moment.raised is None and moment.approved is Level.COUNTS else ""),
         "Notice": f"version **{notice['version']}**" if notice else _no_notice(told),
-        **{
-            f"Notice in {language}": f"SHA-256 `{digest}`"
-            for language, digest in sorted(notice.items())
-            if language != "version"
-        },
         "Settings": "none yet"
         if settings is None
-        else f"`store.toml` with SHA-256 `{settings.digest}` (entry {settings.entry})"
-        + (", the same as now" if same else ", changed since"),
-        "Retention policy": f"SHA-256 `{told['policy']}`" if "policy" in told else "not in the log yet by then",
+        else f"`store.toml` as of entry {settings.entry}, " + ("the same as now" if same else "changed since"),
         "Log": f"{moment.size:,} entries by then",
     }
-    st.table(rows, border="horizontal")
-    if notice and notice == signage.hashes(state, ledger):
+    hashes = {f"Notice in {name}": value for name, value in sorted(notice.items()) if name != "version"}
+    if settings is not None:
+        hashes["store.toml"] = str(settings.digest)
+    hashes["Retention policy"] = str(told.get("policy", "not in the log yet by then"))
+    return words, hashes
+
+
+def _draw_force(state: State, ledger: Ledger, words: Mapping[str, str], hashes: Mapping[str, str]) -> None:
+    st.header("In force")
+    st.table(dict(words), border="horizontal")
+    with st.expander("SHA-256 of what was in force, to hold a copy against"):
+        st.table({name: f"`{value}`" for name, value in hashes.items()}, border="horizontal")
+    then = {name: value for name, value in hashes.items() if name.startswith("Notice in ")}
+    now = signage.hashes(state, ledger)
+    if then and then == {f"Notice in {name}": value for name, value in now.items() if name != "version"}:
         with st.expander("The notice as it was shown; its words are still in force"):
             shown = {one.language: one for one in signage.notices(state, ledger)}
             language = st.selectbox("Language", list(shown))
             st.code(shown[language or next(iter(shown))].text, language=None, wrap_lines=True)
-    elif notice:
+    elif then:
         st.caption(
             "The notice was changed since. Its words are those that this `store.toml` gave; a copy of the file with"
             " this SHA-256, such as in a backup or an audit bundle, gives them again: `openaisle notice`."
@@ -103,37 +155,37 @@ def _no_notice(told: Mapping[str, Any]) -> str:
     return "not in the log: entries of yes carry its SHA-256, see below"
 
 
-def _hour(state: State, ledger: Ledger, moment: Moment, zone: ZoneInfo) -> None:
-    from_us = moment.at_us - moment.at_us % HOUR_US
+def _hours(state: State, ledger: Ledger, from_us: int) -> list[dict[str, str]]:
+    """Return what each camera did in an hour, as the log has it."""
+    names = {camera_of(camera.name): camera.name for camera in state.store.camera}
+    return [
+        {
+            "Camera": names.get(hour.camera, f"{hour.camera[:12]}… (not in store.toml any more)"),
+            "Pictures": f"{hour.frames:,}",
+            "Tracks": hour.tracks,
+            "Links": hour.links,
+            "Rows": hour.rows,
+            "Pose net": hour.looks,
+            "Expression net": hour.expression,
+            "Entry": str(line.entry),
+            "Signed": "yes" if _signed(ledger, line.entry) else "within a second of a running keeper",
+        }
+        for line, hour in _tallies(ledger, from_us)
+    ]
+
+
+def _draw_hours(hours: list[dict[str, str]], from_us: int, zone: ZoneInfo) -> None:
     st.header("What the cameras did in that hour")
     st.caption(
         f"{clock(from_us, zone)} to {clock(from_us + HOUR_US, zone)[-8:]}. Bands, so that nobody can be told apart:"
         f" “{HIDDEN}” stands for what concerns fewer than five people, or nobody."
     )
-    names = {camera_of(camera.name): camera.name for camera in state.store.camera}
-    found = _tallies(ledger, from_us)
-    if not found:
-        st.info(
-            "No hour of a camera is in the log here. One is written when it is over, by `openaisle watch`; an hour in"
-            " which it did not run, or at whose end it was killed, has none."
-        )
+    if hours:
+        st.table(hours, border="horizontal")
         return
-    st.table(
-        [
-            {
-                "Camera": names.get(hour.camera, f"{hour.camera[:12]}… (not in store.toml any more)"),
-                "Pictures": f"{hour.frames:,}",
-                "Tracks": hour.tracks,
-                "Links": hour.links,
-                "Rows": hour.rows,
-                "Pose net": hour.looks,
-                "Expression net": hour.expression,
-                "Entry": str(line.entry),
-                "Signed": "yes" if _signed(ledger, line.entry) else "within a second of a running keeper",
-            }
-            for line, hour in found
-        ],
-        border="horizontal",
+    st.info(
+        "No hour of a camera is in the log here. One is written when it is over, by `openaisle watch`; an hour in"
+        " which it did not run, or at whose end it was killed, has none."
     )
 
 
@@ -149,9 +201,8 @@ def _signed(ledger: Ledger, entry: int) -> bool:
     return newest is not None and entry < newest[1].size
 
 
-def _entries(ledger: Ledger, moment: Moment, zone: ZoneInfo) -> None:
+def _draw_entries(lines: Sequence[Line], zone: ZoneInfo) -> None:
     st.header("Entries around it")
-    lines = chronicle.around(ledger, moment.at_us - _AROUND_US, moment.at_us + _AROUND_US, _MOST)
     if not lines:
         st.info(
             "No entry within a quarter of an hour whose time still stands. Where a yes was erased, its time went with"
@@ -163,19 +214,60 @@ def _entries(ledger: Ledger, moment: Moment, zone: ZoneInfo) -> None:
         st.caption(f"The first {_MOST} are shown; the page “Log” has the others.")
 
 
-def _remains(ledger: Ledger, moment: Moment, zone: ZoneInfo) -> None:
-    st.header("What is left of it")
-    lines = chronicle.around(ledger, moment.at_us - _AROUND_US, moment.at_us + _AROUND_US, _MOST)
+def _remains(lines: Sequence[Line], moment: Moment) -> list[str]:
+    """Say what is left of it, a sentence each."""
     personal = [one for one in lines if one.kind.personal]
     gone = sum(one.erased for one in personal)
     later = sum(one.count or 0 for one in moment.erasures)
-    st.markdown(
-        f"- Of {len(personal)} entries about people within a quarter of an hour, the words of {gone} are erased: what"
-        " is left of those is number, kind, and a commitment that says nothing without its key.\n"
-        f"- Since then {len(moment.erasures)} erasures were carried out, of {later} people whose last yes had ended;"
-        " nothing says whether they were here then.\n"
-        "- No picture, crop or face template was ever kept, so none is left."
+    return [
+        f"Of {len(personal)} entries about people within a quarter of an hour, the words of {gone} are erased: what is"
+        " left of those is number, kind, and a commitment that says nothing without its key.",
+        f"Since then {len(moment.erasures)} erasures were carried out, of {later} people whose last yes had ended;"
+        " nothing says whether they were here then.",
+        "No picture, crop or face template was ever kept, so none is left.",
+    ]
+
+
+def _sheet(state: State, ledger: Ledger, told: Told) -> str:
+    """Return all of the page as a document to take along."""
+    zone, newest = state.store.timezone, ledger.newest_checkpoint()
+    signed = "nothing is signed yet"
+    if newest is not None:
+        signed = f"{newest[1].size:,} entries signed, root {newest[1].root.hex()}"
+    return "\n\n".join(
+        (
+            f"# What happened on {clock(told.moment.at_us, zone)}",
+            f"{state.store.store.name}, on the shop's clock ({zone.key}). Made on {clock(now_us(), zone)} from the"
+            f" log {ledger.origin}: {signed}. Each entry below can be proven by its number, offline.",
+            "## In force",
+            _as_table([{"What": name, "Then": value} for name, value in told.words.items()]),
+            _as_table([{"Of": name, "SHA-256": value} for name, value in told.hashes.items()]),
+            f"## What the cameras did in the hour from {clock(told.from_us, zone)}",
+            _as_table(told.hours) if told.hours else "No hour of a camera is in the log.",
+            "## Entries within a quarter of an hour",
+            _as_table(
+                [
+                    {"Entry": str(one.entry), "When": clock(one.at_us, zone), "What": WORDS.get(one.kind, one.kind)}
+                    for one in told.lines
+                ]
+            )
+            if told.lines
+            else "None whose time still stands.",
+            "## What is left of it",
+            "\n".join(f"- {sentence}" for sentence in told.remains),
+        )
     )
+
+
+def _as_table(rows: Sequence[Mapping[str, str]]) -> str:
+    heads = list(rows[0])
+    lines = [heads, ["---"] * len(heads), *([row[head] for head in heads] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _draw_remains(remains: Sequence[str], moment: Moment, zone: ZoneInfo) -> None:
+    st.header("What is left of it")
+    st.markdown("\n".join(f"- {sentence}" for sentence in remains))
     if moment.erasures:
         with st.expander("Erasures since"):
             entries(moment.erasures[:_MOST], zone)

@@ -19,6 +19,7 @@ from retention import counter, letter, window
 from retention.counter import What
 from retention.model import RetentionError
 from retention.pages.asking import at_once, now_us, remember, said
+from retention.pages.handout import hand_out
 
 _ASKED = "officers-asked"
 _BY_CODE = {What.ERASE: "End and erase everything", What.COPY: "Hand out everything (Art. 15 and 20)"}
@@ -178,7 +179,7 @@ def _copy(ledger: Ledger, exports: Path, number: int, question: int) -> None:
     if data is None:
         st.info("The keeper is at it; wait a moment.")
         return
-    st.download_button("Download the copy", data, "everything.zip", "application/zip", on_click="ignore")
+    hand_out("Download the copy", data, "everything.zip", "application/zip", Action.HAND_OUT)
     st.caption("Hand it over, and delete it from this computer.")
 
 

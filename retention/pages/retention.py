@@ -1,7 +1,7 @@
-"""The retention page: what may be kept, why and for how long, as the declaration and `store.toml` have it.
+"""The retention page: what is held and goes next first; then, folded, what may be kept, why and for how long.
 
-It is made from `retention.policy` alone, so that it cannot say anything else than what the sweep does. It opens neither
-the ledger nor the visits, and shows nothing about anybody.
+The declaration is `retention.policy` alone, so that the page cannot say anything else than what the sweep does. It
+opens neither the ledger nor the visits, and shows nothing about anybody.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from analytics.config import TermsTable, read_store
 from analytics.pages.style import begin
 from analytics.state import STORE_TOML
 from retention import policy
-from retention.status import last_holdings, last_sweep
+from retention.status import PROBLEMS, last_holdings, last_sweep
 
 _HEADS = ("Class", "What it is", "What for, on what ground", "Term begins", "Term", "How it ends", "In backups")
 
@@ -33,22 +33,62 @@ def retention(state_dir: Path) -> None:
     """
     begin("Retention")
     path = state_dir / STORE_TOML
-    terms, note = TermsTable(), "There is no store.toml here: these are the terms of a new shop."
-    if path.is_file():
-        terms, note = read_store(path).terms, "Terms are those of this shop's store.toml."
+    terms = read_store(path).terms if path.is_file() else TermsTable()
+    _now(state_dir)
+    _declared(policy.rows(terms.days(), terms.backup))
+    swept = last_sweep(state_dir)
+    whose = "terms of this shop's `store.toml`" if path.is_file() else "terms of a new shop, for there is no store.toml"
+    st.caption(
+        f"Where this is from: the declaration that the sweep itself goes by, SHA-256 `{policy.digest().hex()}`;"
+        f" {whose}; what exists, as the keeper noted it at its last sweep, {_instant(swept)}."
+        " By row and reason: `openaisle retention plan`; as a record of processing: the page “Documents”."
+    )
+
+
+def _now(state_dir: Path) -> None:
+    """Draw what is held now, how old it is, what goes next, and whether the last sweep found anything wrong."""
+    swept, found = last_sweep(state_dir), last_holdings(state_dir)
+    if swept is None or found is None:
+        st.info(
+            f"What exists is not known yet: `openaisle keeper --state {state_dir}` notes it at each sweep, every four"
+            " minutes."
+        )
+    if swept is not None:
+        for name in PROBLEMS:
+            if swept[name] is not None:
+                st.warning(f"{name}: {swept[name]}")
+    if found is None:
+        return
+    oldest, going = sorted(found["oldest"].items(), key=lambda one: one[1]), found["next"]
+    with st.container(key="cards"):
+        one, two, three = st.columns(3)
+        one.metric("Classes that hold anything", str(len(oldest)))
+        two.metric("The oldest is from (UTC)", oldest[0][1] if oldest else "–", help=oldest[0][0] if oldest else None)
+        three.metric("Rows about people go next (UTC)", going[0]["day"] if going else "none is held")
+    left, right = st.columns(2)
+    with left.expander("The oldest of each class"):
+        if oldest:
+            st.table([{"Class": name, "From (UTC)": day} for name, day in oldest], border="horizontal")
+        else:
+            st.markdown("Nothing that can be erased is held.")
+    with right.expander("Rows that go next, by day"):
+        if going:
+            rows = [{"Day (UTC)": one["day"], "Class": one["class"], "Rows": one["rows"]} for one in going]
+            st.table(rows, border="horizontal")
+        else:
+            st.markdown("No row about anybody is held, so none goes.")
+
+
+def _declared(told: list[dict[str, Any]]) -> None:
+    st.header("What may be kept, why, and for how long")
     st.markdown(
         "Every class of data that this shop may hold. The sweep deletes by this very declaration, and stops where it"
-        f" finds anything that is not named here. {note}"
+        " finds anything that is not named here."
     )
-    _there(state_dir)
-    st.header("What may be kept, why, and for how long")
-    told = policy.rows(terms.days(), terms.backup)
     for place in dict.fromkeys(row["place"] for row in told):
         here = [row for row in told if row["place"] == place]
-        st.subheader(place)
-        st.table([dict(zip(_HEADS, _cells(row), strict=True)) for row in here], border="horizontal")
-    _last(state_dir)
-    st.caption("What would go, when and why: `openaisle retention plan`. The record of processing: `… record`.")
+        with st.expander(f"{place}: {', '.join(row['class'] for row in here)}"):
+            st.table([dict(zip(_HEADS, _cells(row), strict=True)) for row in here], border="horizontal")
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -64,36 +104,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _there(state_dir: Path) -> None:
-    st.header("What exists, how old it is, and what goes next")
-    found = last_holdings(state_dir)
-    if found is None:
-        st.info(f"Not known yet: `openaisle keeper --state {state_dir}` notes it at each sweep, every four minutes.")
-        return
-    left, right = st.columns(2)
-    with left:
-        st.markdown("**The oldest of each class**")
-        if found["oldest"]:
-            rows = [{"Class": name, "From (UTC)": day} for name, day in sorted(found["oldest"].items())]
-            st.table(rows, border="horizontal")
-        else:
-            st.info("Nothing that can be erased is held.")
-    with right:
-        st.markdown("**Rows that go next**")
-        if found["next"]:
-            rows = [{"Day (UTC)": one["day"], "Class": one["class"], "Rows": one["rows"]} for one in found["next"]]
-            st.table(rows, border="horizontal")
-        else:
-            st.info("No row about anybody is held, so none goes.")
-
-
-def _last(state_dir: Path) -> None:
-    swept = last_sweep(state_dir)
+def _instant(swept: Mapping[str, Any] | None) -> str:
     if swept is None:
-        st.info("No sweep yet: `openaisle keeper` must be running.")
-        return
-    at = datetime.fromtimestamp(swept.pop("swept_us") / 1_000_000, UTC)
-    st.markdown(f"Last sweep: {at:%Y-%m-%d %H:%M:%S} UTC.")
-    for name, problem in swept.items():
-        if problem is not None:
-            st.warning(f"{name}: {problem}")
+        return "of which there was none yet"
+    return f"{datetime.fromtimestamp(swept['swept_us'] / 1_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
