@@ -103,7 +103,7 @@ def attend(program: Sequence[str], root: Path, clip: Path, year: Path, stop: thr
         pages.start("dashboard", ["dashboard", "--state", year, "--port", str(dashboard)])
         pages.start("kiosk", ["kiosk", "--state", clip, "--port", str(kiosk)])
         if all(pages.answers(port, stop) for port in (dashboard, kiosk)):
-            print("\ndashboard (simulated: four weeks of figures, five weeks of consents); each link works once:")
+            print("\ndashboard (the four simulated weeks); each link signs one desk in, once:")
             for desk, link in demo_links(year):
                 print(f"  {desk:<14} http://127.0.0.1:{dashboard}/enter/{link}")
             print(f"kiosk:     http://127.0.0.1:{kiosk}  (the shop of the clip)\nCtrl-C ends both", flush=True)
