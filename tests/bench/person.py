@@ -1,9 +1,11 @@
 """Our own detector against YOLOv8n int8 in one run: ``python -m tests.bench.person``.
 
 Both go through the pipeline of `openaisle measure` at its defaults, clip by clip, one after the other, `--rounds`
-times; the least CPU of the rounds counts, as other work on the machine only adds. Printed: visit F1 and dwell error
-where there are true visits, mean error of the number of people at once where there are counts, CPU seconds of the whole
-and of the detector alone. The clips with truth from elsewhere were never trained on; the demo clip is this project's.
+times; the least CPU of the rounds counts, as other work on the machine only adds. The peer's input is fitted to the
+picture as ours is, which makes it better and cheaper than it is delivered; its own square of 640 is run beside it.
+Printed: visit F1 and dwell error where there are true visits, mean error of the number of people at once where there
+are counts, CPU seconds of the whole and of the detector alone. The clips with truth from elsewhere were never trained
+on; the demo clip is this project's.
 
 What was asked for: F1 no lower on both tracking clips, no larger occupancy error, at most `MOST_CPU` of the CPU.
 Each part is told as held or missed; the exit status is 0 either way, as this says what is and tests say what must be.
@@ -14,7 +16,7 @@ from __future__ import annotations
 import argparse
 import csv
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_CPU = 0.6
+PEER = "yolov8n int8"
 OCCUPANCY = DATA / "video/caviar/EnterExitCrossingPaths1cor.mp4"
 VISITS = {
     "PETS09-S2L1": tuple(DATA / "tracking/PETS09-S2L1" / n for n in ("PETS09-S2L1.mp4", "zones.toml", "visits.csv")),
@@ -72,10 +75,10 @@ class Row:
     looks: int
 
 
-def visits(name: str, model: Path) -> Row:
+def visits(name: str, inner: Detector) -> Row:
     """Run a clip with true visits."""
     video, zone_file, truth = VISITS[name]
-    zones, eyes = read_zones(zone_file), Timed(detector(model))
+    zones, eyes = read_zones(zone_file), Timed(inner)
     done = measure(video, zones, eyes, fps=DEFAULT_FPS)
     against = score(read_truth(truth, zones), done.stays())
     error = "–" if against.dwell_error_s is None else f"{against.dwell_error_s:.2f} s"
@@ -83,11 +86,11 @@ def visits(name: str, model: Path) -> Row:
     return Row(against.f1, more, done.cpu_seconds, eyes.cpu_s, eyes.looks)
 
 
-def occupancy(model: Path) -> Row:
+def occupancy(inner: Detector) -> Row:
     """Run the clip with true counts: people with a track, mean over half a second each side of each counted instant."""
     with OCCUPANCY.with_suffix(".people.csv").open(newline="", encoding="utf-8") as file:
         true = [(float(r["video_time_s"]), int(r["people_in_frame"])) for r in csv.DictReader(file)]
-    source, eyes = Source(str(OCCUPANCY), fps=DEFAULT_FPS), Timed(detector(model))
+    source, eyes = Source(str(OCCUPANCY), fps=DEFAULT_FPS), Timed(inner)
     info = probe(source)
     eyes.detect(np.zeros((info.height, info.width, 3), np.uint8))
     vision, seen, began = Vision(eyes, gate=MotionGate()), [], time.process_time()
@@ -107,13 +110,17 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, default=OWN, help="the detector to compare (default: our own)")
     parser.add_argument("--rounds", type=int, default=2)
     given = parser.parse_args(words)
-    models = {"yolov8n int8": MODEL, "own": given.model}
+    contenders: dict[str, Callable[[], Detector]] = {
+        PEER: lambda: detector(MODEL),
+        "own": lambda: detector(given.model),
+        "peer, square": lambda: detector(MODEL, fit_aspect=False),
+    }
     held = []
     for name in (OCCUPANCY.stem, *VISITS):
-        rows: dict[str, list[Row]] = {key: [] for key in models}
+        rows: dict[str, list[Row]] = {key: [] for key in contenders}
         for _ in range(given.rounds):
-            for key, model in models.items():
-                rows[key].append(visits(name, model) if name in VISITS else occupancy(model))
+            for key, opened in contenders.items():
+                rows[key].append(visits(name, opened()) if name in VISITS else occupancy(opened()))
         best = {key: min(found, key=lambda row: row.cpu_s) for key, found in rows.items()}
         print(f"\n{name} ({'visit F1' if name in VISITS else 'occupancy error, people'})")
         for key, row in best.items():
@@ -122,14 +129,17 @@ def main(words: Sequence[str] | None = None) -> int:
                 f"({1000 * row.detector_s / row.looks:.1f} ms a look)  {row.more}",
                 flush=True,
             )
-        base, own = best.values()
+        base, own = best[PEER], best["own"]
         if name != "demo":
             better = own.good >= base.good if name in VISITS else own.good <= base.good
             held.append(f"{name}: {'no worse' if better else 'worse'}")
-        ratio = own.cpu_s / base.cpu_s
-        alone = min(r.detector_s for r in rows["own"]) / min(r.detector_s for r in rows["yolov8n int8"])
-        cheap = "held" if alone <= MOST_CPU else "missed"
-        held.append(f"{name}: CPU ratio {ratio:.2f} in all, {alone:.2f} of the detector alone ({MOST_CPU} {cheap})")
+        for against in (key for key in contenders if key != "own"):
+            ratio = own.cpu_s / best[against].cpu_s
+            alone = min(r.detector_s for r in rows["own"]) / min(r.detector_s for r in rows[against])
+            cheap = "held" if alone <= MOST_CPU else "missed"
+            held.append(
+                f"{name}: CPU {ratio:.2f} of {against} in all, {alone:.2f} of the detector alone ({MOST_CPU} {cheap})"
+            )
     print("\n" + "\n".join(held))
     return 0
 
