@@ -47,15 +47,12 @@ def draw() -> None:
         st.title("No page for your desk yet")
         _account(seen_by.name, seen_by.desk)
         return
-    first = allowed[0]
     shown = st.navigation(
         [
             # without its icon: Streamlit would have the browser fetch that as a favicon from a host elsewhere
             st.Page(partial(page.draw, state.root), title=page.title, url_path=page.path, default=not i)
             for i, page in enumerate(allowed)
-        ]
-        # the first page stands at the root; whoever types its own address gets it, too
-        + [st.Page(partial(first.draw, state.root), title=first.title, url_path=first.path, visibility="hidden")],
+        ],
         position="top",
     )
     if state.store.store.simulated:
