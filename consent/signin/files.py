@@ -57,7 +57,7 @@ class Files:
         form = request.headers.get("content-type", "").lower()
         if request.method != "PUT" or not form.startswith("multipart/form-data"):
             return None
-        if not re.fullmatch(r"[0-9]{1,9}", length):
+        if not re.fullmatch(r"[0-9]{1,9}", length) or int(length) > max(kind.most for kind in theirs):
             return None
         read: list[Message] = []
         head = b""
