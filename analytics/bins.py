@@ -36,6 +36,7 @@ LONGEST = {Audience.EVERYBODY: DAY, Audience.CONSENTING: WEEK}  # everybody's bi
 FIXED = {Figure.TRANSITIONS: DAY, Figure.FUNNEL: DAY, Figure.SALES: HOUR}
 
 
+@lru_cache(maxsize=1 << 15)  # a page asks for the same hours again and again; a year has 9,000
 def local(t_us: int, tz: str) -> datetime:
     """Return an instant as the store's clock shows it, exact to the microsecond."""
     return (_EPOCH + timedelta(microseconds=t_us)).astimezone(_zone(tz))

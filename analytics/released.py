@@ -70,19 +70,25 @@ class Sum:
     @classmethod
     def of(cls, metric: str, cells: Sequence[Cell]) -> Sum:
         """Add cells up."""
-        shown = [cell for cell in cells if not cell.suppressed]
-        return cls(
-            metric,
-            cells[-1].rule if cells else "",
-            sum(cell.n or 0 for cell in shown),
-            len(shown),
-            len(cells) - len(shown),
-            min((cell.start_us for cell in shown), default=None),
-            max((cell.end_us for cell in shown), default=None),
-            sum(cell.observed_us for cell in cells),
-            sum(cell.open_us for cell in cells),
-            tuple(sorted({cell.unit for cell in shown})),
-        )
+        n = suppressed = observed_us = open_us = 0
+        start_us: int | None = None
+        end_us: int | None = None
+        units = set()
+        for cell in cells:  # once over a year of them, and not once for each number
+            observed_us += cell.observed_us
+            open_us += cell.open_us
+            if cell.suppressed:
+                suppressed += 1
+                continue
+            n += cell.n or 0
+            units.add(cell.unit)
+            if start_us is None or cell.start_us < start_us:
+                start_us = cell.start_us
+            if end_us is None or cell.end_us > end_us:
+                end_us = cell.end_us
+        rule = cells[-1].rule if cells else ""
+        shown = len(cells) - suppressed
+        return cls(metric, rule, n, shown, suppressed, start_us, end_us, observed_us, open_us, tuple(sorted(units)))
 
     @property
     def coverage(self) -> float | None:

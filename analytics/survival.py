@@ -1,4 +1,4 @@
-"""How long people stay or take to decide, from released histograms: Kaplan-Meier and Aalen-Johansen by `lifelines`.
+"""How long people stay or take to decide, from released histograms: Kaplan-Meier and Aalen-Johansen, by numpy.
 
 Rules:
 - Whoever was lost from sight, or was there when the camera went blind, is censored: it lasted at least that long. What
@@ -10,8 +10,9 @@ Rules:
   uncertain without it (a design effect; Kish 1965), so it widens and the estimate stays.
 - Means of completed times are biased short and are not computed here.
 
-`lifelines` and scipy are imported where they are used: whoever only counts (`watch`) needs none of them. Whether two
-figures differ is not said here but in `analytics.difference`.
+Both estimates are those of the library `lifelines`, to the last digits: tests hold them against it. A page needs dozens
+of them at a click, and there each took as long as the rest of the page. scipy is imported where it is used: whoever
+only counts (`watch`) needs none of it. Whether two figures differ is not said here but in `analytics.difference`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,6 @@ from numpy.typing import NDArray
 from analytics.lifetable import BINS, EDGES_US, Quantile
 from analytics.model import SECOND
 from analytics.released import Cell
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from lifelines import KaplanMeierFitter
 
 ALPHA = 0.05  # one minus the level of every interval shown
 
@@ -43,6 +39,7 @@ _FEW = 20  # of fewer times, known in steps of 5, an interval would hold the tru
 _ONE_CELL = 4.0  # variance of a running sum in steps of 5: 25·p(1-p), on average over the draws
 
 Array = NDArray[np.float64]
+Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +143,11 @@ def quantile(times: Times, share: float, alpha: float = ALPHA) -> Quantile:
     """
     if not any(map(any, times.ended)):
         return Quantile(None, None, None)
-    from lifelines.utils import qth_survival_time
-
-    at = _finite(qth_survival_time(1 - share, _estimate(times)))
+    at = _finite(_reached(*_estimate(times), 1 - share))
     if times.cells and times.n < _FEW:
         return Quantile(at, None, None)
-    band = _fit(times, _shrink(times, share), alpha).confidence_interval_
-    low, high = (_finite(qth_survival_time(1 - share, band[column])) for column in band.columns)
+    seconds, low_band, high_band = _band(times, _shrink(times, share), alpha)
+    low, high = (_finite(_reached(seconds, end, 1 - share)) for end in (low_band, high_band))
     if at is not None:  # the smaller crowd is of whole people, too
         low, high = min(low or at, at), None if high is None else max(high, at)
     return Quantile(at, low, high)
@@ -160,10 +155,10 @@ def quantile(times: Times, share: float, alpha: float = ALPHA) -> Quantile:
 
 def curve(times: Times) -> Curve:
     """Return the Kaplan-Meier curve with its band, for a picture of it."""
-    shares = _estimate(times)
-    band = _fit(times, _shrink(times, 0.5)).confidence_interval_
-    at = shares.index.to_numpy(dtype=float)
-    low, high = (band[column].reindex(shares.index, method="ffill").fillna(1.0) for column in band.columns)
+    at, shares = _estimate(times)
+    seconds, *ends = _band(times, _shrink(times, 0.5), ALPHA)
+    last = np.searchsorted(seconds, at, side="right") - 1  # the smaller crowd has fewer steps
+    low, high = (end[last] for end in ends)
     return Curve(
         tuple(at.tolist()),
         tuple(shares.tolist()),
@@ -176,26 +171,50 @@ def curve(times: Times) -> Curve:
 def incidence(times: Times, outcome: int, alpha: float = ALPHA) -> Incidence:
     """Return for what share of people it ended in one way, by Aalen and Johansen.
 
+    The variance of its logarithm's logarithm is that of Collett (2015), p. 411.
+
     Args:
         times: see `Times`.
         outcome: position in `times.ended`; the others compete with it.
         alpha: one minus the level of the interval.
     """
-    from lifelines import AalenJohansenFitter
-
     if not any(times.ended[outcome]):
         return Incidence(0.0 if times.n else None, None, None, None)
     at, ending, weights = _placed(times, _shrink_outcome(times, outcome), _COARSE)
     if outcome + 1 not in ending:
         return Incidence(sum(times.ended[outcome]) / times.n, None, None, None)
-    with np.errstate(divide="ignore", invalid="ignore"):  # the logarithm of a share that is still 0
-        fit = AalenJohansenFitter(alpha=alpha).fit(at, ending, event_of_interest=outcome + 1, weights=weights)
-    shares, band = fit.cumulative_density_.iloc[:, 0], fit.confidence_interval_
-    whole = float(shares.iloc[-1])
-    known = band.dropna()  # where the last is seen to end there is no variance any more
-    low, high = sorted(known.iloc[-1].tolist()) if len(known) else (math.nan, math.nan)
-    half = float(shares.index[shares.to_numpy().searchsorted(whole / 2)]) if whole > 0 else None
+    seconds, risk, died = _table(at, ending > 0, weights)
+    _, _, mine = _table(at, ending == outcome + 1, weights)
+    with np.errstate(divide="ignore", invalid="ignore"):  # nobody is left, or the share is still 0
+        still = np.concatenate([[1.0], _survival(risk, died)[:-1]])  # just before each of them
+        shares = np.cumsum(mine / risk * still)
+        spread = died / risk / (risk - died)
+    whole = float(shares[-1])
+    known = np.flatnonzero((shares > 0) & (shares < 1) & np.isfinite(spread))  # the last to be seen has no variance
+    low, high = (
+        (math.nan, math.nan) if not len(known) else _ends(int(known[-1]), shares, spread, still, mine, risk, alpha)
+    )
+    half = float(seconds[shares.searchsorted(whole / 2)]) if whole > 0 else None
     return Incidence(whole, _bound(low, whole, min), _bound(high, whole, max), half)
+
+
+def _ends(
+    at: int, shares: Array, spread: Array, still: Array, mine: Whole, risk: Whole, alpha: float
+) -> tuple[float, float]:
+    """Return the ends of the interval of a share of one outcome, at one of its steps."""
+    until = slice(0, at + 1)
+    share, gap = float(shares[at]), shares[at] - shares[until]
+    rate = mine[until] / risk[until]
+    variance = float(
+        np.sum(gap**2 * spread[until])
+        + np.sum(still[until] ** 2 * rate * (1 - rate) / risk[until])
+        - 2 * np.sum(gap * still[until] * rate / risk[until])
+    )
+    if not variance >= 0:
+        return math.nan, math.nan
+    reach = _normal(1 - alpha / 2) * math.sqrt(variance) / (share * abs(math.log(share)))
+    place = math.log(-math.log(share))
+    return math.exp(-math.exp(place + reach)), math.exp(-math.exp(place - reach))
 
 
 def days(parts: Sequence[Times]) -> float:
@@ -237,28 +256,65 @@ def _whole(rows: Array) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=512)
-def _estimate(times: Times) -> pd.Series[float]:
-    """Return the curve itself; not to be changed."""
-    return cast("pd.Series[float]", _fit(times, 1.0).survival_function_.iloc[:, 0])
+def _estimate(times: Times) -> tuple[Array, Array]:
+    """Return the curve itself: when it falls, seconds, and to what share; not to be changed."""
+    at, ending, weights = _placed(times, 1.0)
+    seconds, risk, died = _table(at, ending > 0, weights)
+    return seconds, _survival(risk, died)
 
 
-def _fit(times: Times, shrink: float, alpha: float = ALPHA) -> KaplanMeierFitter:
-    from lifelines import KaplanMeierFitter
-
+def _band(times: Times, shrink: float, alpha: float) -> tuple[Array, Array, Array]:
+    """Return the ends of the interval around the curve of a smaller crowd, by the exponential Greenwood formula."""
     at, ending, weights = _placed(times, shrink)
-    return KaplanMeierFitter(alpha=alpha).fit(at, ending > 0, weights=weights)
+    seconds, risk, died = _table(at, ending > 0, weights)
+    with np.errstate(divide="ignore", invalid="ignore"):  # where all are there there is no logarithm, nor where none is
+        parts = died / (risk * (risk - died))
+        variance = np.cumsum(np.where(np.isinf(parts), 0.0, parts))
+        log = np.log(_survival(risk, died))
+        reach = _normal(1 - alpha / 2) * np.sqrt(variance) / log
+        low, high = (np.exp(-np.exp(np.log(-log) + side * reach)) for side in (-1, 1))
+    return seconds, np.where(np.isnan(low), 1.0, low), np.where(np.isnan(high), 1.0, high)
 
 
-def _placed(times: Times, shrink: float, parts: int = _FINE) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
+def _table(at: Array, seen: NDArray[np.bool_], weights: Whole) -> tuple[Array, Whole, Whole]:
+    """Return the times from 0 on at which somebody went, how many were there until then, and how many ended then."""
+    seconds, place = np.unique(np.concatenate([[0.0], at]), return_inverse=True)
+    gone = np.zeros(len(seconds), dtype=np.int64)
+    died = np.zeros(len(seconds), dtype=np.int64)
+    np.add.at(gone, place[1:], weights)
+    np.add.at(died, place[1:], weights * seen)
+    return seconds, gone.sum() - np.cumsum(gone) + gone, died
+
+
+def _survival(risk: Whole, died: Whole) -> Array:
+    """Return the product limit after each time."""
+    with np.errstate(divide="ignore"):  # everybody is gone
+        return np.asarray(np.exp(np.cumsum(np.log(risk - died) - np.log(risk))))
+
+
+def _reached(seconds: Array, shares: Array, share: float) -> float:
+    """Return when a curve has fallen to a share; infinity where it does not."""
+    if shares[-1] > share:
+        return math.inf
+    return float(seconds[np.searchsorted(-shares, -share)])
+
+
+@lru_cache(maxsize=8)
+def _normal(share: float) -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri(share))
+
+
+def _placed(times: Times, shrink: float, parts: int = _FINE) -> tuple[Array, Whole, Whole]:
     """Return times, outcomes (0: lost from sight) and whole weights that stand for the counts of a histogram.
 
     Outcomes that share a part of a bin stand a hair apart, for Aalen and Johansen know no ties.
     """
-    grid = np.linspace(_LOG_EDGES[0], _LOG_EDGES[-1], (BINS - 1) * parts + 1)
-    middles = np.exp((grid[:-1] + grid[1:]) / 2)
+    middles, sums = _fine(times, parts)
     at, ending, weights = [], [], []
-    for k, counts in enumerate((*times.ended, times.lost), start=1):
-        spread = _spread(counts, shrink, grid)
+    for k, fine in enumerate(sums.T, start=1):
+        spread = np.asarray(np.diff(np.floor(fine * shrink + 0.5 + 1e-9)), dtype=np.int64)  # in whole numbers
         some = spread > 0
         kind = 0 if k > len(times.ended) else k
         at.append(middles[some] * (1 + 1e-4 * k))
@@ -272,13 +328,18 @@ def _placed(times: Times, shrink: float, parts: int = _FINE) -> tuple[Array, NDA
     return np.concatenate(at), np.concatenate(ending), np.concatenate(weights)
 
 
-def _spread(counts: Sequence[int], shrink: float, grid: Array) -> NDArray[np.int64]:
-    """Return how many of a histogram's times lie in each part of its closed bins, times `shrink`, in whole numbers."""
-    sums = np.concatenate([[0.0], np.cumsum(counts[:-1])])
+@lru_cache(maxsize=256)
+def _fine(times: Times, parts: int) -> tuple[Array, Array]:
+    """Return the middles of the parts of closed bins, seconds, and the running sums at the edges of those parts.
+
+    The sums have a column an outcome and, last, one of the lost.
+    """
     from scipy.interpolate import PchipInterpolator
 
-    fine = PchipInterpolator(_LOG_EDGES, sums)(grid) * shrink
-    return np.asarray(np.diff(np.floor(fine + 0.5 + 1e-9)), dtype=np.int64)
+    grid = np.linspace(_LOG_EDGES[0], _LOG_EDGES[-1], (BINS - 1) * parts + 1)
+    sums = np.zeros((BINS, len(times.ended) + 1))
+    sums[1:] = np.cumsum(np.array([*times.ended, times.lost], dtype=float).T[:-1], axis=0)
+    return np.exp((grid[:-1] + grid[1:]) / 2), PchipInterpolator(_LOG_EDGES, sums)(grid)
 
 
 def _shrink(times: Times, share: float) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 import streamlit as st
@@ -43,29 +44,30 @@ class Choice:
             cells: of the days chosen.
             tz: IANA name of the store's time zone.
         """
+        zones, hours = frozenset(self.zones), self.hours
+        if zones:
+            cells = [cell for cell in cells if cell.zone in zones]
+        if hours == ALL_DAY:
+            return list(cells), 0
         kept, left_out = [], 0
         for cell in cells:
-            if self.zones and cell.zone not in self.zones:
-                continue
-            if self.hours == ALL_DAY or self._within(cell, tz):
+            within = _within(cell.start_us, cell.end_us, hours, tz)
+            if within:
                 kept.append(cell)
-            elif self._touches(cell, tz):
+            elif within is None:
                 left_out += 1
         return kept, left_out
 
-    def _hours_of(self, cell: Cell, tz: str) -> tuple[float, float]:
-        start, end = local(cell.start_us, tz), local(cell.end_us, tz)
-        begins = start.hour + start.minute / 60
-        ends = end.hour + end.minute / 60 + 24 * (end.date() - start.date()).days
-        return begins, ends
 
-    def _within(self, cell: Cell, tz: str) -> bool:
-        begins, ends = self._hours_of(cell, tz)
-        return self.hours[0] <= begins and ends <= self.hours[1]
-
-    def _touches(self, cell: Cell, tz: str) -> bool:
-        begins, ends = self._hours_of(cell, tz)
-        return ends - begins >= 24 or (begins < self.hours[1] and self.hours[0] < ends)
+@lru_cache(maxsize=1 << 15)  # the hours of a year, for some choices; zones and figures share theirs
+def _within(start_us: int, end_us: int, hours: tuple[int, int], tz: str) -> bool | None:
+    """Say whether a stretch of time lies within hours of the day; None where it only touches them."""
+    start, end = local(start_us, tz), local(end_us, tz)
+    begins = start.hour + start.minute / 60
+    ends = end.hour + end.minute / 60 + 24 * (end.date() - start.date()).days
+    if hours[0] <= begins and ends <= hours[1]:
+        return True
+    return None if ends - begins >= 24 or (begins < hours[1] and hours[0] < ends) else False
 
 
 def choose(days: Sequence[date], zones: Sequence[str], *, length: int = 7, hours: bool = True) -> Choice | None:

@@ -15,7 +15,7 @@ from lifelines.utils import qth_survival_time
 
 from analytics.lifetable import BINS, EDGES_US, bin_index
 from analytics.model import SECOND
-from analytics.survival import Times, curve, days, incidence, quantile
+from analytics.survival import Times, _band, _estimate, _placed, _shrink_outcome, curve, days, incidence, quantile
 from retention.rounding import round_counts
 
 TRUE_S = 12.0
@@ -216,3 +216,31 @@ def test_a_histogram_of_another_form_is_refused() -> None:
 
 def test_the_curve_ends_where_the_last_edge_is() -> None:
     assert curve(histogram(stays(4, 500, 0.01))).seconds[-1] <= EDGES_US[-1] / SECOND
+
+
+@pytest.mark.parametrize(("seed", "n", "loss"), [(1, 40, 0.0), (2, 300, 0.05), (3, 4000, 0.02), (4, 25, 0.4)])
+def test_the_arithmetic_is_that_of_the_library(seed: int, n: int, loss: float) -> None:
+    times = histogram(outcomes(seed, n, loss), 3, cells=1)
+    for shrink in (1.0, 0.3):
+        at, ending, weights = _placed(times, shrink)
+        fit = KaplanMeierFitter().fit(at, ending > 0, weights=weights)
+        seconds, low, high = _band(times, shrink, 0.05)
+        assert seconds.tolist() == fit.timeline.tolist()
+        assert low.tolist() == pytest.approx(fit.confidence_interval_.iloc[:, 0].tolist(), rel=1e-9)
+        assert high.tolist() == pytest.approx(fit.confidence_interval_.iloc[:, 1].tolist(), rel=1e-9)
+        if shrink == 1.0:
+            assert _estimate(times)[1].tolist() == pytest.approx(fit.survival_function_.iloc[:, 0].tolist(), rel=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value", "ignore:divide by zero")
+@pytest.mark.parametrize(("seed", "n", "loss"), [(1, 60, 0.0), (2, 300, 0.05), (3, 4000, 0.02)])
+def test_the_arithmetic_of_shares_is_that_of_the_library(seed: int, n: int, loss: float) -> None:
+    times = histogram(outcomes(seed, n, loss), 3, cells=1)
+    for outcome in range(3):
+        at, ending, weights = _placed(times, _shrink_outcome(times, outcome), 6)
+        fit = AalenJohansenFitter().fit(at, ending, event_of_interest=outcome + 1, weights=weights)
+        low, high = sorted(fit.confidence_interval_.dropna().iloc[-1].tolist())
+        found, share = incidence(times, outcome), float(fit.cumulative_density_.iloc[-1, 0])
+        assert found.share == pytest.approx(share, rel=1e-9)
+        assert found.low == pytest.approx(min(low, share), rel=1e-9)
+        assert found.high == pytest.approx(max(high, share), rel=1e-9)
