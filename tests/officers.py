@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-
-from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from analytics.desk import shop as about
 from analytics.shopfloor import opening
@@ -21,8 +18,8 @@ from consent.kiosk.notice import Notice, notice
 from consent.ledger import Grant, Ledger
 from retention.keeper import Keeper
 from tests.retention.keeping import DAY_US, visit
+from tests.signed_in import PATIENCE_MS, Watched, opened, photograph, settle, visiting
 
-PATIENCE_MS = 60_000
 HOUR_US = 3_600_000_000
 
 
@@ -89,65 +86,15 @@ def told_at(state: State, ledger: Ledger) -> Notice:
     return notice(about(state, ledger), Messages.load("en"))
 
 
-@dataclass
-class Watched:
-    """A page in a browser, with what it asked elsewhere and complained about."""
-
-    page: Page
-    outward: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def check(self) -> None:
-        assert self.outward == []
-        assert self.errors == []
-
-
-@contextmanager
-def visiting(browser: Browser, url: str, link: str, *, width: int = 1280) -> Iterator[Watched]:
-    """Sign in by a link, in a browser of its own."""
-    context = browser.new_context(viewport={"width": width, "height": 1400}, accept_downloads=True)
-    context.set_default_timeout(PATIENCE_MS)
-    watched = Watched(context.new_page())
-
-    def guard(route: Route, request: Request) -> None:
-        if request.url.startswith((url, "data:", "blob:")):
-            route.continue_()
-        else:
-            watched.outward.append(request.url)
-            route.abort()
-
-    context.route("**/*", guard)
-    page = watched.page
-    page.on("websocket", lambda ws: None if ws.url.startswith(f"ws{url[4:]}") else watched.outward.append(ws.url))
-    page.on("console", lambda message: watched.errors.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: watched.errors.append(str(error)))
-    page.goto(link)
-    try:
-        yield watched
-    finally:
-        context.close()
-
-
-def opened(watched: Watched, address: str, title: str) -> Page:
-    """Open a page and wait until it is drawn."""
-    watched.page.goto(address)
-    expect(watched.page.get_by_role("heading", name=title, exact=True)).to_be_visible(timeout=PATIENCE_MS)
-    settle(watched.page)
-    return watched.page
-
-
-def settle(page: Page) -> None:
-    """Wait until a page is drawn to its end."""
-    expect(page.locator("[data-testid=stApp]")).to_have_attribute(
-        "data-test-script-state", "notRunning", timeout=PATIENCE_MS
-    )
-
-
-def photograph(page: Page, name: str) -> None:
-    """Keep a picture where somebody wants to look at it."""
-    folder = os.environ.get("OPENAISLE_SCREENSHOTS")
-    if folder:
-        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
-
-
-__all__ = ["DAY_US", "HOUR_US", "Desk", "Watched", "a_past", "opened", "photograph", "settle", "visiting"]
+__all__ = [
+    "DAY_US",
+    "HOUR_US",
+    "PATIENCE_MS",
+    "Desk",
+    "Watched",
+    "a_past",
+    "opened",
+    "photograph",
+    "settle",
+    "visiting",
+]

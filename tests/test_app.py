@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 import analytics.pages
 import analytics.setup
@@ -22,9 +20,8 @@ from consent.events import Purpose
 from retention import policy
 from retention.status import note_sweep
 from tests.chromium import chromium, violations
-from tests.signed_in import Board, a_shop, account, dashboard
+from tests.signed_in import PATIENCE_MS, Board, Watched, a_shop, account, dashboard, photograph, settle, visiting
 
-PATIENCE_MS = 60_000
 PASSWORD = "correct horse battery staple"  # noqa: S105
 PAGES = (*analytics.pages.PAGES, *analytics.setup.PAGES, *retention.pages.PAGES)
 
@@ -49,56 +46,13 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     assert "Traceback" not in (root / "log").read_text()
 
 
-@dataclass
-class Watched:
-    page: Page
-    outward: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def check(self) -> None:
-        assert self.outward == []
-        assert self.errors == []
-
-
 @contextmanager
 def visit(browser: Browser, url: str, path: str = "/", *, script: bool = True, dark: bool = False) -> Iterator[Watched]:
-    """Open a page in a browser of its own, and write down what it asks elsewhere and complains about."""
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 1600},
-        java_script_enabled=script,
-        color_scheme="dark" if dark else "light",
-    )
-    context.set_default_timeout(PATIENCE_MS)
-    watched = Watched(context.new_page())
-    page = watched.page
-
-    def guard(route: Route, request: Request) -> None:
-        if request.url.startswith((url, "data:", "blob:")):
-            route.continue_()
-        else:
-            watched.outward.append(request.url)
-            route.abort()
-
-    context.route("**/*", guard)
-    page.on("websocket", lambda ws: None if ws.url.startswith(f"ws{url[4:]}") else watched.outward.append(ws.url))
-    page.on("console", lambda message: watched.errors.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: watched.errors.append(str(error)))
-    page.goto(path if path.startswith("http") else f"{url}{path}")
-    try:
+    """Open a page in a browser of its own; see `visiting`."""
+    scheme = "dark" if dark else "light"
+    link = path if path.startswith("http") else f"{url}{path}"
+    with visiting(browser, url, link, height=1600, java_script_enabled=script, color_scheme=scheme) as watched:
         yield watched
-    finally:
-        context.close()
-
-
-def settle(page: Page) -> None:
-    expect(page.locator("[data-testid=stApp]")).to_have_attribute(
-        "data-test-script-state", "notRunning", timeout=PATIENCE_MS
-    )
-
-
-def photograph(page: Page, name: str) -> None:
-    folder = os.environ.get("OPENAISLE_SCREENSHOTS")
-    page.screenshot(path=Path(folder) / f"{name}.png" if folder else None, full_page=True)
 
 
 # --- signing in -------------------------------------------------------------------------------------------------------
@@ -135,9 +89,7 @@ def test_an_open_page_goes_blank_and_leaves_when_its_session_is_ended(browser: B
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_the_pages_for_signing_in_can_be_used_by_everybody(
-    browser: Browser, board: Board, dark: bool, tmp_path: Path
-) -> None:
+def test_the_pages_for_signing_in_can_be_used_by_everybody(browser: Browser, board: Board, dark: bool) -> None:
     with visit(browser, board.url, "/sign-in", dark=dark) as watched:
         page = watched.page
         sound(page)
@@ -153,14 +105,6 @@ def test_the_pages_for_signing_in_can_be_used_by_everybody(
         watched.page.goto(f"{board.url}/account")
         expect(watched.page.get_by_role("heading", name="Your account")).to_be_visible()
         sound(watched.page)
-    if not dark:
-        with (
-            dashboard(a_shop(tmp_path / "shop"), tmp_path / "log") as empty,
-            visit(browser, empty.url, script=False) as watched,
-        ):
-            expect(watched.page.get_by_role("heading", name="Set up")).to_be_visible()
-            for label in ("Set-up code", "Your name", "Password", "Password again"):
-                expect(watched.page.get_by_label(label, exact=True)).to_be_visible()
 
 
 def sound(page: Page) -> None:
@@ -195,64 +139,61 @@ def test_each_desk_opens_its_own_pages_and_no_other(browser: Browser, board: Boa
     assert theirs
     with visit(browser, board.url, board.link(desk)) as watched:
         page = watched.page
-        for one in mine:
-            page.goto(f"{board.url}/{'' if one is mine[0] else one.path}")
-            expect(page.get_by_text("This shop does not exist")).to_be_visible(timeout=PATIENCE_MS)
-            settle(page)
-            expect(page.get_by_text(f"{desk} desk")).to_be_attached(timeout=PATIENCE_MS)
-            expect(page.locator("[data-testid=stException]")).to_have_count(0)
-            photograph(page, f"{desk}-{one.path}")
+        expect(page.get_by_text("This shop does not exist")).to_be_visible(timeout=PATIENCE_MS)
+        settle(page)
+        expect(page.get_by_text(f"{desk} desk")).to_be_attached(timeout=PATIENCE_MS)
+        expect(page.locator("[data-testid=stException]")).to_have_count(0)
+        photograph(page, f"{desk}-{mine[0].path}")
         watched.check()
+        expect(page.get_by_role("link", name=mine[0].title, exact=True)).to_have_count(1)
+        ask = page.context.request  # each page is drawn by a test of its own
+        for one in mine:
+            assert ask.get(f"{board.url}/{one.path}").status == 200
         for other in theirs:
             assert page.get_by_role("link", name=other.title, exact=True).count() == 0
-            answer = page.goto(f"{board.url}/{other.path}")
-            assert answer is not None
+            answer = ask.get(f"{board.url}/{other.path}")
             assert answer.status == 403
-            expect(page.get_by_text("belongs to another desk")).to_be_visible()
+            assert "belongs to another desk" in answer.text()
         assert watched.outward == []
 
 
-def test_an_empty_shop_is_told_what_to_do(browser: Browser, tmp_path: Path) -> None:
-    with (
-        dashboard(a_shop(tmp_path / "shop"), tmp_path / "log") as empty,
-        visit(browser, empty.url, empty.link()) as watched,
-    ):
-        expect(watched.page.get_by_text("openaisle watch").first).to_be_visible(timeout=PATIENCE_MS)
-        expect(watched.page.get_by_text("openaisle keeper").first).to_be_visible()
-        watched.check()
-
-
-def test_the_retention_page_is_the_declaration_with_the_shops_own_terms(browser: Browser, tmp_path: Path) -> None:
+def test_a_shop_from_its_first_account_to_a_broken_file(browser: Browser, tmp_path: Path) -> None:
     state = a_shop(tmp_path / "shop")
     toml = state.root / "store.toml"
     toml.write_text(toml.read_text() + "\n[terms]\ndwell = 17\n")
     note_sweep(
         state.root, {**dict.fromkeys(("blocked", "config", "journal", "figures", "unnamed")), "deferred": "x"}, 1
     )
-    with (
-        dashboard(state, tmp_path / "log") as shop,
-        visit(browser, shop.url, shop.link(Desk.COMPLIANCE)) as watched,
-    ):
-        page = watched.page
-        expect(page.get_by_role("heading", name="Consent log")).to_be_visible(timeout=PATIENCE_MS)
-        page.goto(f"{shop.url}/retention")
-        expect(page.get_by_role("heading", name="Retention", exact=True)).to_be_visible(timeout=PATIENCE_MS)
-        for place in {row["place"] for row in policy.rows(dict.fromkeys(Purpose, 1), 1)}:
-            expect(page.get_by_role("heading", name=place, exact=True)).to_be_attached()
-        expect(page.get_by_role("cell", name="17 days").first).to_be_visible()
-        expect(page.get_by_text("Last sweep: 1970-01-01 00:00:00 UTC")).to_be_visible()
-        expect(page.get_by_text("deferred: x")).to_be_visible()
-        settle(page)
-        watched.check()
-
-
-def test_a_broken_file_is_one_sentence_on_the_page(browser: Browser, tmp_path: Path) -> None:
-    state = a_shop(tmp_path / "shop")
-    path = state.released / "a-b-9999-99-99.parquet"
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(b"PAR1 not really PAR1")
-    with dashboard(state, tmp_path / "log") as shop, visit(browser, shop.url, shop.link()) as watched:
-        said = f"{path} is not as the keeper wrote it; move it away or restore it from a backup"
-        expect(watched.page.get_by_text(said)).to_be_visible(timeout=PATIENCE_MS)
-        watched.check()
+    with dashboard(state, tmp_path / "log") as shop:
+        with visit(browser, shop.url, script=False) as watched:  # nobody has an account yet
+            expect(watched.page.get_by_role("heading", name="Set up")).to_be_visible()
+            for label in ("Set-up code", "Your name", "Password", "Password again"):
+                expect(watched.page.get_by_label(label, exact=True)).to_be_visible()
+        with visit(browser, shop.url, shop.link(Desk.COMPLIANCE)) as watched:
+            the_terms_are_the_shops_own(watched, shop)
+        with visit(browser, shop.url, shop.link()) as watched:
+            page = watched.page
+            expect(page.get_by_text("openaisle watch").first).to_be_visible(timeout=PATIENCE_MS)
+            expect(page.get_by_text("openaisle keeper").first).to_be_visible()
+            path = state.released / "a-b-9999-99-99.parquet"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"PAR1 not really PAR1")
+            page.reload()
+            said = f"{path} is not as the keeper wrote it; move it away or restore it from a backup"
+            expect(page.get_by_text(said)).to_be_visible(timeout=PATIENCE_MS)
+            watched.check()
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def the_terms_are_the_shops_own(watched: Watched, shop: Board) -> None:
+    page = watched.page
+    expect(page.get_by_role("heading", name="Consent log")).to_be_visible(timeout=PATIENCE_MS)
+    page.goto(f"{shop.url}/retention")
+    expect(page.get_by_role("heading", name="Retention", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+    for place in {row["place"] for row in policy.rows(dict.fromkeys(Purpose, 1), 1)}:
+        expect(page.get_by_role("heading", name=place, exact=True)).to_be_attached()
+    expect(page.get_by_role("cell", name="17 days").first).to_be_visible()
+    expect(page.get_by_text("Last sweep: 1970-01-01 00:00:00 UTC")).to_be_visible()
+    expect(page.get_by_text("deferred: x")).to_be_visible()
+    settle(page)
+    watched.check()

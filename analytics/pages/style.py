@@ -30,7 +30,22 @@ h2 {font-size: 1.45rem !important; padding-top: 1.2rem !important;}
 @media print {
   [data-testid="stHeader"], [data-testid="stSidebar"], .stDownloadButton {display: none;}
 }
+[data-testid="stElementContainer"]:has(#menu) {display: none;}
 </style>
+"""
+# on a phone the menu lies over the page: Streamlit leaves it open after a choice
+_MENU = """
+<span id="menu"></span>
+<script>
+if (!window.menuGivesWay) {
+  window.menuGivesWay = true;
+  document.addEventListener("click", (event) => {
+    if (window.innerWidth < 768 && event.target.closest("[data-testid=stSidebarNavLink]")) {
+      document.querySelector("[data-testid=stSidebarCollapseButton] button")?.click();
+    }
+  });
+}
+</script>
 """
 
 
@@ -43,6 +58,7 @@ def begin(title: str) -> None:
     """Set up a page and write its name over it."""
     st.set_page_config(page_title=f"openaisle: {title.lower()}", layout="wide")
     st.html(STYLE)
+    st.html(_MENU, unsafe_allow_javascript=True)
     st.title(title)
 
 

@@ -200,7 +200,7 @@ def _zones(state_dir: Path, report: Answers, that: date, tz: str) -> None:
         source(total, tz)
         return
     notes = drawn(state_dir, that, that)
-    shelves = [cell for cell in cells if cell.kind == ZoneKind.PRODUCT]
+    shelves = [cell for cell in cells if cell.kind == ZoneKind.PRODUCT and not cell.suppressed]
     first, n = _by_zone(shelves or cells)[0]
     st.markdown(f"Most visits {'of the shelves ' if shelves else ''}had **{first}**: {n}.")
     show(
@@ -229,9 +229,9 @@ def _zones(state_dir: Path, report: Answers, that: date, tz: str) -> None:
 
 
 def _by_zone(cells: Sequence[Cell]) -> list[tuple[str, int]]:
-    """Return visits of each zone, most visited first."""
+    """Return visits of each zone that has a cell to show, most visited first."""
     sums: dict[str, int] = {}
-    for cell in cells:
+    for cell in (cell for cell in cells if not cell.suppressed):
         sums[cell.zone] = sums.get(cell.zone, 0) + (cell.n or 0)
     return sorted(sums.items(), key=lambda one: -one[1])
 

@@ -62,8 +62,12 @@ def words(paper: bytes) -> str:
     return " ".join(text)
 
 
-def test_it_says_what_it_is_of_whom_and_that_nobody_was_there(paper: bytes) -> None:
-    text = words(paper)
+@pytest.fixture(scope="module")
+def text(paper: bytes) -> str:
+    return words(paper)
+
+
+def test_it_says_what_it_is_of_whom_and_that_nobody_was_there(text: str) -> None:
     for part in (
         "Week 2026-W40",
         "2026-09-28",
@@ -96,16 +100,15 @@ def test_the_first_week_has_nothing_before_it_and_says_so(shop: State) -> None:
     assert "There are no figures of the weeks before" in words(weekly(shop.root, Week.read("2026-W38")))
 
 
-def test_page_and_paper_say_the_same_of_the_same_two_periods(shop: State, paper: bytes) -> None:
+def test_page_and_paper_say_the_same_of_the_same_two_periods(shop: State, text: str) -> None:
     report = answers(shop.root)
     spans = Week.read("2026-W40").against(report.days())
     assert spans is not None
     assert [f"{day}" for span in spans for day in span] == ["2026-09-14", "2026-09-26", "2026-09-28", "2026-10-04"]
     real = [said(row) for row in rows(report, *spans) if row.verdict in VERDICTS[:2]]
     assert real  # sweets and coffee changed places on that Monday
-    written = words(paper)
     for one in real:
-        assert one in written
+        assert one in text
     asked = urlencode([("how", TWO), *(("before", day) for day in spans[0]), *(("after", day) for day in spans[1])])
     page = "from pathlib import Path\nfrom analytics.pages.compare import compare_page\n"
     for zones in ([], ["sweets"]):  # what is shown changes no verdict
