@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
+import time
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,3 +143,90 @@ def test_many_pages_may_ask_at_once(state: Path) -> None:
 def test_a_shop_without_figures_has_none(tmp_path: Path) -> None:
     assert answers(tmp_path).days() == []
     assert answers(tmp_path).cells(Figure.VISITS, FIRST, LAST) == []
+
+
+def test_a_folder_that_nobody_touched_is_not_looked_through_again(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = state / "released"
+    os.utime(released, ns=(10**18, 10**18))  # long ago
+    looked: list[Path] = []
+    original = module._stamps
+    monkeypatch.setattr(module, "_stamps", lambda folder: looked.append(folder) or original(folder))
+    first = answers(state)
+    for _ in range(3):
+        assert answers(state) is first
+    assert len(looked) == 1
+    (released / f"everybody-footfall-{LAST}.parquet").unlink()
+    assert answers(state) is not first
+    same(state)
+
+
+def test_a_folder_that_was_just_touched_may_be_touched_again_unseen_and_is_looked_through(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, now = state / "released", time.time_ns()
+    os.utime(released, ns=(now, now))
+    first = answers(state)
+    path = released / f"everybody-footfall-{LAST}.parquet"
+    path.unlink()
+    os.utime(released, ns=(now, now))  # in the same tick of its clock
+    assert answers(state) is not first
+    same(state)
+
+
+def test_a_file_that_was_written_into_is_found_after_a_while(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = state / "released"
+    os.utime(released, ns=(10**18, 10**18))
+    answers(state).cells(Figure.FOOTFALL, FIRST, LAST)
+    path = released / f"everybody-footfall-{LAST}.parquet"
+    path.write_bytes(b"PAR1 not really PAR1")
+    monkeypatch.setattr(module, "LOOK_AGAIN_S", 0.0)
+    with pytest.raises(ReportError, match=path.name):
+        answers(state).cells(Figure.FOOTFALL, FIRST, LAST)
+
+
+def test_what_was_made_of_cells_is_made_once_and_forgotten_first_come_first_served(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[date] = []
+    original = Report.dwells
+
+    def counting(self: Report, first: date, last: date, **rest: Any) -> Any:
+        made.append(first)
+        return original(self, first, last, **rest)
+
+    monkeypatch.setattr(Report, "dwells", counting)
+    asked = answers(state)
+    for _ in range(2):
+        asked.dwells(FIRST, LAST)
+    assert made == [FIRST]
+    monkeypatch.setattr(module, "MOST_HELD", 1)
+    asked.dwells(LAST, LAST)
+    asked.dwells(FIRST, LAST)
+    assert made == [FIRST, LAST, FIRST]
+
+
+def test_what_is_read_ahead_is_not_read_when_it_is_asked_for(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(state).read_ahead()
+    monkeypatch.setattr(Report, "_ask", lambda *_: pytest.fail("a file was read"))
+    for audience in Audience:
+        for figure in FIGURES[audience]:
+            answers(state).cells(figure, FIRST, LAST, audience=audience)
+    monkeypatch.undo()
+    same(state)
+
+
+def test_reading_ahead_outlives_a_broken_file_and_finds_it_mended(state: Path) -> None:
+    path = state / "released" / f"everybody-footfall-{FIRST}.parquet"
+    sound = path.read_bytes()
+    path.write_bytes(b"PAR1 not really PAR1")
+    with pytest.raises(ReportError, match=path.name):
+        answers(state).read_ahead()
+    stop = module.read_ahead(state, every_s=0.01)
+    mended = path.with_name("mended")
+    mended.write_bytes(sound)
+    mended.replace(path)
+    until = time.monotonic() + 30
+    while path.name not in answers(state)._cells and time.monotonic() < until:
+        time.sleep(0.01)
+    stop.set()
+    same(state)

@@ -1,11 +1,19 @@
-"""How quickly the managers' pages answer, over a year of days of 10 million visits: run by hand.
+"""How quickly the dashboard answers over a year of days of 10 million visits, while `watch` runs: by hand, minutes.
 
-    python -m tests.bench.dashboard [--days 365] [--clicks 30] [--users 10]
+    python -m tests.bench.dashboard [--days 365] [--clicks 10] [--users 10] [--think 1.0] [--no-watch] [--no-browser]
 
-The year is the simulated weeks again and again, each count as many times over as makes 10 million visits. A click is a
-run of the page's script in Streamlit's own runner, as it runs behind a websocket: reading, computing, and making the
-charts. Sending them and drawing them in the browser come on top and do not grow with the year. It prints p50, p95 and
-the most, in milliseconds: for one user a page, for a week and for the whole year, and for several users at once.
+The year is the simulated weeks again and again, each count as many times over as makes 10 million visits. A real
+dashboard serves it, behind its door; beside it a real `watch` looks at the demo clip over RTSP, at the clip's own pace.
+
+- *A click* is a filter changed over the page's websocket, until the last of the page has come back. Each changes the
+  days, the hours or the zones to what was not asked before, over a whole year.
+- *CPU* is what the dashboard's process used for it. A busy machine stretches the clock and hardly the CPU: `crowded`
+  says by how much, from a loop of known work (1.0: the machine is ours).
+- *Opened* is a page of a new session by websocket. `browser_s` is a page in Chromium on this same machine, from the
+  address to everything drawn, with what that costs itself; the first one also fetches the scripts.
+- *At once* is so many people, each on a page of their own, each clicking a while (`--think`, seconds) after an answer.
+
+It prints a line a page, and at the end what was asked and what was found.
 """
 
 from __future__ import annotations
@@ -13,27 +21,51 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import logging
+import os
+import random
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from streamlit.testing.v1 import AppTest
+from playwright.sync_api import expect
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.testing.v1.element_tree import ElementTree, parse_tree_from_messages
+from streamlit.util import calc_hash
+from websockets.sync.client import connect
+from websockets.typing import Origin, Subprotocol
 
-from analytics.shopfloor import opening, weeks
+import analytics.pages
+import retention.pages
+from analytics.shopfloor import opening, record, weeks
 from analytics.state import State
+from consent.access import Desk
+from consent.events import Level
+from tests.analytics.rtsp_server import Camera, missing
+from tests.chromium import chromium
+from tests.signed_in import Board, dashboard
 
 VISITS = 10_000_000
 DAY_US = 86_400 * 1_000_000
-PATHS = ("today", "zones", "compare", "accuracy")
-SPANS = {"a year": 365, "a week": 7}  # days
+PATIENCE_S = 120.0
+SHELVES = ("tea", "coffee", "sweets", "fruit")
+CLICK_S, OPEN_S, AT_ONCE_S = 0.5, 3.0, 1.5  # what was asked
+LAST = weeks.FIRST + timedelta(days=weeks.DAYS - 2)
+
+
+# --- a year -----------------------------------------------------------------------------------------------------------
 
 
 def fill(state: State, days: int) -> tuple[int, int]:
@@ -77,78 +109,246 @@ def _with(table: pa.Table, column: str, values: object) -> pa.Table:
     return table.set_column(table.schema.get_field_index(column), table.schema.field(column), values)
 
 
-def script(state: State, path: str) -> str:
-    """Return what the dashboard runs for a page, behind the door."""
-    return (
-        "from pathlib import Path\nfrom analytics.pages import PAGES\n"
-        f"next(page for page in PAGES if page.path == {path!r}).draw(Path({str(state.root)!r}))\n"
-    )
+# --- somebody who clicks ----------------------------------------------------------------------------------------------
 
 
-def clicks(state: State, path: str, span: tuple[date, date], number: int, out: list[float]) -> None:
-    """Open a page as one user and change its filters again and again; the first time is that of opening it."""
-    app = AppTest.from_string(script(state, path), default_timeout=600)
-    middle = span[0] + (span[1] - span[0]) // 2
-    asked = {
-        "day": [span[1]],
-        "days": span,
-        "before": [span[0], middle],
-        "after": [middle + timedelta(days=1), span[1]],
+class Visitor:
+    """One session of one page, over its websocket."""
+
+    def __init__(self, board: Board, cookie: str, path: str, days: int) -> None:
+        self._first, self._path, self._rng = LAST - timedelta(days=days - 1), path, random.Random(path)
+        self._known: dict[str, ForwardMsg] = {}
+        self._query = "&".join(f"{key}={day}" for key, pair in self._asked().items() for day in pair)
+        self._url = board.url
+        self._line = connect(
+            f"ws{board.url[4:]}/_stcore/stream",
+            origin=Origin(board.url),
+            additional_headers={"Cookie": cookie},
+            subprotocols=[Subprotocol("streamlit")],
+            max_size=None,
+            open_timeout=PATIENCE_S,
+        )
+        self.tree: ElementTree = self._run(BackMsg())
+
+    def close(self) -> None:
+        self._line.close()
+
+    def click(self, turn: int) -> None:
+        """Change one filter, to what was hardly asked before."""
+        wanted = self._wanted(turn)
+        message = BackMsg()
+        message.rerun_script.widget_states.widgets.append(wanted._widget_state)
+        self.tree = self._run(message)
+
+    def _wanted(self, turn: int) -> Any:
+        draw = self._rng.randrange
+        found: list[Any] = []
+        for element in self.tree.get("slider"):
+            if element.key == "hours":
+                found.append(element.set_value((draw(8, 12), draw(15, 22))))
+        for element in self.tree.get("multiselect"):
+            if element.key == "zones":
+                found.append(element.set_value(self._rng.sample(element.options, min(2, len(element.options)))))
+        for element in self.tree.get("date_input"):
+            if element.key in self._asked():
+                first, last = self._asked()[element.key][0], self._asked()[element.key][-1]
+                moved = timedelta(days=draw(1, max(2, min(80, (last - first).days))))
+                found.append(element.set_value(first + moved if element.key == "day" else (first + moved, last)))
+        for element in self.tree.get("selectbox"):
+            if element.key in ("week", "shelf", "what"):
+                found.append(element.set_value(self._rng.choice(element.options)))
+        found = found or [
+            element.set_value(self._rng.choice(element.options)) for element in self.tree.get("selectbox")
+        ]
+        if not found:
+            raise LookupError(f"page {self._path!r} has nothing to change")
+        return found[turn % len(found)]
+
+    def _asked(self) -> dict[str, tuple[date, ...]]:
+        middle = self._first + (LAST - self._first) // 2
+        return {
+            "day": (LAST - timedelta(days=90),),
+            "days": (self._first, LAST),
+            "before": (self._first, middle),
+            "after": (middle + timedelta(days=1), LAST),
+        }
+
+    def _run(self, message: BackMsg) -> ElementTree:
+        message.rerun_script.query_string = self._query
+        message.rerun_script.page_script_hash = calc_hash(self._path)
+        message.rerun_script.context_info.url = f"{self._url}/{self._path}"
+        self._line.send(message.SerializeToString())
+        found: list[ForwardMsg] = []
+        while not found or found[-1].WhichOneof("type") != "script_finished":
+            data = self._line.recv(timeout=PATIENCE_S)
+            assert isinstance(data, bytes)
+            told = ForwardMsg.FromString(data)
+            if told.WhichOneof("type") == "ref_hash":
+                kept = ForwardMsg()
+                kept.CopyFrom(self._known[told.ref_hash])
+                kept.metadata.CopyFrom(told.metadata)
+                told = kept
+            elif told.metadata.cacheable:
+                self._known[told.hash] = told
+            found.append(told)
+        broken = [m.delta.new_element.exception.message for m in found if m.delta.new_element.HasField("exception")]
+        assert not broken, broken
+        return parse_tree_from_messages(found)
+
+
+def cpu_s(process: subprocess.Popen[bytes]) -> float:
+    """Return the CPU that a process has used, seconds."""
+    words = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def crowded() -> float:
+    """Return how much longer known work takes by the clock than by its own CPU: 1.0 on a machine of our own."""
+    clock, own = time.perf_counter(), time.thread_time()
+    sum(i * i for i in range(1_500_000))
+    return (time.perf_counter() - clock) / (time.thread_time() - own)
+
+
+def ms(values: Sequence[float], share: float) -> int:
+    """Return what a share of some seconds does not exceed, milliseconds."""
+    return round(float(np.percentile(values, share)) * 1000)
+
+
+def measured(board: Board, cookie: str, path: str, days: int, clicks: int) -> tuple[dict[str, Any], list[float]]:
+    """Open a page and click on it, and return what it took."""
+    used, clock = cpu_s(board.process), time.perf_counter()
+    visitor = Visitor(board, cookie, path, days)
+    opened_s, opened_cpu = time.perf_counter() - clock, cpu_s(board.process) - used
+    taken, before = [], crowded()
+    used = cpu_s(board.process)
+    try:
+        for turn in range(clicks):
+            clock = time.perf_counter()
+            visitor.click(turn)
+            taken.append(time.perf_counter() - clock)
+    except LookupError:
+        taken = taken or [opened_s]
+    finally:
+        visitor.close()
+    told = {
+        "page": path,
+        "opened_ms": round(opened_s * 1000),
+        "opened_cpu_ms": round(opened_cpu * 1000),
+        "p50_ms": ms(taken, 50),
+        "p95_ms": ms(taken, 95),
+        "cpu_ms": round((cpu_s(board.process) - used) / len(taken) * 1000),
+        "crowded": round((before + crowded()) / 2, 1),
     }
-    for key, days in asked.items():
-        app.query_params[key] = [day.isoformat() for day in days]
-    turns = 0
-    while turns <= number:
-        started = time.perf_counter()
-        app.run()
-        out.append((time.perf_counter() - started) * 1000)
-        assert not app.exception, app.exception
-        turns += 1
-        hours = [slider for slider in app.slider if slider.key == "hours"]
-        zones = [choice for choice in app.multiselect if choice.key == "zones"]
-        heats = [choice for choice in app.button_group if choice.key == "heat"]
-        if heats and turns % 3 == 0:
-            heats[0].set_value([("Median stay", "Engaged", "End not seen", "Visits an hour")[turns // 3 % 4]])
-        elif hours and turns % 3 == 1:
-            hours[0].set_value(((9, 20), (10, 18), (0, 24))[turns // 3 % 3])
-        elif zones:
-            zones[0].set_value([["tea"], ["tea", "coffee"], []][turns // 3 % 3])
+    return told, taken
 
 
-def told(values: list[float]) -> dict[str, int]:
-    p50, p95 = np.percentile(values, [50, 95])
-    return {"n": len(values), "p50_ms": round(p50), "p95_ms": round(p95), "most_ms": round(max(values))}
+def at_once(board: Board, cookie: str, paths: Sequence[str], days: int, clicks: int, think_s: float) -> list[float]:
+    """Let somebody click on each of some pages, all at the same time."""
+    taken: list[float] = []
+    ready = threading.Barrier(len(paths))
+
+    def somebody(path: str) -> None:
+        visitor = Visitor(board, cookie, path, days)
+        ready.wait()
+        for turn in range(clicks):
+            time.sleep(random.uniform(0, 2 * think_s))
+            clock = time.perf_counter()
+            visitor.click(turn)
+            taken.append(time.perf_counter() - clock)
+        visitor.close()
+
+    threads = [threading.Thread(target=somebody, args=(path,)) for path in paths]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == clicks * len(paths), "somebody's page broke; see above"
+    return taken
+
+
+def in_browser(board: Board, paths: Sequence[str]) -> Iterator[tuple[str, float]]:
+    """Open pages in Chromium, and return how long each took until nothing was left to draw."""
+    with chromium() as browser:
+        page = browser.new_page()
+        page.goto(board.link(Desk.MANAGER))
+        for path in paths:
+            clock = time.perf_counter()
+            page.goto(f"{board.url}/{path}")
+            page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning] h1", timeout=120_000)
+            expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0)
+            if page.locator("[data-testid=stVegaLiteChart]").count():
+                page.wait_for_selector("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")
+            yield path, time.perf_counter() - clock
+
+
+@contextmanager
+def watching(folder: Path) -> Iterator[None]:
+    """Let `watch` look at the demo clip over RTSP, again and again, at its own pace."""
+    clip = record.HERE / "demo.mp4"
+    with Camera(launch=f"filesrc location={clip} ! qtdemux ! h264parse ! rtph264pay name=pay0 pt=96") as camera:
+        state = opening.open_shop(folder, name="Simulated, beside", source=camera.url, now_us=time.time_ns() // 1000)
+        words = [sys.executable, "-m", "cli", "watch", "--state", str(state.root)]
+        with (folder / "watch.log").open("wb") as log, subprocess.Popen(words, stdout=log, stderr=log) as watch:
+            time.sleep(5)
+            assert watch.poll() is None, (folder / "watch.log").read_text()
+            used, clock = cpu_s(watch), time.perf_counter()
+            try:
+                yield
+            finally:
+                share = (cpu_s(watch) - used) / (time.perf_counter() - clock)
+                print(json.dumps({"watch": "ran" if watch.poll() is None else "ended", "cores": round(share, 2)}))
+                watch.terminate()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=365)
-    parser.add_argument("--clicks", type=int, default=30, help="of each user on each page")
+    parser.add_argument("--clicks", type=int, default=10, help="on each page")
     parser.add_argument("--users", type=int, default=10)
+    parser.add_argument("--think", type=float, default=1.0, help="seconds from an answer to the next click, on average")
+    parser.add_argument("--pages", nargs="+", help="of the managers; all by default")
+    parser.add_argument("--no-watch", action="store_true")
+    parser.add_argument("--no-browser", action="store_true")
     chosen = parser.parse_args()
-    logging.disable(logging.WARNING)  # every script says that it has no browser
-    with tempfile.TemporaryDirectory() as folder:
+    paths = chosen.pages or [page.path for page in analytics.pages.PAGES]
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         now = time.time_ns() // 1000
-        state = opening.open_shop(Path(folder) / "shop", name=weeks.NAME, source="simulated", now_us=now, hours=True)
+        state = opening.open_shop(
+            folder / "shop", name=weeks.NAME, source="simulated", now_us=now, hours=True, level=Level.EMOTION
+        )
         visits, files = fill(state, chosen.days)
         print(json.dumps({"visits": visits, "files": files, "days": chosen.days}), flush=True)
-        last = weeks.FIRST + timedelta(days=weeks.DAYS - 2)
-        for name, days in SPANS.items():
-            span = (last - timedelta(days=min(days, chosen.days) - 1), last)
-            for path in PATHS:
-                once: list[float] = []
-                clicks(state, path, span, chosen.clicks, once)
-                print(json.dumps({"page": path, "of": name, "opened_ms": round(once[0]), **told(once[1:])}), flush=True)
-        many: list[float] = []
-        threads = [
-            threading.Thread(target=clicks, args=(state, PATHS[i % len(PATHS)], span, chosen.clicks, many))
-            for i in range(chosen.users)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        print(json.dumps({"users": chosen.users, **told(many)}), flush=True)
+        if not chosen.no_watch:
+            lost = missing()
+            sys.exit(f"no camera beside: {lost}; --no-watch goes without") if lost else None
+            stack.enter_context(watching(folder / "beside"))
+        clock = time.perf_counter()
+        board = stack.enter_context(dashboard(state, folder / "log"))
+        print(json.dumps({"started_s": round(time.perf_counter() - clock, 1)}), flush=True)
+        manager, officer = board.cookie(Desk.MANAGER), board.cookie(Desk.COMPLIANCE)
+        every: list[float] = []
+        opened: list[int] = []
+        for cookie, some in ((manager, paths), (officer, [] if chosen.pages else _officers())):
+            for path in some:
+                told, taken = measured(board, cookie, path, chosen.days, chosen.clicks)
+                every += taken
+                opened.append(told["opened_ms"])
+                print(json.dumps(told), flush=True)
+        busy = [paths[i % len(paths)] for i in range(chosen.users)]
+        together = at_once(board, manager, busy, chosen.days, chosen.clicks, chosen.think)
+        print(json.dumps({"users": chosen.users, "p50_ms": ms(together, 50), "p95_ms": ms(together, 95)}), flush=True)
+        seen = {} if chosen.no_browser else dict(in_browser(board, paths))
+        print(json.dumps({"browser_s": {path: round(s, 1) for path, s in seen.items()}}), flush=True)
+        print(
+            f"p95 of a click {ms(every, 95)} ms (asked: {CLICK_S * 1000:.0f}); slowest page opened {max(opened)} ms"
+            f" (asked: {OPEN_S * 1000:.0f}); {chosen.users} at once, p95 {ms(together, 95)} ms, most"
+            f" {ms(together, 100)} ms (asked: {AT_ONCE_S * 1000:.0f})"
+        )
+
+
+def _officers() -> list[str]:
+    return [page.path for page in retention.pages.PAGES if page.section == "compliance"]
 
 
 if __name__ == "__main__":
