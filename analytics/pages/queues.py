@@ -263,6 +263,6 @@ def _alert(state_dir: Path) -> None:
         )
         return
     st.caption(
-        f"An alert goes to `{', '.join(table.hosts)}` when a queue is {table.queue} ({table.people}) for {table.minutes} minutes;"
-        " it says which queue and how long the line is in words, and nothing else."
+        f"An alert goes to `{', '.join(table.hosts)}` when a queue is {table.queue} ({table.people}) for"
+        f" {table.minutes} minutes; it says which queue and how long the line is in words, and nothing else."
     )
