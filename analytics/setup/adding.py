@@ -50,7 +50,7 @@ def adding(easel: Easel, size: tuple[int, int]) -> None:
         if st.button("Add a mask", icon=":material/add:", help="Blacked out before anything looks: a till, a screen."):
             numbers = [int(shape.name) for shape in easel.shapes if shape.what is What.MASK]
             easel.put(Shape(What.MASK, str(max(numbers, default=0) + 1), _box(size)))
-            st.rerun(scope="fragment")
+            st.rerun()
         zone = easel.chosen
         if (
             zone is not None
@@ -60,7 +60,7 @@ def adding(easel: Easel, size: tuple[int, int]) -> None:
             and st.button("Add its shelf", icon=":material/add:", help="With it, facing and reaches can be told.")
         ):
             easel.put(*_shelf(zone))
-            st.rerun(scope="fragment")
+            st.rerun()
 
 
 def _put(easel: Easel, shape: Shape) -> None:
@@ -70,7 +70,7 @@ def _put(easel: Easel, shape: Shape) -> None:
         st.error(f"There is a zone {shape.name!r} already; give this one its own name.")
     else:
         easel.put(shape)
-        st.rerun(scope="fragment")
+        st.rerun()
 
 
 def _box(size: tuple[int, int]) -> Points:

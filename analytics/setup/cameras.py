@@ -69,7 +69,7 @@ def _camera(state_dir: Path, settings: Settings, camera: CameraTable) -> None:
     st.header(camera.name)
     pads = sum(zone.kind == "pad" for zone in camera.zone)
     st.text(
-        f"{Source(camera.source).name}: {camera.fps:g} looks a second, {len(camera.zone)} zones"
+        f"{_address(camera)}: {camera.fps:g} looks a second, {len(camera.zone)} zones"
         f" ({pads} of them pads), {len(camera.masks)} masks"
     )
     if camera.source == PLACEHOLDER:
@@ -80,6 +80,14 @@ def _camera(state_dir: Path, settings: Settings, camera: CameraTable) -> None:
         st.markdown("Its zones and masks go with it. Figures that are released stay.")
         if st.button("Remove this camera", key=f"remove-{camera.name}"):
             _propose(settings, camera_dropped(camera.name))
+
+
+def _address(camera: CameraTable) -> str:
+    """Return the address as people may read it, without user, password and parameters."""
+    try:
+        return Source(camera.source).name
+    except AnalyticsError as error:
+        return str(error)
 
 
 def _fields(state_dir: Path, settings: Settings, camera: CameraTable | None) -> None:

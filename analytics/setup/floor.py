@@ -18,8 +18,10 @@ from analytics.setup import looking
 from analytics.setup.adding import adding
 from analytics.setup.component import board
 from analytics.setup.easel import Easel
+from analytics.setup.quality import all_told, told, view
 from analytics.setup.saving import said, save
 from analytics.setup.shapes import Shape, What, edits, shapes_of, size_of, toml, zone_of
+from analytics.suitability import View
 from consent.access import Action
 from consent.events import ConsentError
 
@@ -38,13 +40,15 @@ def floor(state_dir: Path) -> None:
         st.info("There is no camera yet. Add one on the page “Cameras”, then draw here.", icon=":material/videocam:")
         return
     camera = st.selectbox("Camera", names, key="draw-camera", bind="query-params") or names[0]
-    every_s = looking.EVERY_S if looking.goes_on(camera) else None
-    st.fragment(_at_work, run_every=every_s)(state_dir, camera)
+    live = looking.goes_on(camera)
+    st.fragment(_at_work, run_every=looking.EVERY_S if live else None)(state_dir, camera, live)
 
 
-def _at_work(state_dir: Path, camera: str) -> None:
+def _at_work(state_dir: Path, camera: str, live: bool) -> None:
     try:
         require(Action.SET_UP)  # a fragment is drawn anew without the rest of the page
+        if live and not looking.goes_on(camera):  # over by its time
+            st.rerun()
         _camera(state_dir, camera)
     except (AnalyticsError, ConsentError) as error:
         st.error(str(error))
@@ -79,8 +83,10 @@ def _camera(state_dir: Path, camera: str) -> None:
                 )
             )
     adding(easel, size)
-    if easel.chosen is not None:
-        _chosen(easel, easel.chosen, size)
+    table = next((one for one in base.store.camera if one.name == camera), None)
+    if easel.chosen is not None and table is not None:
+        people = looking.boxes(camera) if seen else ()
+        _chosen(easel, easel.chosen, view(easel.shapes, table, size, base.store.pad.ring_m, people))
     _saving(state_dir, camera, base, easel)
 
 
@@ -122,7 +128,7 @@ def _shapes(settings: Settings, camera: str) -> tuple[Shape, ...]:
     return next((shapes_of(one) for one in settings.store.camera if one.name == camera), ())
 
 
-def _chosen(easel: Easel, shape: Shape, size: tuple[int, int]) -> None:
+def _chosen(easel: Easel, shape: Shape, seen: View) -> None:
     """Draw what is to be said of the shape that is being worked on."""
     st.header(shape.label)
     if shape.what in (What.ZONE, What.FACE, What.EDGE):
@@ -130,12 +136,14 @@ def _chosen(easel: Easel, shape: Shape, size: tuple[int, int]) -> None:
             zone_of(easel.shapes, shape.name)
         except ConfigError as error:
             st.error(f"{error}.", icon=":material/error:")
+        told(shape.name, seen)
+    all_told(seen)
     st.code(toml(easel.shapes, shape), language=None, wrap_lines=True)
     if st.button(f"Remove {shape.label}", icon=":material/delete:"):
         both = (What.FACE, What.EDGE)
         parts = both if shape.what in both else (What.ZONE, *both) if shape.what is What.ZONE else (shape.what,)
         easel.drop(*(f"{part}:{shape.name}" for part in parts))
-        st.rerun(scope="fragment")
+        st.rerun()
 
 
 def _saving(state_dir: Path, camera: str, base: Settings, easel: Easel) -> None:
@@ -154,4 +162,4 @@ def _saving(state_dir: Path, camera: str, base: Settings, easel: Easel) -> None:
             st.rerun()
     if st.button("Leave all of it", icon=":material/undo:"):
         _begin(camera, base, before)
-        st.rerun(scope="fragment")
+        st.rerun()

@@ -6,6 +6,8 @@ The picture is held in memory for as long as it is shown, and handed to the page
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import streamlit as st
@@ -13,10 +15,12 @@ import streamlit as st
 from analytics.dashboard import desk, require
 from analytics.model import AnalyticsError
 from analytics.peek import Look, Session, begin, end, look
+from analytics.state import State
 from consent.access import Action
 
 EVERY_S = 1  # how often the picture is asked for while somebody looks
-_SESSION = "set-up-look"
+MOST_BOXES = 200  # remembered of one session, to tell how tall people are where
+_SESSION, _BOXES = "set-up-look", "set-up-boxes"
 
 
 def goes_on(camera: str) -> bool:
@@ -38,7 +42,7 @@ def panel(state_dir: Path, camera: str) -> Look | None:
         session = None
     if session is None:
         _offer(camera)
-        return None
+        return _clip(state_dir, camera)
     left_s = max(0, round(session.until_us / 1e6 - time.time()))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f":material/videocam: **{left_s // 60}:{left_s % 60:02d}** left, then the picture goes.")
@@ -46,10 +50,45 @@ def panel(state_dir: Path, camera: str) -> Look | None:
             _end(session)
             st.rerun()
     try:
-        return look(state_dir, session)
+        found = look(state_dir, session)
     except AnalyticsError as error:
         st.warning(str(error), icon=":material/videocam_off:")
         return None
+    if found is not None:
+        st.session_state[_BOXES] = [*st.session_state.get(_BOXES, ()), *found.boxes][-MOST_BOXES:]
+    return found
+
+
+def boxes(camera: str) -> tuple[tuple[int, int, int, int], ...]:
+    """Return the boxes of people seen in the session that goes on, by which a zone is judged; gone with it."""
+    return tuple(st.session_state.get(_BOXES, ())) if goes_on(camera) else ()
+
+
+def _clip(state_dir: Path, camera: str) -> Look | None:
+    """Return the first picture of the demo shop's own clip, in which nobody is real; None for every other camera."""
+    from analytics.shopfloor import record
+
+    store, clip = State.read(state_dir).store, record.HERE / record.CLIP
+    if not store.store.simulated or (camera, str(clip)) not in {(one.name, one.source) for one in store.camera}:
+        return None
+    st.caption(
+        "This is the clip of the simulated shop: a program made up everybody in it, and nobody needs to be asked."
+    )
+    return _first(clip)
+
+
+@cache
+def _first(clip: Path) -> Look | None:
+    import cv2
+
+    from analytics.model import Frame
+    from analytics.video import Source, frames
+
+    frame = next((one for one in frames(Source(str(clip))) if isinstance(one, Frame)), None)
+    if frame is None:
+        return None
+    height, width = frame.image.shape[:2]
+    return Look(cv2.imencode(".jpg", frame.image)[1].tobytes(), width, height, (), datetime.now(UTC))
 
 
 def _session() -> Session | None:
@@ -63,6 +102,7 @@ def _session() -> Session | None:
 
 def _end(session: Session) -> None:
     st.session_state.pop(_SESSION, None)
+    st.session_state.pop(_BOXES, None)
     end(desk().ledger, session)
 
 

@@ -34,7 +34,7 @@ from analytics.notes import Notes
 from analytics.pipeline import CameraWatch, Watched
 from analytics.report import read_plan
 from analytics.row import CLASSES
-from analytics.shopfloor import opening
+from analytics.shopfloor import opening, record
 from analytics.shopfloor.floor import Floor
 from analytics.shopfloor.joints import SimulatedJoints
 from analytics.shopfloor.script import ENTER, LEAVE, Browse, Checkout, Go, Person, PersonState, StepOf, Touch, pad
@@ -325,7 +325,9 @@ def open_shop(root: Path, *, now_us: int) -> State:
     Raises:
         ConfigError: something is there already.
     """
-    return opening.open_shop(root, name=NAME, source="simulated", now_us=now_us, level=Level.EMOTION, hours=True)
+    return opening.open_shop(
+        root, name=NAME, source=str(record.HERE / record.CLIP), now_us=now_us, level=Level.EMOTION, hours=True
+    )
 
 
 def make(root: Path, keep: Callable[[State, int], None], *, days: int = DAYS) -> Iterator[tuple[date, Watched]]:
