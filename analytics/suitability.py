@@ -200,7 +200,11 @@ def _people(zone: Zone, view: View) -> Iterator[Fault]:
     told = f"people are {min(heights):.0f} pixels tall at its far end, {max(heights):.0f} at its near one"
     share = min(heights) / max(view.size)
     if share < TOO_SMALL:
-        yield Grade.POOR, f"{told}: too small for the detector to be relied on", "bring the camera nearer, or end it earlier"
+        yield (
+            Grade.POOR,
+            f"{told}: too small for the detector to be relied on",
+            "bring the camera nearer, or end it earlier",
+        )
     elif share < SMALL:
         yield Grade.FAIR, f"{told}: small for the detector", "bring the camera nearer, or end it earlier"
     over = max(height - point[1] for height, point in zip(heights, zone.polygon, strict=True))
