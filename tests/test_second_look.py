@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from analytics.body import Box
 from analytics.decision import Outcome
+from analytics.expression import Reader
 from analytics.look import MOST_HZ, Joints, SecondLook
 from analytics.model import SECOND, Frame, Sighting
 from analytics.pipeline import CameraWatch
@@ -128,6 +129,7 @@ def pass_by(
     seconds: float,
     hands: type[Crowd] = Crowd,
     each: Callable[[int, CameraWatch, Witness, Ledger], object] = lambda *_: None,
+    reader: Callable[[], Reader] | None = None,
 ) -> Passed:
     """Let time pass, five pictures a second; `each` is called after every picture."""
     with state.open_ledger(Role.WATCH) as ledger, state.open_ledger(Role.KIOSK) as kiosk:
@@ -135,7 +137,9 @@ def pass_by(
         witness = Witness(crowd)
         level = LevelNow(state, ledger)
         camera = state.store.camera[0]
-        one = CameraWatch(state.store, camera, crowd, SIZE, ledger, level=level, restart=False, net=witness)
+        one = CameraWatch(
+            state.store, camera, crowd, SIZE, ledger, level=level, restart=False, net=witness, reader=reader
+        )
         for t_us in range(TEN, TEN + round(seconds * SECOND), SECOND // 5):
             witness.now_us = t_us
             crowd.tap(t_us)
@@ -290,6 +294,50 @@ def test_no_pixel_and_no_joint_is_on_a_disk_or_in_a_log(shop: State, caplog: pyt
         assert [n for n in needles if n in held] == [], path
     assert f"{x:.2f}" not in caplog.text
     assert f"{y:.2f}" not in caplog.text
+
+
+class Faces(Crowd):
+    """Whoever taps says yes to their expression being read, too."""
+
+    def tap(self, t_us: int) -> None:
+        for shopper in self._here.values():
+            if shopper.taps is not None and shopper.request is None and shopper.tap_us <= t_us:
+                given = self._kiosk.grant(
+                    [Purpose.DWELL, Purpose.EMOTION], now_us=t_us, notice_sha256=NOTICE, language="en", version="1"
+                )
+                shopper.request = ask(self._kiosk, self._pad, shopper.taps, given.subject, shopper.tap_us)
+
+
+class CountingReader:
+    """Stands for what reads expressions, and notes how often it was asked."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def read(self, image: NDArray[np.uint8], keypoints: NDArray[np.float32], others: Sequence[Box]) -> int:
+        self.reads += 1
+        return 0
+
+
+@pytest.mark.parametrize("works_here", [False, True])
+def test_whoever_is_longer_in_view_than_anybody_shops_is_staff_and_nobody_reads_their_face(
+    works_here: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit_s = 15.0  # they stand before the shelf then; two hours would only take longer
+    if works_here:
+        monkeypatch.setattr("analytics.pipeline.STAFF_AFTER_S", limit_s)
+    reader, read_at = CountingReader(), list[float]()
+
+    def each(t_us: int, *_: object) -> None:
+        read_at.extend([(t_us - TEN) / SECOND] * (reader.reads - len(read_at)))
+
+    done = pass_by(open_shop(tmp_path / "shop", Level.EMOTION), [someone(0)], 30, Faces, each, lambda: reader)
+    assert done.outcomes == [PadOutcome.LINKED]
+    assert min(read_at) < limit_s - 1  # they were read, before
+    assert (max(read_at) > limit_s + 1) != works_here
+    if works_here:
+        assert max(read_at) <= limit_s
+        assert done.one.watched.rows == done.one.watched.expressions == 0
 
 
 # --- how often --------------------------------------------------------------------------------------------------------
