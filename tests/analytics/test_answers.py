@@ -150,7 +150,12 @@ def test_a_folder_that_nobody_touched_is_not_looked_through_again(state: Path, m
     os.utime(released, ns=(10**18, 10**18))  # long ago
     looked: list[Path] = []
     original = module._stamps
-    monkeypatch.setattr(module, "_stamps", lambda folder: looked.append(folder) or original(folder))
+
+    def stamps(folder: Path) -> object:
+        looked.append(folder)
+        return original(folder)
+
+    monkeypatch.setattr(module, "_stamps", stamps)
     first = answers(state)
     for _ in range(3):
         assert answers(state) is first

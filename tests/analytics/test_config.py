@@ -348,9 +348,11 @@ def test_every_commented_line_of_the_first_file_is_valid_once_it_is_uncommented(
     text = template(tmp_path / "shop", tmp_path / "keys")
     lines = []
     for line in text.splitlines():
+        if "entrance.password" in line:
+            continue  # the variable's name stands beside it, and one of the two is right
         bare = line.removeprefix("# ")
         is_setting = bare.startswith("[") or " = " in bare.split("#")[0]
-        wanted = line.startswith("# ") and is_setting and not bare[0].isupper() and "password_file" not in bare
+        wanted = line.startswith("# ") and is_setting and not bare[0].isupper()
         lines.append(bare if wanted else line)
     everything = "\n".join(lines).replace("rtsp://192", "rtsp://viewer@192")
     assert set(tomllib.loads(everything)) == set(StoreFile.model_fields)

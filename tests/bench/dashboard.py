@@ -143,23 +143,21 @@ class Visitor:
     def _wanted(self, turn: int) -> Any:
         draw = self._rng.randrange
         found: list[Any] = []
-        for element in self.tree.get("slider"):
-            if element.key == "hours":
-                found.append(element.set_value((draw(8, 12), draw(15, 22))))
-        for element in self.tree.get("multiselect"):
-            if element.key == "zones":
-                found.append(element.set_value(self._rng.sample(element.options, min(2, len(element.options)))))
-        for element in self.tree.get("date_input"):
-            if element.key in self._asked():
-                first, last = self._asked()[element.key][0], self._asked()[element.key][-1]
+        for slider in self.tree.slider:
+            if slider.key == "hours":
+                found.append(slider.set_value((draw(8, 12), draw(15, 22))))
+        for many in self.tree.multiselect:
+            if many.key == "zones":
+                found.append(many.set_value(self._rng.sample(many.options, min(2, len(many.options)))))
+        for dates in self.tree.date_input:
+            if dates.key in self._asked():
+                first, last = self._asked()[dates.key][0], self._asked()[dates.key][-1]
                 moved = timedelta(days=draw(1, max(2, min(80, (last - first).days))))
-                found.append(element.set_value(first + moved if element.key == "day" else (first + moved, last)))
-        for element in self.tree.get("selectbox"):
+                found.append(dates.set_value(first + moved if dates.key == "day" else (first + moved, last)))
+        for element in self.tree.selectbox:
             if element.key in ("week", "shelf", "what"):
                 found.append(element.set_value(self._rng.choice(element.options)))
-        found = found or [
-            element.set_value(self._rng.choice(element.options)) for element in self.tree.get("selectbox")
-        ]
+        found = found or [element.set_value(self._rng.choice(element.options)) for element in self.tree.selectbox]
         if not found:
             raise LookupError(f"page {self._path!r} has nothing to change")
         return found[turn % len(found)]
