@@ -1,8 +1,8 @@
 """Does a stream answer? One look at a source that somebody just typed, in a process of its own with a time limit.
 
 Rules:
-- Whatever the stream does, the page goes on: the child is ended after `LIMIT_S`, and its CPU time and memory have an
-  end before that. It writes no file and leaves no core.
+- Whatever the stream does, the page goes on: the child is ended `LIMIT_S` after it is ready, and its CPU time and
+  memory have an end before that. It writes no file and leaves no core. What cannot be an address starts no child.
 - The address comes to the child through a pipe: it stands in no command line and no environment, and no error or log
   holds its password.
 - The one host of the address is all that is called; see `analytics.relay`. Nobody is followed elsewhere.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -25,7 +26,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from analytics.source import Source
 
-LIMIT_S = 12.0  # opening may take 5 s, the first picture 3 s, and a small computer some to begin
+LIMIT_S = 12.0  # opening may take 5 s, the first picture 3 s
+START_S = 60.0  # until the child is ready to open anything, on a small computer that is busy
 _CPU_S, _MEMORY = 20, 4 << 30
 _NONE = "this is no address; write rtsp://user@host/path"
 _LONGEST = 2000  # of an address, as `analytics.config` has it
@@ -58,10 +60,10 @@ def probe(source: str, *, limit_s: float = LIMIT_S) -> Probe:
 
     Args:
         source: as `analytics.config.CameraTable.address` returns it, password included.
-        limit_s: after which the other process is ended.
+        limit_s: after which the other process is ended, counted from when it is ready.
     """
-    if len(source) > 2 * _LONGEST or not source.isprintable():
-        return Probe(error=_NONE)
+    if (error := _unreadable(source)) is not None:
+        return Probe(error=error)
     environment = {
         name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "OPENAISLE_LOG") if name in os.environ
     }
@@ -74,6 +76,9 @@ def probe(source: str, *, limit_s: float = LIMIT_S) -> Probe:
         start_new_session=True,
     )
     try:
+        if child.stdout is None or not select.select([child.stdout], [], [], START_S)[0]:
+            return Probe(error=f"this computer is too busy to open it: nothing began within {START_S:g} s; try again")
+        os.read(child.stdout.fileno(), len(_READY))
         said, _ = child.communicate(source.encode(), timeout=limit_s)
         return Probe(**json.loads(said))
     except subprocess.TimeoutExpired:
@@ -86,11 +91,29 @@ def probe(source: str, *, limit_s: float = LIMIT_S) -> Probe:
             child.communicate()
 
 
+def _unreadable(source: str) -> str | None:
+    """Say why something cannot be an address; None where it may be one."""
+    from analytics.relay import host_of  # here: the page needs neither until somebody tests a stream
+    from analytics.source import Source, VideoError
+
+    if len(source) > 2 * _LONGEST or not source.isprintable():
+        return _NONE
+    try:
+        if "://" in Source(source).url:
+            host_of(source)
+    except VideoError as error:
+        return str(error)
+    except ValueError:
+        return _NONE
+    return None
+
+
+_READY = b"\n"
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from analytics.probe import main; main()"
 
 
 def main() -> None:
-    """Read an address from standard input and print what it says of itself: what the child does."""
+    """Say that it is ready, read an address from standard input, print what it says of itself: what the child does."""
     for what, most in (
         (resource.RLIMIT_CPU, _CPU_S),
         (resource.RLIMIT_FSIZE, 0),
@@ -98,34 +121,31 @@ def main() -> None:
         (resource.RLIMIT_AS, _MEMORY),
     ):
         resource.setrlimit(what, (most, most))
+    import analytics.relay  # noqa: F401  (before it is ready, so that it takes no time afterwards)
+    from analytics.source import Source, VideoError
+
+    os.write(sys.stdout.fileno(), _READY)
     address = sys.stdin.buffer.read().decode()
     begun_s = time.monotonic()
-    from analytics.model import AnalyticsError  # here: they take a second, and the page needs none of them
-    from analytics.source import Source
-
     try:
         found = _ask(Source(address), begun_s)
-    except AnalyticsError as error:
+    except VideoError as error:
         found = Probe(error=str(error))
     print(json.dumps(asdict(found)))
 
 
 def _ask(source: Source, begun_s: float) -> Probe:
-    from analytics import video
     from analytics.relay import Relay
     from analytics.source import Source, VideoError
+    from analytics.source import probe as look
 
     if "://" not in source.url:
-        info = video.probe(source)
+        info = look(source)
     else:
-        try:
-            relay = Relay(source.url)
-        except ValueError as error:
-            raise VideoError(_NONE) from error
-        with relay:
+        with Relay(source.url) as relay:
             through = Source(relay.url)
             try:
-                info = video.probe(through)
+                info = look(through)
             except VideoError as error:
                 away = f"{source.name} sends whoever calls elsewhere; write that address instead"
                 raise VideoError(away if relay.elsewhere else str(error).replace(through.name, source.name)) from error

@@ -47,6 +47,18 @@ class Sieve:
         return whole[: len(whole) - keep]
 
 
+def host_of(address: str) -> tuple[str, int]:
+    """Return the host that an RTSP address names, and its port.
+
+    Raises:
+        ValueError: the address names no host, or no port that there is.
+    """
+    parts = urlsplit(address)
+    if not parts.hostname or parts.scheme.lower() not in PORTS:
+        raise ValueError("an RTSP address names its host")
+    return parts.hostname, parts.port or PORTS[parts.scheme.lower()]
+
+
 class Relay:
     """A door on loopback that leads to the host of one address; enter it to open, leave it to close.
 
@@ -58,15 +70,13 @@ class Relay:
         elsewhere: True once the camera tried to send somebody elsewhere.
 
     Raises:
-        ValueError: the address names no host, or no port that there is.
+        ValueError: as `host_of`.
     """
 
     def __init__(self, address: str) -> None:
+        self._host, self._port = host_of(address)
         parts = urlsplit(address)
-        self._host, self._tls = parts.hostname or "", parts.scheme.lower() == "rtsps"
-        if not self._host or parts.scheme.lower() not in PORTS:
-            raise ValueError("an RTSP address names its host")
-        self._port = parts.port or PORTS[parts.scheme.lower()]
+        self._tls = parts.scheme.lower() == "rtsps"
         self._door = socket.create_server(("127.0.0.1", 0))
         user, at, _ = parts.netloc.rpartition("@")
         self.url = parts._replace(scheme="rtsp", netloc=f"{user}{at}127.0.0.1:{self._door.getsockname()[1]}").geturl()

@@ -111,6 +111,27 @@ class Source:
         return f"{scheme}://" + re.split(r"[?=&;#]", host)[0] + ("…" if re.search(r"[?=&;#]", host) else "")
 
 
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What a source says about itself.
+
+    Attributes:
+        width: of a picture as handed on, pixels.
+        height: of a picture as handed on, pixels.
+        fps: nominal rate, a hint.
+        duration_s: seconds by the container, a hint for a progress bar; None where it does not say.
+        live: True for a camera.
+        codec: of its pictures, as libav calls it.
+    """
+
+    width: int
+    height: int
+    fps: float | None
+    duration_s: float | None
+    live: bool
+    codec: str
+
+
 class Grid:
     """Picks the first picture at or after each point of a regular grid of media time."""
 
@@ -188,6 +209,36 @@ def connect(source: Source) -> Any:
     # one thread: on 2 cores frame threads decode sooner but cost 8 to 15 % more CPU, and we pay in CPU
     container.streams.video[0].codec_context.thread_count = 1
     return container
+
+
+def probe(source: Source) -> VideoInfo:
+    """Open a source, decode one picture, and close it again.
+
+    Raises:
+        VideoError: nothing can be read from it.
+    """
+    container = open_source(source)
+    try:
+        stream = container.streams.video[0]
+        picture = next(pictures(container, source.live), None)
+        if picture is None:
+            raise VideoError(f"no picture in {source.name} can be decoded; export it again from the recorder")
+        turned = picture.rotation % 180 != 0
+        rate = stream.guessed_rate or stream.average_rate
+        duration = None if source.live else container.duration
+        return VideoInfo(
+            width=picture.height if turned else picture.width,
+            height=picture.width if turned else picture.height,
+            fps=float(rate) if rate else None,
+            duration_s=duration / av.time_base if duration else None,
+            live=source.live,
+            codec=str(stream.codec_context.name),
+        )
+    except av.error.FFmpegError as error:
+        reason = reason_of(source, error)
+    finally:
+        container.close()
+    raise VideoError(reason)
 
 
 def pictures(container: Any, live: bool) -> Iterator[Any]:

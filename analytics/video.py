@@ -17,17 +17,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import av
 import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from analytics.feed import BLIND_AFTER_US, Feed
 from analytics.model import SECOND, Blind, Frame
-from analytics.source import Grid, Source, VideoError, media_us, open_source, pictures, reason_of
+from analytics.source import Grid, Source, VideoError, media_us, open_source, pictures, probe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,60 +34,9 @@ if TYPE_CHECKING:
 
 POLL_S = 0.1  # how soon `stop` is noticed while nothing arrives
 
-__all__ = ["Source", "VideoError", "VideoInfo", "frames", "probe", "utc_us"]
+__all__ = ["Source", "VideoError", "frames", "probe", "utc_us"]
 
 _TURN = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
-
-
-@dataclass(frozen=True, slots=True)
-class VideoInfo:
-    """What a source says about itself.
-
-    Attributes:
-        width: of a picture as handed on, pixels.
-        height: of a picture as handed on, pixels.
-        fps: nominal rate, a hint.
-        duration_s: seconds by the container, a hint for a progress bar; None where it does not say.
-        live: True for a camera.
-        codec: of its pictures, as libav calls it.
-    """
-
-    width: int
-    height: int
-    fps: float | None
-    duration_s: float | None
-    live: bool
-    codec: str
-
-
-def probe(source: Source) -> VideoInfo:
-    """Open a source, decode one picture, and close it again.
-
-    Raises:
-        VideoError: nothing can be read from it.
-    """
-    container = open_source(source)
-    try:
-        stream = container.streams.video[0]
-        picture = next(pictures(container, source.live), None)
-        if picture is None:
-            raise VideoError(f"no picture in {source.name} can be decoded; export it again from the recorder")
-        turned = picture.rotation % 180 != 0
-        rate = stream.guessed_rate or stream.average_rate
-        duration = None if source.live else container.duration
-        return VideoInfo(
-            width=picture.height if turned else picture.width,
-            height=picture.width if turned else picture.height,
-            fps=float(rate) if rate else None,
-            duration_s=duration / av.time_base if duration else None,
-            live=source.live,
-            codec=str(stream.codec_context.name),
-        )
-    except av.error.FFmpegError as error:
-        reason = reason_of(source, error)
-    finally:
-        container.close()
-    raise VideoError(reason)
 
 
 def utc_us() -> int:

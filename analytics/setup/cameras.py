@@ -170,7 +170,7 @@ def _propose(settings: Settings, edit: Edit) -> None:
 
 
 def _test(state_dir: Path, camera: CameraTable) -> None:
-    with st.spinner("The camera is asked; that takes up to twelve seconds."):
+    with st.spinner("The camera is asked; that takes up to twelve seconds, and longer where this computer is busy."):
         found = probe(camera.address(state_dir))
     if found.error is not None:
         st.error(f"No picture: {found.error}", icon=":material/videocam_off:")
