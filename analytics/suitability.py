@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import median
 
-from analytics.zones import BODY_HEIGHT_M, Ground, Point, Zone, ZoneKind, border_distance, contains
+from analytics.zones import BODY_HEIGHT_M, Ground, Point, Zone, ZoneKind, border_distance, contains, nearest_border
 
 # ours: shares of the longer side of the picture, which the detector sees at 512 pixels, so about 36 and 18 of those
 SMALL, TOO_SMALL = 0.070, 0.035
@@ -26,7 +26,7 @@ JITTER = 8.0  # pixels by which a standing person's box moves (docs/metrics.md, 
 BAND_M = 0.1  # within it of the border the earlier state holds
 ROOM_M = 0.3  # ours: a foot point may be off by so much, and the zone still has a middle
 EDGE_M = 0.5  # from the picture's left, right and lower edge: who ends there is taken to have gone
-PAD_M = (0.5, 3.0)  # ours: a pad's middle holds one person; on a wider one people do not stand alone
+PAD_M = (2 * ROOM_M, 3.0)  # ours: a pad's middle holds one person; on a wider one people do not stand alone
 HAND = 0.16  # body heights from where an arm hangs, for a hand to count as in the shelf
 FAR_M = 1.0  # ours: people stand nearer than this to the shelf that they choose from
 SHARED, HIDDEN = 0.1, 0.3  # ours: shares of a zone
@@ -96,10 +96,22 @@ class View:
         metres = math.dist((ax, ay), (bx, by))  # two pixels across: as far from the camera as the person is
         return 2 * BODY_HEIGHT_M / metres if metres else None
 
-    def metres(self, foot: Point, pixels: float) -> float | None:
-        """Return how many metres some pixels across are at a point of the floor; None where nothing tells."""
-        height = self.height(foot)
-        return None if not height else pixels / height * BODY_HEIGHT_M
+    def metres(self, a: Point, b: Point) -> float | None:
+        """Return metres between two points of the floor; None where nothing tells."""
+        height = self.height(a)
+        if not height and not self.ground.calibrated:
+            return None
+        try:
+            return self.ground.distance(*a, *b, height or 1.0)
+        except ValueError:  # on the horizon
+            return None
+
+    def room(self, zone: Zone, points: Sequence[Point]) -> float | None:
+        """Return metres from a zone's middle to its border, among points in it; None where nothing tells."""
+        if floor := self.ground.floor(zone.polygon):
+            return max(border_distance(floor, *self.ground.locate(*point)) for point in points)
+        middle = max(points, key=lambda point: zone.border_distance(*point))
+        return self.metres(middle, nearest_border(zone.polygon, *middle))
 
 
 def judge(zone: Zone, view: View) -> Suitability:
@@ -141,7 +153,7 @@ def _place(zone: Zone, view: View, points: list[Point]) -> Iterator[Fault]:
     seen = sum(0 <= x < width and 0 <= y < height for x, y in points) / len(points)
     across = [x for x, _ in zone.polygon]
     down = [y for _, y in zone.polygon]
-    if min(across) <= 0 and min(down) <= 0 and max(across) >= width - 1 and max(down) >= height - 1 and seen < 1:
+    if min(across) <= 0 and min(down) <= 0 and max(across) >= width - 1 and max(down) >= height - 1:
         yield (
             Grade.POOR,
             "it is as large as the picture, so whoever leaves it leaves the picture and no stay has an end",
@@ -159,7 +171,8 @@ def _place(zone: Zone, view: View, points: list[Point]) -> Iterator[Fault]:
         near = [
             (x, y)
             for x, y in zone.polygon
-            if (metres := view.metres((x, y), min(x, width - 1 - x, height - 1 - y))) is not None and metres < EDGE_M
+            for edge in ((0, y), (width - 1, y), (x, height - 1))
+            if (metres := view.metres((x, y), edge)) is not None and metres < EDGE_M
         ]
         if near:
             yield (
@@ -170,9 +183,8 @@ def _place(zone: Zone, view: View, points: list[Point]) -> Iterator[Fault]:
 
 
 def _room(zone: Zone, view: View, points: list[Point]) -> Iterator[Fault]:
-    middle = max(points, key=lambda point: border_distance(zone.polygon, *point))
-    pixels = border_distance(zone.polygon, *middle)
-    metres = view.metres(middle, pixels)
+    pixels = max(zone.border_distance(*point) for point in points)
+    metres = view.room(zone, points)
     if pixels < JITTER:
         yield (
             Grade.POOR,
@@ -185,7 +197,7 @@ def _room(zone: Zone, view: View, points: list[Point]) -> Iterator[Fault]:
             f"it is nowhere further than {BAND_M:g} m from its border, where nobody is told to have come or gone",
             "draw it as wide as people stand there",
         )
-    elif metres is not None and metres < ROOM_M:
+    elif metres is not None and metres < ROOM_M and zone.kind is not ZoneKind.PAD:  # of a pad, `_pad` says more
         yield (
             Grade.FAIR,
             f"its middle is {metres:.2f} m from its border; a foot point may be off by that much",
@@ -207,8 +219,8 @@ def _people(zone: Zone, view: View) -> Iterator[Fault]:
         )
     elif share < SMALL:
         yield Grade.FAIR, f"{told}: small for the detector", "bring the camera nearer, or end it earlier"
-    over = max(height - point[1] for height, point in zip(heights, zone.polygon, strict=True))
-    if over > CUT * min(heights):
+    over, height = max((height - point[1], height) for height, point in zip(heights, zone.polygon, strict=True))
+    if over > CUT * height:
         yield (
             Grade.FAIR,
             f"heads are cut off by {over:.0f} pixels at the picture's upper edge",
@@ -224,14 +236,14 @@ def _others(zone: Zone, view: View, points: list[Point]) -> Iterator[Fault]:
         if shared > SHARED:
             yield (
                 Grade.POOR if shared > 0.5 and ZoneKind.PAD not in (zone.kind, other.kind) else Grade.FAIR,
-                f"{shared:.0%} of it lies in {other.name!r} too: who stands there visits both at once",
+                f"about {shared:.0%} of it lies in {other.name!r} too: who stands there visits both at once",
                 f"draw the border between it and {other.name!r}",
             )
     hidden = sum(any(contains(mask, *point) for mask in view.masks) for point in points) / len(points)
     if hidden > 0.01:
         yield (
             Grade.POOR if hidden > HIDDEN else Grade.FAIR,
-            f"{hidden:.0%} of it is under a mask: nobody is seen there",
+            f"about {hidden:.0%} of it is under a mask: nobody is seen there",
             "draw the zone beside the mask, or the mask smaller",
         )
 
@@ -239,16 +251,15 @@ def _others(zone: Zone, view: View, points: list[Point]) -> Iterator[Fault]:
 def _pad(zone: Zone, view: View, points: list[Point]) -> Iterator[Fault]:
     width, height = view.size
     for x, y in zone.polygon:
-        metres = view.metres((x, y), min(x, y, width - 1 - x, height - 1 - y))
-        if metres is not None and metres < view.ring_m:
+        edges = ((0, y), (width - 1, y), (x, 0), (x, height - 1))
+        if any((metres := view.metres((x, y), edge)) is not None and metres < view.ring_m for edge in edges):
             yield (
                 Grade.POOR,
                 f"the {view.ring_m:g} m around it, where nobody else may stand, are not all in the picture",
                 "turn the camera, or move the kiosk; a smaller ring_m lets others stand nearer",
             )
             break
-    middle = max(points, key=lambda point: border_distance(zone.polygon, *point))
-    metres = view.metres(middle, border_distance(zone.polygon, *middle))
+    metres = view.room(zone, points)
     if metres is None:
         return
     if 2 * metres < PAD_M[0]:
@@ -275,15 +286,14 @@ def _shelf(zone: Zone, view: View) -> Iterator[Fault]:
     if not any(0 <= x < width and 0 <= y < rows for x, y in shelf.face):
         yield Grade.POOR, "the shelf's face lies outside the picture", "draw it on a picture of this size"
     centre = (sum(x for x, _ in zone.polygon) / len(zone.polygon), sum(y for _, y in zone.polygon) / len(zone.polygon))
-    if middle[1] < centre[1] - abs(ends[0][0] - ends[1][0]) * 0.1:
+    if centre[1] - middle[1] > abs(centre[0] - middle[0]):  # further behind it than beside it
         yield (
             Grade.FAIR,
             "the shelf stands behind the zone: people choose with their back to the camera, which hides their hands",
             "measure reaches with a camera from the side of the shelf or from above; stays are not concerned",
         )
-    away = 0.0 if zone.contains(*middle) else zone.border_distance(*middle)
-    metres = view.metres(middle, away)
-    if metres is not None and metres > FAR_M:
+    metres = view.metres(middle, nearest_border(zone.polygon, *middle))
+    if not zone.contains(*middle) and metres is not None and metres > FAR_M:
         yield (
             Grade.FAIR,
             f"the shelf's foot is {metres:.1f} m from the zone: who stands in it hardly reaches the shelf",
