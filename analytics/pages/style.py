@@ -33,8 +33,12 @@ h2 {font-size: 1.45rem !important; padding-top: 1.2rem !important;}
 [data-testid="stElementContainer"]:has(#menu) {display: none;}
 </style>
 """
-# Streamlit writes white on the accent, which is pale in the dark
-_PRIMARY = "<style>button[kind^=primary]:enabled, button[kind^=primary]:enabled * {{color: {} !important;}}</style>"
+# Streamlit writes white on the accent, which is pale in the dark; the page says itself which of the two it is in
+_PRIMARY = f"""<style>
+button[kind^=primary]:enabled, button[kind^=primary]:enabled * {{
+  color: light-dark({LIGHT.on_accent}, {DARK.on_accent}) !important;
+}}
+</style>"""
 # on a phone the menu lies over the page: Streamlit leaves it open after a choice
 _MENU = """
 <span id="menu"></span>
@@ -59,7 +63,7 @@ def colours() -> Colours:
 def begin(title: str) -> None:
     """Set up a page and write its name over it."""
     st.set_page_config(page_title=f"openaisle: {title.lower()}", layout="wide")
-    st.html(STYLE + _PRIMARY.format(colours().on_accent))
+    st.html(STYLE + _PRIMARY)
     st.html(_MENU, unsafe_allow_javascript=True)
     st.title(title)
 
