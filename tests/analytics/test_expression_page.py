@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -13,6 +14,7 @@ from playwright.sync_api import Page, expect
 
 from analytics.calibration import CARD, CardError, calibration
 from analytics.model import SECOND
+from analytics.pages.source import FOLD
 from analytics.row import CLASSES, ExpressionRow, apportion
 from analytics.shopfloor import opening
 from analytics.state import State
@@ -72,7 +74,9 @@ def test_it_shows_shares_coverage_and_calibration_and_says_what_it_is_not(board:
     page.goto(f"{board.url}/expression")
     expect(page.get_by_role("heading", name="Expression", exact=True)).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_text("What a face shows is not what a person feels.")).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.get_by_text("consenting.expression")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name=re.compile(FOLD)).first.click()
+    expect(page.get_by_text("consenting.expression").first).to_be_visible(timeout=PATIENCE_MS)
+    page.keyboard.press("Escape")
     for heading in ("What was read", "How much of it was seen", "How far it can be trusted"):
         expect(page.get_by_role("heading", name=heading)).to_be_visible(timeout=PATIENCE_MS)
     told = calibration()
