@@ -167,7 +167,7 @@ def _one(ledger: Ledger, found: Sequence[Certified]) -> None:
     hand_out("Download the certificate", data, f"erasure-{each.entry}.json", "application/json", Action.HAND_OUT)
     st.code(
         f"openaisle retention verify-certificate erasure-{each.entry}.json --key '{keys[0]}'",
-        language="bash",
+        language=None,
         wrap_lines=True,
     )
 

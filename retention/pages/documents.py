@@ -100,7 +100,7 @@ def _bundle(state: State, ledger: Ledger) -> None:
     st.caption("To check it, anywhere and offline, with keys that you kept elsewhere:")
     st.code(
         "openaisle audit verify audit.zip " + " ".join(f"--key '{line}'" for line in keys),
-        language="bash",
+        language=None,
         wrap_lines=True,
     )
     st.caption(f"By command, for a timer: `openaisle audit bundle --state {state.root} --out FILE`")

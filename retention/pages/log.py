@@ -83,7 +83,7 @@ def _heads(state: State, ledger: Ledger) -> None:
             "openaisle witness cosign WITNESS < asked > cosigned   # on the officer's machine",
             f"openaisle witness keep cosigned --state {state.root} --key LINE   # in the shop; `init` printed LINE",
         ]
-        st.code("\n".join(steps), language="bash", wrap_lines=True)
+        st.code("\n".join(steps), language=None, wrap_lines=True)
 
 
 def _search(ledger: Ledger, zone: ZoneInfo) -> None:
@@ -131,7 +131,7 @@ def _proof(state: State, ledger: Ledger) -> None:
     )
     hand_out("Download the proof", data, f"entry-{entry}.json", "application/json", Action.READ_CONSENTS)
     st.code(
-        f"openaisle consent verify --entry entry-{entry}.json --key '{_key(ledger)}'", language="bash", wrap_lines=True
+        f"openaisle consent verify --entry entry-{entry}.json --key '{_key(ledger)}'", language=None, wrap_lines=True
     )
 
 
@@ -148,7 +148,7 @@ def _check(state: State, ledger: Ledger) -> None:
     st.caption("The same without this machine: export it, take it elsewhere, and check it there with a key you kept.")
     st.code(
         f"openaisle consent export --state {state.root} OUT\nopenaisle consent verify OUT --key '{_key(ledger)}'",
-        language="bash",
+        language=None,
         wrap_lines=True,
     )
 
