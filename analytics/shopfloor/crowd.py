@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from analytics.shopfloor.floor import Floor
 from analytics.shopfloor.script import ENTER, LEAVE, Browse, Checkout, Go, Instant, Person, Stand, StepOf, Touch, pad
-from analytics.shopfloor.shop import AFTER_PAYING, SHELVES, STAFF_SPOT
+from analytics.shopfloor.shop import AFTER_PAYING, SHELVES, STAFF_HEADING, STAFF_SPOT
 
 
 def wander(rng: random.Random, name: str, start_s: float) -> Person:
@@ -48,7 +48,7 @@ def simulate(seed: int, duration_s: float, arrivals_per_hour: float = 120.0, fps
     """
     rng = random.Random(seed)  # noqa: S311 - a reproducible crowd, no secret
     floor = Floor(1.0 / fps)
-    cashier = Person("staff1", "staff", 1.72, 1.1, 0.0, (Stand(STAFF_SPOT, 0.0, math.inf),), start=STAFF_SPOT)
+    cashier = Person("staff1", "staff", 1.72, 1.1, 0.0, (Stand(STAFF_SPOT, STAFF_HEADING, math.inf),), start=STAFF_SPOT)
     floor.admit(cashier)
     number, due = 1, rng.expovariate(arrivals_per_hour / 3600)
     for n in range(round(duration_s * fps)):

@@ -18,11 +18,13 @@ from statistics import fmean, median
 from typing import Any
 
 from analytics.accuracy import Score, Stay, match, score
+from analytics.decision import Outcome as Came
 from analytics.decision import deliberations
 from analytics.model import SECOND, Visit
 from analytics.pipeline import LeftOut, Watched
 from analytics.shopfloor import opening, record
 from analytics.shopfloor.cast import Choice
+from analytics.shopfloor.truth import Decision
 from analytics.state import State
 from analytics.store import NewVisit
 from analytics.watch import watch
@@ -36,7 +38,7 @@ NAME = "Demo shop (simulated)"
 _NOTICE = hashlib.sha256(b"a notice that nobody was shown: the shop is simulated").digest()
 _FOOTNOTES = (
     "true and found: how many; same: found where and when they were; error: mean difference of those; counted: in"
-    " figures, as far as enough people are in them.",
+    " figures, as far as enough people are in them; outcome: how many came to what they truly came to.",
     "Who is hidden behind the counter or behind another is found late, or taken for two, or for the other.",
     "After an objection nobody is counted whose box met the objector's, for they may have changed numbers; a link ends"
     " in the same way. In a shop this small and full that takes in many. In doubt nobody is linked or written down.",
@@ -53,6 +55,7 @@ class Shopper:
         outcome: what the camera answered; None where it was not asked.
         rows: what the keeper holds of them in the end.
         true: their true visits from the yes on, as far as they can have rows.
+        decided: their true deliberations from the yes on, whose end the clip shows.
         withdrawn: they took it back before the end.
         start_us: instant of the first picture.
     """
@@ -61,6 +64,7 @@ class Shopper:
     outcome: PadOutcome | None
     rows: tuple[NewVisit, ...]
     true: tuple[Stay, ...]
+    decided: tuple[Decision, ...]
     withdrawn: bool
     start_us: int
 
@@ -74,6 +78,15 @@ class Shopper:
     def stays(self) -> list[Stay]:
         """Return the rows as the scorer wants them."""
         return [_stay(r.row.zone, r.row.enter_us, r.row.leave_us, self.start_us) for r in self.rows]
+
+    def posed(self, decision: Decision) -> tuple[float, Came] | None:
+        """Return `decision_pose` in seconds and what came of it, as the rows have them; None where they have none."""
+        for stay, new in zip(self.stays(), self.rows, strict=True):
+            here = stay.zone == decision.zone
+            if here and stay.enter_s < decision.leave_s and decision.stop_s < stay.leave_s and new.row.posed:
+                length, outcome = new.row.posed[0]
+                return length / SECOND, outcome
+        return None
 
     @property
     def as_expected(self) -> bool:
@@ -171,6 +184,7 @@ class Outcome:
                 for one in self.shoppers
             ],
             "consenting": self.consenting().as_dict(),
+            "poses": {line.zone: line.as_dict() for line in self.poses()},
         }
 
     def consenting(self) -> Line:
@@ -185,12 +199,25 @@ class Outcome:
             pairs += [(_length(one.true[i]), _length(mine[j])) for i, j in match(one.true, mine)]
         return Line("those who agreed", tuple(true), tuple(measured), tuple(pairs), len(measured))
 
+    def poses(self) -> tuple[Line, ...]:
+        """Return `decision_pose` of those who agreed, a line a zone; counted is how many outcomes are the true ones."""
+        told = [(d, one.posed(d)) for one in self.shoppers for d in one.decided]
+        lines = []
+        for zone in sorted({d.zone for d, _ in told}):
+            true = [d.decision_pose_s for d, _ in told if d.zone == zone and d.decision_pose_s is not None]
+            found = [(d, p) for d, p in told if d.zone == zone and p is not None]
+            pairs = [(d.decision_pose_s, p[0]) for d, p in found if d.decision_pose_s is not None]
+            right = sum(p[1].value == d.outcome for d, p in found)
+            lines.append(Line(zone, tuple(true), tuple(p[0] for _, p in found), tuple(pairs), right))
+        return tuple(lines)
+
     def table(self) -> str:
         """Return everything as text; lengths in seconds."""
         head = f"{'true':>6}{'found':>7}{'same':>6}{'median':>10}{'measured':>10}{'error':>9}{'counted':>9}"
         lines = [f"{'visits of everybody':<20}{head}", *map(str, self.stays)]
         lines += [f"{'their decisions':<20}{head}", *map(str, self.decisions)]
         lines += [f"{'rows':<20}{head}", str(self.consenting())]
+        lines += [f"{'their decision_pose':<20}{head.replace('counted', 'outcome')}", *map(str, self.poses())]
         lines += ["", f"{'at the pad':<12}{'says':<26}{'should be':<14}{'is':<18}{'rows':>5}"]
         for one in self.shoppers:
             says = " + ".join([one.choice.act, *one.choice.purposes]) + (", withdraws" if one.withdrawn else "")
@@ -364,7 +391,10 @@ def _shoppers(
                     if v.person == who and v.zone in kinds and v.leave_s > choice.t_s
                 )
             own = tuple(r for r in rows if r.visitor == mine)
-            yield Shopper(choice, outcomes.get(who), own, true, who in ended, start_us)
+            decided = tuple(
+                d for d in told.decisions if true and d.person == who and d.stop_s >= choice.t_s and not d.censored
+            )
+            yield Shopper(choice, outcomes.get(who), own, true, decided, who in ended, start_us)
 
 
 def _stay(zone: str, start_us: int, end_us: int, zero_us: int) -> Stay:

@@ -23,7 +23,7 @@ from analytics.shopfloor.script import (
     Stand,
     StepOf,
 )
-from analytics.shopfloor.shop import QUEUE_SPOTS, SERVICE_SPOT, SHELVES
+from analytics.shopfloor.shop import QUEUE_SPOTS, SERVICE_HEADING, SERVICE_SPOT, SHELVES
 
 ACCELERATION = 2.2  # m/s², starting and stopping
 TURN = math.radians(260)  # rad/s
@@ -92,7 +92,7 @@ class Floor:
             return SERVICE_SPOT
         last = QUEUE_SPOTS[-1]
         over = place - len(QUEUE_SPOTS)
-        return QUEUE_SPOTS[place - 1] if over <= 0 else (last[0] + 0.75 * over, last[1])
+        return QUEUE_SPOTS[place - 1] if over <= 0 else (last[0], last[1] - 0.75 * over)
 
     def _next(self, agent: _Agent) -> None:
         agent.at += 1
@@ -185,7 +185,7 @@ class Floor:
             if 0 <= s < 2 * RAISE + HOLD:
                 gx, gy = shelf.goods(step.along)
                 side = 0.13 if touch.hand == "left" else -0.13  # straight before the shoulder
-                deep = 0.12 if shelf.open_top else 0.05
+                deep = 0.16 if shelf.open_top else 0.05
                 z = touch.height or shelf.heights[len(shelf.heights) // 2]
                 fx, fy = shelf.facing
                 weight = _ease(s / RAISE) if s < RAISE + HOLD else _ease((2 * RAISE + HOLD - s) / RAISE)
@@ -240,7 +240,7 @@ class Floor:
         elif isinstance(step, Browse):
             face = SHELVES[step.shelf].heading
         elif isinstance(step, Checkout):
-            face = math.pi
+            face = SERVICE_HEADING
         ax, ay = wish[0] - agent.vx, wish[1] - agent.vy
         size, most = math.hypot(ax, ay), ACCELERATION * dt
         if agent.arrived_s is not None:

@@ -120,17 +120,22 @@ def _place(foot: _Foot, t: float) -> Foot:
     return sx + ease * (gx - sx), sy + ease * (gy - sy), lift, syaw + ease * _turn(gyaw, syaw), pitch
 
 
-def _lean(look: Look, state: PersonState) -> float:
-    """Return the smallest forward pitch of the chest from which the arm reaches its target."""
+def lean(state: PersonState, build: float = 1.0) -> float:
+    """Return the smallest forward pitch of the chest from which the arm reaches its target, radians.
+
+    Args:
+        state: the person.
+        build: width of the body against the average.
+    """
     if not state.weight or state.inspecting:
         return 0.03
     sign = 1.0 if state.hand == "left" else -1.0
-    arm = 0.98 * (UPPER_ARM + FOREARM) * look.height
-    for lean in np.linspace(0.03, 0.75, 25):
-        offset = rotation(state.heading, float(lean)) @ np.array([0.0, sign * SHOULDER[1] * look.build, SHOULDER[2]])
-        shoulder = np.array([state.x, state.y, WAIST * look.height]) + offset * look.height
+    arm = 0.98 * (UPPER_ARM + FOREARM) * state.height
+    for pitch in np.linspace(0.03, 0.75, 25):
+        offset = rotation(state.heading, float(pitch)) @ np.array([0.0, sign * SHOULDER[1] * build, SHOULDER[2]])
+        shoulder = np.array([state.x, state.y, WAIST * state.height]) + offset * state.height
         if float(np.linalg.norm(np.asarray(state.target) - shoulder)) <= arm:
-            return 0.03 + (float(lean) - 0.03) * state.weight
+            return 0.03 + (float(pitch) - 0.03) * state.weight
     return 0.03 + 0.72 * state.weight
 
 
@@ -154,5 +159,7 @@ def stances(look: Look, times: list[float], states: list[PersonState]) -> list[S
             yaw, nod = 0.35 * sway, 0.12
         reach = (*state.target, state.weight) if state.weight else None
         both = (reach, None) if state.hand == "left" else (None, reach)
-        found.append(Stance(state.x, state.y, state.heading, pair, _lean(look, state), (yaw, nod), both, state.holds))
+        found.append(
+            Stance(state.x, state.y, state.heading, pair, lean(state, look.build), (yaw, nod), both, state.holds)
+        )
     return found

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from analytics.body import Box
 from analytics.shopfloor.figure import FOREARM, HIP, SHOULDER, UPPER_ARM, WAIST
+from analytics.shopfloor.gait import lean
 from analytics.shopfloor.script import PersonState
 from analytics.shopfloor.shop import CAMERA, Array
-from analytics.shopfloor.skeleton import bend
+from analytics.shopfloor.skeleton import bend, rotation
 
 _HEAD = 5  # points of it
 _JITTER = 0.012  # of a point, body heights
@@ -62,9 +63,10 @@ def _body(s: PersonState) -> Array:
     """Return (12, 3) metres: shoulders, elbows, wrists, hips, knees and ankles, each left and right."""
     h, forward = s.height, np.array([math.cos(s.heading), math.sin(s.heading), 0.0])
     left, up, floor = np.array([-forward[1], forward[0], 0.0]), np.array([0.0, 0.0, 1.0]), np.array([s.x, s.y, 0.0])
+    chest = rotation(s.heading, lean(s))
     arms: list[list[Array]] = [[], [], []]
     for side, sign in (("left", 1.0), ("right", -1.0)):
-        shoulder = floor + left * (sign * SHOULDER[1] * h) + up * ((WAIST + SHOULDER[2]) * h)
+        shoulder = floor + up * (WAIST * h) + chest @ np.array([0.0, sign * SHOULDER[1], SHOULDER[2]]) * h
         tip = shoulder + left * (sign * 0.02 * h) - up * ((UPPER_ARM + FOREARM) * 0.99 * h)
         if s.hand == side:
             tip = tip + (np.array(s.target) - tip) * s.weight

@@ -36,7 +36,7 @@ HERE = Path(__file__).parent
 CLIP, ZONES, VISITS = "demo.mp4", "demo.zones.toml", "demo.visits.csv"
 DECISIONS, REACHES = "demo.decisions.csv", "demo.reaches.csv"
 TRUTH, BOXES = "demo.truth.json", "demo.boxes.csv.gz"
-GROUND_METRES = ((1.0, 2.0), (7.0, 1.0), (7.0, 5.5), (1.5, 5.5))  # four floor points well apart in the picture
+GROUND_METRES = ((2.3, 4.9), (7.0, 4.6), (7.0, -0.4), (2.2, -0.4))  # four floor points well apart in the picture
 NOT_MEASURED = (ZoneKind.PAD, ZoneKind.STAFF)
 
 

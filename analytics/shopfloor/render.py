@@ -1,6 +1,6 @@
 """The demo clip as pictures: hands the shop to Blender, joins the layers, writes H.264. Resumable, frame by frame.
 
-Three kinds of pictures are path-traced: the empty shop once with many samples; every second frame at half size with
+Three kinds of pictures are path-traced: the empty shop once with many samples; every third frame at half size with
 few samples and always the same noise seed, for the shadows that people cast; and each frame's people alone, at full
 size and with exact edges, lit by the whole shop. A frame of the clip is the empty shop, plus what people change on it
 (few samples against the empty shop with the same few: the noise cancels out), with the people laid over. Only work
@@ -27,19 +27,19 @@ from analytics.shopfloor.shop import CAMERA, FPS, GOODS_COLOURS, HEIGHT, WIDTH, 
 from analytics.shopfloor.sight import Stage
 
 SHADOW_SAMPLES, PEOPLE_SAMPLES, EMPTY_SAMPLES = 5, 9, 160  # paths a pixel
-SHADOW_STEP = 2  # the shadows of the frames between are the mean of their neighbours'
+SHADOW_STEP = 3  # the shadows of the frames between lie between their neighbours'
 EMPTY = -1  # frame number of the empty shop
 GRAIN, STRAY = 0.3, 0.15  # of full scale: differences smoothed away in the people layer, and taken for a stray pixel
 SOFT = 2.0  # smoothing of the shadows, pixels of their half-size picture
 CRF = 23  # quality of the H.264 stream
 
 LIGHTS = (
-    {"place": (2.6, 1.6, 3.15), "size": (0.9, 0.9), "watts": 150},
-    {"place": (6.1, 2.0, 3.15), "size": (0.9, 0.9), "watts": 150},
-    {"place": (2.8, 4.6, 3.15), "size": (1.8, 0.4), "watts": 110},
-    {"place": (6.0, 4.6, 3.15), "size": (1.8, 0.4), "watts": 110},
+    {"place": (1.6, 4.0, 4.7), "size": (0.9, 0.9), "watts": 185},
+    {"place": (5.6, 4.0, 4.7), "size": (0.9, 0.9), "watts": 185},
+    {"place": (1.8, 0.4, 4.7), "size": (1.8, 0.4), "watts": 170},
+    {"place": (5.6, 0.4, 4.7), "size": (1.8, 0.4), "watts": 170},
 )
-OUTDOORS = {"place": (10.5, 1.8, 4.0), "size": (2.0, 6.0), "watts": 350}
+OUTDOORS = {"place": (10.5, 3.5, 4.0), "size": (2.0, 6.0), "watts": 350}
 
 
 def write_scene(

@@ -73,7 +73,9 @@ class Camera:
         return float(x1), float(y1), float(x2), float(y2)
 
 
-CAMERA = Camera(place=(-0.6, -0.6, 3.1), target=(3.9, 3.17, 0.45), focal=420.0)
+# In the middle of the near wall, high up: whoever stands at the till, at a table or before the back wall is seen from
+# the side, so that their hands are in free view, and who is three metres behind another is seen over that one's head.
+CAMERA = Camera(place=(-1.9, 2.3, 4.2), target=(4.6, 2.4, 0.6), focal=425.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ WALL = (0.52, 0.50, 0.46)
 WOOD = (0.42, 0.27, 0.15)
 METAL = (0.55, 0.56, 0.58)
 DARK = (0.05, 0.05, 0.06)
+TABLE = 0.4  # metres from a table's edge to where the next one begins
+TALL = 4.8  # metres from floor to ceiling
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,26 +149,27 @@ class Shelf:
 SHELVES = {
     s.name: s
     for s in (
-        Shelf("tea", (1.6, 6.05), (4.2, 6.05), (0.0, -1.0), (0.75, 1.1, 1.45)),
-        Shelf("coffee", (4.7, 6.05), (6.5, 6.05), (0.0, -1.0), (0.75, 1.1, 1.45)),
-        Shelf("sweets", (7.55, 3.7), (7.55, 5.6), (-1.0, 0.0), (0.75, 1.1, 1.45)),
-        Shelf("fruit", (3.6, 2.95), (5.2, 2.95), (0.0, -1.0), (0.92,), open_top=True),
+        Shelf("tea", (2.3, -1.45), (4.3, -1.45), (0.0, 1.0), (0.75, 1.1, 1.45)),
+        Shelf("coffee", (5.0, -1.45), (6.8, -1.45), (0.0, 1.0), (0.75, 1.1, 1.45)),
+        Shelf("sweets", (3.3, 0.8), (4.9, 0.8), (0.0, -1.0), (0.92,), open_top=True),
+        Shelf("fruit", (3.3, 1.6), (4.9, 1.6), (0.0, 1.0), (0.92,), open_top=True),
     )
 }
 
 BLOCKS = (
-    Block("back wall", (-2.0, 6.5, 0.0), (8.1, 6.6, 3.3), WALL),
-    Block("right wall, front", (8.0, -2.0, 0.0), (8.1, 0.8, 3.3), WALL),
-    Block("right wall, back", (8.0, 3.2, 0.0), (8.1, 6.5, 3.3), WALL),
-    Block("lintel", (8.0, 0.8, 2.3), (8.1, 3.2, 3.3), WALL, solid=False),
-    Block("tea shelf", (1.5, 6.05, 0.0), (4.3, 6.5, 1.85), METAL),
-    Block("coffee shelf", (4.6, 6.05, 0.0), (6.6, 6.5, 1.85), METAL),
-    Block("sweets shelf", (7.55, 3.6, 0.0), (8.0, 5.7, 1.85), METAL),
-    Block("fruit table", (3.5, 2.95, 0.0), (5.3, 3.5, 0.9), WOOD),
-    Block("counter", (1.3, 3.7, 0.0), (1.85, 5.1, 0.95), WOOD),
-    Block("till", (1.4, 4.75, 0.95), (1.7, 5.05, 1.25), DARK),
-    Block("kiosk foot", (5.35, -0.25, 0.0), (5.65, -0.1, 1.05), DARK),
-    Block("kiosk screen", (5.22, -0.22, 1.05), (5.78, -0.12, 1.45), (0.1, 0.25, 0.5), solid=False),
+    Block("back wall", (-2.0, -2.0, 0.0), (8.1, -1.9, TALL), WALL),
+    Block("front wall", (-2.0, 6.6, 0.0), (8.1, 6.7, TALL), WALL),
+    Block("right wall, front", (8.0, 4.5, 0.0), (8.1, 6.6, TALL), WALL),
+    Block("right wall, back", (8.0, -1.9, 0.0), (8.1, 2.1, TALL), WALL),
+    Block("lintel", (8.0, 2.1, 2.3), (8.1, 4.5, TALL), WALL, solid=False),
+    Block("tea shelf", (2.2, -1.9, 0.0), (4.4, -1.45, 1.85), METAL),
+    Block("coffee shelf", (4.9, -1.9, 0.0), (6.9, -1.45, 1.85), METAL),
+    Block("sweets table", (3.2, 0.8, 0.0), (5.0, 1.2, 0.9), WOOD),
+    Block("fruit table", (3.2, 1.2, 0.0), (5.0, 1.6, 0.9), WOOD),
+    Block("counter", (2.5, 4.95, 0.0), (3.4, 5.45, 0.95), WOOD),
+    Block("till", (2.95, 5.05, 0.95), (3.25, 5.35, 1.25), DARK),
+    Block("kiosk foot", (6.55, 6.2, 0.0), (6.85, 6.35, 1.05), DARK),
+    Block("kiosk screen", (6.42, 6.22, 1.05), (6.98, 6.32, 1.45), (0.1, 0.25, 0.5), solid=False),
 )
 
 GOODS_COLOURS: tuple[Colour, ...] = (
@@ -186,59 +191,59 @@ def dressing(seed: int = 7) -> tuple[Block, ...]:
         if block.name.endswith(" table"):
             add((x1, y1, 0.0), (x2, y2, 0.76), WOOD, block.name)
             for i in range(6):
-                for j in range(2):
-                    px, py = x1 + 0.03 + 0.295 * i, y1 + 0.03 + 0.26 * j
-                    colour = GOODS_COLOURS[int(rng.integers(len(GOODS_COLOURS)))]
-                    add((px, py, 0.76), (px + 0.27, py + 0.23, float(rng.uniform(0.84, 0.9))), colour, "crate")
+                px, py = x1 + 0.03 + 0.295 * i, y1 + 0.03
+                colour = GOODS_COLOURS[int(rng.integers(len(GOODS_COLOURS)))]
+                add((px, py, 0.76), (px + 0.27, y2 - 0.03, float(rng.uniform(0.84, 0.9))), colour, "crate")
         elif block.name.endswith(" shelf"):
-            along_x = x2 - x1 > y2 - y1
+            # both stand along x; the panel is where nobody reaches in
+            away = SHELVES[block.name.removesuffix(" shelf")].facing[1] < 0
+            panel, inner = (
+                ((y2 - 0.05, y2), (y1 + 0.03, y2 - 0.1)) if away else ((y1, y1 + 0.05), (y1 + 0.1, y2 - 0.03))
+            )
             add((x1, y1, 0.0), (x2, y2, 0.12), METAL, "plinth")
-            back = ((x1, y2 - 0.05, 0.0), (x2, y2, top)) if along_x else ((x2 - 0.05, y1, 0.0), (x2, y2, top))
-            add(*back, METAL, "back panel")
+            add((x1, panel[0], 0.0), (x2, panel[1], top), METAL, "back panel")
             for z in (0.45, 0.8, 1.15, 1.5, top - 0.02):
                 add((x1, y1, z), (x2, y2, z + 0.02), (0.8, 0.8, 0.78), "board")
             for z in (0.12, 0.47, 0.82, 1.17, 1.52):
-                at, end = (x1, x2) if along_x else (y1, y2)
-                colour = GOODS_COLOURS[0]
-                at += 0.02
-                while at < end - 0.16:
+                at, colour = x1 + 0.02, GOODS_COLOURS[0]
+                while at < x2 - 0.16:
                     wide, tall = float(rng.uniform(0.07, 0.14)), float(rng.uniform(0.16, 0.28))
                     if rng.random() < 0.4:
                         colour = GOODS_COLOURS[int(rng.integers(len(GOODS_COLOURS)))]
-                    low = (at, y1 + 0.03, z) if along_x else (x1 + 0.03, at, z)
-                    high = (at + wide, y2 - 0.1, z + tall) if along_x else (x2 - 0.1, at + wide, z + tall)
-                    add(low, high, colour, "goods")
+                    add((at, inner[0], z), (at + wide, inner[1], z + tall), colour, "goods")
                     at += wide + 0.015
     return tuple(shown)
 
 
 # Corners in metres; the zone file holds the same corners in pixels.
 FLOOR_ZONES: dict[str, tuple[ZoneKind, tuple[tuple[float, float], ...]]] = {
-    "entrance": (ZoneKind.ENTRANCE, ((6.7, 0.75), (7.95, 0.75), (7.95, 1.95), (6.7, 1.95))),
-    "exit": (ZoneKind.EXIT, ((6.9, 2.05), (7.95, 2.05), (7.95, 3.2), (6.9, 3.2))),
-    "pad": (ZoneKind.PAD, ((5.0, 0.4), (6.0, 0.4), (6.0, 1.4), (5.0, 1.4))),
-    "tea": (ZoneKind.PRODUCT, ((1.4, 4.95), (4.4, 4.95), (4.4, 6.0), (1.4, 6.0))),
-    "coffee": (ZoneKind.PRODUCT, ((4.55, 4.95), (6.4, 4.95), (6.4, 6.0), (4.55, 6.0))),
-    "sweets": (ZoneKind.PRODUCT, ((6.5, 3.5), (7.5, 3.5), (7.5, 5.7), (6.5, 5.7))),
-    "fruit": (ZoneKind.PRODUCT, ((3.4, 1.9), (5.4, 1.9), (5.4, 2.9), (3.4, 2.9))),
-    "service": (ZoneKind.SERVICE, ((1.9, 4.1), (2.75, 4.1), (2.75, 4.95), (1.9, 4.95))),
-    "queue": (ZoneKind.QUEUE, ((2.75, 4.1), (5.1, 4.1), (5.1, 4.95), (2.75, 4.95))),
-    "staff": (ZoneKind.STAFF, ((0.3, 3.4), (1.3, 3.4), (1.3, 5.3), (0.3, 5.3))),
+    "entrance": (ZoneKind.ENTRANCE, ((6.7, 4.5), (7.95, 4.5), (7.95, 3.35), (6.7, 3.35))),
+    "exit": (ZoneKind.EXIT, ((6.9, 3.25), (7.95, 3.25), (7.95, 2.1), (6.9, 2.1))),
+    "pad": (ZoneKind.PAD, ((6.2, 5.95), (7.2, 5.95), (7.2, 4.95), (6.2, 4.95))),
+    "tea": (ZoneKind.PRODUCT, ((2.1, -0.35), (4.5, -0.35), (4.5, -1.4), (2.1, -1.4))),
+    "coffee": (ZoneKind.PRODUCT, ((4.8, -0.35), (7.0, -0.35), (7.0, -1.4), (4.8, -1.4))),
+    "sweets": (ZoneKind.PRODUCT, ((3.0, 0.75), (5.2, 0.75), (5.2, -0.2), (3.0, -0.2))),
+    "fruit": (ZoneKind.PRODUCT, ((3.1, 2.6), (5.2, 2.6), (5.2, 1.65), (3.1, 1.65))),
+    "service": (ZoneKind.SERVICE, ((2.15, 4.9), (3.05, 4.9), (3.05, 4.05), (2.15, 4.05))),
+    "queue": (ZoneKind.QUEUE, ((2.15, 4.05), (3.05, 4.05), (3.05, 1.7), (2.15, 1.7))),
+    "staff": (ZoneKind.STAFF, ((2.2, 6.55), (5.0, 6.55), (5.0, 5.5), (2.2, 5.5))),
 }
 
 GUARD_RING = 0.6  # metres around the pad in which nobody else may stand when a consent is tied to a track
 PAD_CLEARANCE = 0.8  # metres around the pad through which nobody walks who does not want to go there
 
-SERVICE_SPOT = (2.3, 4.55)
-QUEUE_SPOTS = ((3.1, 4.55), (3.85, 4.55), (4.6, 4.55))
-STAFF_SPOT = (0.85, 4.65)
-PAD_SPOT = (5.5, 0.85)
-PAD_HEADING = -math.pi / 2
-STREET_IN = (9.4, -0.9)  # out of sight of the camera: people come into being here
-STREET_OUT = (9.4, 5.6)  # and end here
-WAY_IN = ((8.8, 1.55), (7.7, 1.55), (7.0, 1.45))
-WAY_OUT = ((7.5, 2.6), (8.6, 2.75), STREET_OUT)
-AFTER_PAYING = (2.6, 3.7)  # out of the queue's way
+SERVICE_SPOT = (2.6, 4.5)
+SERVICE_HEADING = math.pi / 2  # who queues or pays looks at the counter
+QUEUE_SPOTS = ((2.6, 3.75), (2.6, 3.0), (2.6, 2.25))
+STAFF_SPOT = (2.65, 5.85)
+STAFF_HEADING = -math.pi / 2
+PAD_SPOT = (6.7, 5.5)
+PAD_HEADING = math.pi / 2
+STREET_IN = (9.4, 6.2)  # out of sight of the camera: people come into being here
+STREET_OUT = (9.4, -0.3)  # and end here
+WAY_IN = ((8.8, 3.75), (7.7, 3.75), (7.0, 3.75))
+WAY_OUT = ((7.5, 2.7), (8.6, 2.55), STREET_OUT)
+AFTER_PAYING = (3.7, 3.8)  # out of the queue's way
 
 
 def zones(camera: Camera = CAMERA) -> tuple[Zone, ...]:
@@ -265,7 +270,8 @@ def shelf_faces(camera: Camera = CAMERA) -> dict[str, tuple[tuple[float, float],
         bottom, top = (0.7, 1.3) if shelf.open_top else (0.55, 1.85)
         (x1, y1), (x2, y2) = shelf.low, shelf.high
         if shelf.open_top:  # the goods lie on top: the face is the table top
-            corners = [(x1, y1, 0.85), (x2, y2, 0.85), (x2, y2 + 0.55, 0.85), (x1, y1 + 0.55, 0.85)]
+            deep = -TABLE * shelf.facing[1]
+            corners = [(x1, y1, 0.85), (x2, y2, 0.85), (x2, y2 + deep, 0.85), (x1, y1 + deep, 0.85)]
         else:
             corners = [(x1, y1, bottom), (x2, y2, bottom), (x2, y2, top), (x1, y1, top)]
         faces[shelf.name] = _pixels(camera, corners)

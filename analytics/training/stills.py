@@ -28,7 +28,7 @@ from analytics.shopfloor.crowd import wander
 from analytics.shopfloor.figure import Look
 from analytics.shopfloor.floor import play
 from analytics.shopfloor.script import Browse, Person, Stand, Touch
-from analytics.shopfloor.shop import SHELVES, STAFF_SPOT, Camera, Colour, dressing
+from analytics.shopfloor.shop import SHELVES, STAFF_HEADING, STAFF_SPOT, Camera, Colour, dressing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,7 +100,9 @@ def _shop(seed: int, draw: Draw = shoppers) -> tuple[sight.Stage, Camera, float]
     rng = random.Random(seed)  # noqa: S311 - a reproducible shop, no secret
     length = (FIRST + EVERY * STILLS) / 10
     people = draw(rng, length)
-    till = Person("till", "staff", rng.uniform(1.55, 1.9), 1.1, 0.0, (Stand(STAFF_SPOT, 0.0, 9e9),), start=STAFF_SPOT)
+    till = Person(
+        "till", "staff", rng.uniform(1.55, 1.9), 1.1, 0.0, (Stand(STAFF_SPOT, STAFF_HEADING, 9e9),), start=STAFF_SPOT
+    )
     cast = (till, *people)
 
     def colour() -> Colour:
