@@ -38,6 +38,9 @@ def compare_page(state_dir: Path) -> None:
     if report is None:
         return
     days, tz = report.days(), report.tz
+    if len(days) < 2:
+        _too_few()
+        return
     zones = report.zones()
     spans = _periods(state_dir, days)
     if spans is None:
@@ -95,11 +98,7 @@ def _verdicts(found: Sequence[Row], before: Span, after: Span, by: Sequence[Coun
     told = [row for row in found if row.change.ratio is not None]
     st.header(f"{before[0]} to {before[1]}, against {after[0]} to {after[1]}")
     if not told:
-        st.info(
-            f"**Too few days to tell.** Each period needs {FEWEST_DAYS} whole days or more, of weekdays that are in"
-            " both. Choose longer periods; a week more of figures is there a week later.",
-            icon=":material/hourglass_empty:",
-        )
+        _too_few()
         return
     if real:
         st.markdown(
@@ -118,6 +117,14 @@ def _verdicts(found: Sequence[Row], before: Span, after: Span, by: Sequence[Coun
         + (", ".join(said(row) for row in real) or "no difference shown")
         + ".",
         by=by,
+    )
+
+
+def _too_few() -> None:
+    st.info(
+        f"**Too few days to tell.** Each period needs {FEWEST_DAYS} whole days or more, of weekdays that are in"
+        " both. Choose longer periods; a week more of figures is there a week later.",
+        icon=":material/hourglass_empty:",
     )
 
 
