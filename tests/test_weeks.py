@@ -206,8 +206,9 @@ def test_the_command_makes_the_first_day_again(tmp_path: Path, cells: list[Row])
     assert all(sum(count > 0 for count in row["counts"][:-1]) >= 2 for row in faces)
     shipped, made = sums(cells), sums(again)
     assert shipped.keys() == made.keys()
-    for key, n in shipped.items():
-        assert abs(made[key] - n) <= 0.1 * n + 15, key
+    for key, n in shipped.items():  # an hour near the least that is told may be told in one and not in the other
+        assert abs(made[key] - n) <= 0.1 * n + 30, key
+    assert abs(sum(made.values()) - sum(shipped.values())) <= 0.05 * sum(shipped.values())
 
 
 def test_people_leave_before_the_day_ends() -> None:
