@@ -13,14 +13,19 @@ from html import escape
 
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 import analytics.pages
 import analytics.setup
 import retention.pages
+from analytics.answers import read_ahead
 from analytics.api.routes import Api
-from analytics.dashboard import SECTIONS, STATE, desk, is_sealed, level, manner, sign_in, who, whole_page
+from analytics.dashboard import SECTIONS, STATE, desk, holder, is_sealed, level, manner, sign_in, who, whole_page
 from analytics.model import AnalyticsError
+from analytics.pages.page import Page
+from consent.access import Who
 from consent.events import ConsentError
 from consent.signin.bearer import Bearer
 from consent.signin.gate import Gate
@@ -41,8 +46,7 @@ def draw() -> None:
         st.error("You are not signed in any more. Reload this page to sign in.")
         return
     state = desk().state
-    now = level()
-    allowed = [page for page in PAGES if now >= page.least and seen_by.may(SECTIONS[page.section])]
+    allowed = _allowed(seen_by)
     if not allowed:
         st.title("No page for your desk yet")
         _account(seen_by.name, seen_by.desk)
@@ -62,6 +66,20 @@ def draw() -> None:
         )
     shown.run()
     _account(seen_by.name, seen_by.desk)
+
+
+def _allowed(seen_by: Who) -> list[Page]:
+    now = level()
+    return [page for page in PAGES if now >= page.least and seen_by.may(SECTIONS[page.section])]
+
+
+def page_of(request: Request) -> Response:
+    """Return a page under its own address; the first of a desk stands at the root, and Streamlit knows no other."""
+    seen_by = holder(request.headers)
+    first = None if seen_by is None else next(iter(_allowed(seen_by)), None)
+    if first is not None and request.url.path.strip("/") == first.path:
+        return RedirectResponse(f"/?{request.url.query}".rstrip("?"))
+    return whole_page()
 
 
 def _account(name: str, at: str) -> None:
@@ -84,6 +102,7 @@ else:
         _desk = desk()
         if not is_sealed(_desk.state):
             sys.exit("openaisle: start the dashboard with: openaisle dashboard --state DIR")
+        read_ahead(_desk.state.root)
         _way = manner(_desk.state, st.get_option("server.port"), [(page.path, page.section) for page in PAGES])
         _own = signing_in(sign_in(_desk.state, _desk.access, _way))
         _programs = {
@@ -94,7 +113,7 @@ else:
         sys.exit(f"openaisle: {error}")
     app = st.App(
         "app.py",
-        routes=[handouts().route(), *(Route(f"/{page.path}", whole_page) for page in PAGES)],
+        routes=[handouts().route(), *(Route(f"/{page.path}", page_of) for page in PAGES)],
         middleware=[
             Middleware(Gate, access=_desk.access, manner=_way, own=_own, own_paths=OWN_PATHS, programs=_programs)
         ],
