@@ -24,6 +24,7 @@ h2 {font-size: 1.45rem !important; padding-top: 1.2rem !important;}
   .block-container {padding: 3.8rem .9rem 3rem;}
   [data-testid="stMetric"] {padding: .5rem .7rem;}
   h1 {font-size: 1.7rem !important;}
+  [data-testid="stTable"] :is(th, td) {padding: .3rem .25rem; font-size: .85rem;}
   .st-key-cards [data-testid="stHorizontalBlock"] {flex-direction: row; flex-wrap: wrap; gap: .6rem;}
   .st-key-cards [data-testid="stColumn"] {min-width: calc(50% - .6rem); flex: 1 1 calc(50% - .6rem);}
 }
@@ -39,7 +40,8 @@ button[kind^=primary]:enabled, button[kind^=primary]:enabled * {{
   color: light-dark({LIGHT.on_accent}, {DARK.on_accent}) !important;
 }}
 </style>"""
-# on a phone the menu lies over the page: Streamlit leaves it open after a choice
+# on a phone the menu lies over the page: Streamlit leaves it open after a choice; and a table wider than the page
+# scrolls, which Streamlit lets a finger do, but no key
 _MENU = """
 <span id="menu"></span>
 <script>
@@ -50,6 +52,11 @@ if (!window.menuGivesWay) {
       document.querySelector("[data-testid=stSidebarCollapseButton] button")?.click();
     }
   });
+  new MutationObserver(() => {
+    document.querySelectorAll("[data-testid=stTable] > div:not([tabindex])").forEach((box) => {
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    });
+  }).observe(document.body, {childList: true, subtree: true});
 }
 </script>
 """
