@@ -539,8 +539,9 @@ def many(name: str, content: bytes) -> bytes:
     return head.encode() + content + b"\r\n--b--\r\n"
 
 
-def upload(board: Board, desk: Desk, name: str, content: bytes, **headers: str | None) -> int:
-    """Upload a file into an open page as a browser does, and return the status."""
+@contextmanager
+def uploading(board: Board, desk: Desk) -> Iterator[Callable[..., int]]:
+    """Open one page, and give what uploads a file into it as a browser does and returns the status."""
     cookie = board.cookie(desk)
     xsrf = ask(board, "/_stcore/health", Cookie=cookie).cookies["_streamlit_xsrf"]
     with line(board, cookie) as opened:
@@ -554,25 +555,41 @@ def upload(board: Board, desk: Desk, name: str, content: bytes, **headers: str |
             "Content_Type": "multipart/form-data; boundary=b",
         }
         path = f"/_stcore/upload_file/{session}/f"
-        return ask(board, path, "PUT", many(name, content), **{**told, **headers}).status
+
+        def upload(name: str, content: bytes, **headers: str | None) -> int:
+            return ask(board, path, "PUT", many(name, content), **{**told, **headers}).status
+
+        yield upload
 
 
 def test_an_uploaded_script_is_refused(board: Board) -> None:
     for desk in Desk:
-        for name in ("x.py", "app.py", "x.csv.py", "x", "", ".csv/../x.py", 'x.csv"; filename="x.py', "x.csv\x00.py"):
-            assert upload(board, desk, name, SCRIPT) in (400, 403), (desk, name)
-    assert upload(board, Desk.COMPLIANCE, "x.csv", b"a,b") == 403  # not what this desk brings
+        with uploading(board, desk) as upload:
+            for name in (
+                "x.py",
+                "app.py",
+                "x.csv.py",
+                "x",
+                "",
+                ".csv/../x.py",
+                'x.csv"; filename="x.py',
+                "x.csv\x00.py",
+            ):
+                assert upload(name, SCRIPT) in (400, 403), (desk, name)
+    with uploading(board, Desk.COMPLIANCE) as upload:
+        assert upload("x.csv", b"a,b") == 403  # not what this desk brings
     table = b"invoice id,date,time,quantity,total\n"
-    assert upload(board, Desk.MANAGER, "x.csv", table) == 204  # as Streamlit answers: the rule is not "nobody, ever"
-    for broken in (
-        {"Origin": None},
-        {"Origin": "http://evil.example"},
-        {"X_Xsrftoken": "x"},
-        {"Content_Type": "application/octet-stream"},
-        {"Content_Length": "30000000"},
-        {"Cookie": "openaisle=x"},
-    ):
-        assert upload(board, Desk.MANAGER, "x.csv", table, **broken) in (400, 401, 403), broken
+    with uploading(board, Desk.MANAGER) as upload:
+        assert upload("x.csv", table) == 204  # as Streamlit answers: the rule is not "nobody, ever"
+        for broken in (
+            {"Origin": None},
+            {"Origin": "http://evil.example"},
+            {"X_Xsrftoken": "x"},
+            {"Content_Type": "application/octet-stream"},
+            {"Content_Length": "30000000"},
+            {"Cookie": "openaisle=x"},
+        ):
+            assert upload("x.csv", table, **broken) in (400, 401, 403), broken
     cookie = board.cookie(Desk.MANAGER)
     for method in ("PUT", "POST", "DELETE", "PATCH", "OPTIONS"):
         for path in ("/", "/app.py", f"/{SHOP}", "/media/x.py", "/static/x.js", "/_stcore/upload_filex/a/b"):
