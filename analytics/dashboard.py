@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from analytics.colours import DARK, LIGHT
@@ -173,7 +172,12 @@ def who() -> Who | None:
     """
     import streamlit as st
 
-    key = st.context.headers.get(SESSION_HEADER, "")
+    return holder(st.context.headers)
+
+
+def holder(headers: Mapping[str, str]) -> Who | None:
+    """Return who holds the session of a request that passed the door; see `who`."""
+    key = headers.get(SESSION_HEADER, "")
     return desk().access.who(bytes.fromhex(key)) if len(key) == 64 else None
 
 
@@ -262,7 +266,7 @@ def provider(state: State) -> Provider | None:
     )
 
 
-async def whole_page(_request: Request) -> HTMLResponse:
+def whole_page() -> HTMLResponse:
     """Return what Streamlit serves under every address, told where it is served.
 
     Left alone, it finds that out under a page's own address by asking for things that are not there, and the browser
