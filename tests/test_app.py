@@ -97,7 +97,7 @@ def test_the_pages_for_signing_in_can_be_used_by_everybody(browser: Browser, boa
         page.get_by_label("Name").fill("Nobody")
         page.get_by_label("Password").fill("not a password of anybody")
         page.get_by_role("button", name="Sign in").click()
-        expect(page.get_by_role("alert")).to_have_text("Name or password is wrong.")
+        expect(page.get_by_role("alert")).to_have_text("Name, password or code is wrong.")
         sound(page)
         assert watched.outward == []
     with visit(browser, board.url, board.link(Desk.MANAGER), dark=dark) as watched:
