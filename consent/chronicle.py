@@ -25,8 +25,9 @@ LEVELS = (EventKind.LEVEL_RAISED, EventKind.LEVEL_LOWERED)
 # of a personal payload
 _TOLD = (
     *("language", "version", "channel", "account", "action", "reason", "what", "desk", "by"),
-    *("was", "now", "camera", "until_us"),
+    *("was", "now", "camera"),
 )
+_TOLD_OF_A_LOOK = (*_TOLD, "until_us")  # a shopper's yes has an end, too, and that is theirs alone
 _COLUMNS = "SELECT l.idx, l.data, r.at_us, r.payload FROM leaves l LEFT JOIN records r ON r.leaf = l.idx"
 
 
@@ -212,6 +213,7 @@ def _line(entry: int, data: bytes, at_us: int | None, payload: bytes | None) -> 
     details: Mapping[str, Any] | None = None
     if payload is not None:
         told = {name: value for name, value in json.loads(payload).items() if name != "at_us"}
-        details = {name: told[name] for name in _TOLD if name in told} if leaf.kind.personal else told
+        names = _TOLD_OF_A_LOOK if leaf.kind is EventKind.SETUP_OPENED else _TOLD
+        details = {name: told[name] for name in names if name in told} if leaf.kind.personal else told
     digest = None if leaf.digest is None else leaf.digest.hex()
     return Line(entry, leaf.kind, leaf.purposes, leaf.level, leaf.count, digest, at_us, details)

@@ -169,6 +169,7 @@ def settle(page: Page, title: str = "") -> None:
         "data-test-script-state", "notRunning", timeout=PATIENCE_MS
     )
     expect(page.locator("[data-stale=true]")).to_have_count(0, timeout=PATIENCE_MS)
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=PATIENCE_MS)
     expect(page.locator(f"{CHARTS}:not(:has(svg, canvas))")).to_have_count(0, timeout=PATIENCE_MS)
 
 
