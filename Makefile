@@ -11,7 +11,7 @@ YOLO := $(VENV)/.yolo
 .PHONY: test lint test-yolo soak fuzz intervals bench bench-latency bench-erasure kills demo clean
 
 test: lint
-	$(BIN)/pytest -m "not yolo" $(ARGS)
+	$(BIN)/pytest -m "not yolo" -n 2 --dist loadfile $(ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .
