@@ -193,7 +193,7 @@ def the_terms_are_the_shops_own(watched: Watched, shop: Board) -> None:
     for place in {row["place"] for row in policy.rows(dict.fromkeys(Purpose, 1), 1)}:
         expect(page.locator("summary", has_text=place).first).to_be_attached()
     expect(page.get_by_text("17 days").first).to_be_attached()
-    expect(page.get_by_text("Last sweep: 1970-01-01 00:00:00 UTC")).to_be_visible()
+    expect(page.get_by_text("at its last sweep, 1970-01-01 00:00:00 UTC")).to_be_visible()
     expect(page.get_by_text("deferred: x")).to_be_visible()
     settle(page)
     watched.check()
