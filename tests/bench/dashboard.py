@@ -41,7 +41,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from playwright.sync_api import expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.Common_pb2 import StringArray
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1.element_tree import ElementTree, parse_tree_from_messages
 from streamlit.util import calc_hash
 from websockets.sync.client import connect
@@ -135,29 +137,29 @@ class Visitor:
 
     def click(self, turn: int) -> None:
         """Change one filter, to what was hardly asked before."""
-        wanted = self._wanted(turn)
         message = BackMsg()
-        message.rerun_script.widget_states.widgets.append(wanted._widget_state)
+        message.rerun_script.widget_states.widgets.append(self._wanted(turn))
         self.tree = self._run(message)
 
-    def _wanted(self, turn: int) -> Any:
+    def _wanted(self, turn: int) -> WidgetState:
         draw = self._rng.randrange
-        found: list[Any] = []
+        found: list[WidgetState] = []
         for slider in self.tree.slider:
             if slider.key == "hours":
-                found.append(slider.set_value((draw(8, 12), draw(15, 22))))
+                found.append(slider.set_value((draw(8, 12), draw(15, 22)))._widget_state)
         for many in self.tree.multiselect:
             if many.key == "zones":
-                found.append(many.set_value(self._rng.sample(many.options, min(2, len(many.options)))))
+                some = self._rng.sample(many.options, min(2, len(many.options)))
+                found.append(WidgetState(id=many.id, string_array_value=StringArray(data=some)))
         for dates in self.tree.date_input:
             if dates.key in self._asked():
                 first, last = self._asked()[dates.key][0], self._asked()[dates.key][-1]
                 moved = timedelta(days=draw(1, max(2, min(80, (last - first).days))))
-                found.append(dates.set_value(first + moved if dates.key == "day" else (first + moved, last)))
-        for element in self.tree.selectbox:
-            if element.key in ("week", "shelf", "what"):
-                found.append(element.set_value(self._rng.choice(element.options)))
-        found = found or [element.set_value(self._rng.choice(element.options)) for element in self.tree.selectbox]
+                value = first + moved if dates.key == "day" else (first + moved, last)
+                found.append(dates.set_value(value)._widget_state)
+        chosen = [one for one in self.tree.selectbox if one.key in ("week", "shelf", "what")]
+        for one in chosen or ([] if found else self.tree.selectbox):
+            found.append(WidgetState(id=one.id, string_value=self._rng.choice(one.options)))
         if not found:
             raise LookupError(f"page {self._path!r} has nothing to change")
         return found[turn % len(found)]
