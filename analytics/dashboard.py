@@ -61,6 +61,8 @@ _OPTIONS = {
     "server.fileWatcherType": "none",
     "server.runOnSave": "false",
     "server.maxUploadSize": "20",
+    # Streamlit walks the whole heap after every click, 0.15 s with a year of cells in it; Python's own rule suffices
+    "runner.postScriptGC": "false",
     "browser.gatherUsageStats": "false",
     "client.toolbarMode": "minimal",
     "client.showErrorDetails": "none",
