@@ -2,7 +2,8 @@
 
     python -m tests.bench.dashboard [--days 365] [--clicks 10] [--users 10] [--think 1.0] [--no-watch] [--no-browser]
 
-The year is the simulated weeks again and again, each count as many times over as makes 10 million visits. A real
+The year is the simulated weeks again and again, each count as many times over as makes 10 million visits; the officers'
+pages have the demo's five weeks of consents, erasures and log behind them. A real
 dashboard serves it, behind its door; beside it a real `watch` looks at the demo clip over RTSP, at the clip's own pace.
 
 - *A click* is a filter changed over the page's websocket, until the last of the page has come back. Each changes the
@@ -54,7 +55,7 @@ import retention.pages
 from analytics.shopfloor import opening, record, weeks
 from analytics.state import State
 from consent.access import Desk
-from consent.events import Level
+from retention import simulated
 from tests.analytics.rtsp_server import Camera, missing
 from tests.chromium import chromium
 from tests.signed_in import Board, dashboard
@@ -314,9 +315,8 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         now = time.time_ns() // 1000
-        state = opening.open_shop(
-            folder / "shop", name=weeks.NAME, source="simulated", now_us=now, hours=True, level=Level.EMOTION
-        )
+        state = simulated.open_shop(folder / "shop", now_us=now)
+        simulated.Past(state, now_us=now).live(lambda _: None)
         visits, files = fill(state, chosen.days)
         print(json.dumps({"visits": visits, "files": files, "days": chosen.days}), flush=True)
         if not chosen.no_watch:
