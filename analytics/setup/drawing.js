@@ -263,9 +263,14 @@ class Board {
       make("circle", handle, { class: "dot" });
       make("path", handle, { class: "sign" });
       handle.addEventListener("pointerdown", (event) => this.grab(event, handle));
+      // `touch-action` alone does not keep every browser from scrolling, which would end the drag
+      handle.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
       handle.addEventListener("pointermove", (event) => this.move(event));
-      handle.addEventListener("pointerup", (event) => this.drop(event));
-      handle.addEventListener("pointercancel", (event) => this.drop(event));
+      handle.addEventListener("pointerup", (event) => {
+        this.move(event); // the last step of a finger may come with its going alone
+        this.drop();
+      });
+      handle.addEventListener("pointercancel", () => this.drop());
       handle.addEventListener("click", (event) => event.stopPropagation());
       handle.addEventListener("focus", () => {
         if (handle.dataset.kind === "corner") this.pick(Number(handle.dataset.index));

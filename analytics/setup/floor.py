@@ -112,7 +112,8 @@ def _easel(state_dir: Path, camera: str) -> tuple[Settings, Easel]:
     st.warning("Somebody changed store.toml meanwhile. Your drawing is whole; put it on what stands there now.")
     if st.button("Put my drawing on it"):
         new = edited(now, *edits(camera, _shapes(base, camera), easel.shapes))
-        return _begin(camera, now, _shapes(new, camera))
+        _begin(camera, now, _shapes(new, camera))
+        st.rerun()  # the warning stands on the page already
     return base, easel
 
 

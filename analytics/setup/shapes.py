@@ -189,8 +189,12 @@ def masks_of(shapes: Iterable[Shape]) -> tuple[Points, ...]:
 
 
 def size_of(shapes: Iterable[Shape]) -> tuple[int, int]:
-    """Return the smallest usual size of a picture that holds what is drawn; for where no camera tells its own."""
-    points = [point for shape in shapes for point in shape.points if point[0] <= 3840 and point[1] <= 2160]
+    """Return the smallest usual size of a picture that holds what is drawn; for where no camera tells its own.
+
+    A shelf's face may reach beyond the picture and tells nothing of it.
+    """
+    drawn = [point for shape in shapes if shape.what is not What.FACE for point in shape.points]
+    points = [point for point in drawn if point[0] <= 3840 and point[1] <= 2160]
     right, low = (max((point[axis] for point in points), default=0.0) for axis in (0, 1))
     if right <= 0 and low <= 0:
         return SIZES[1]
