@@ -97,8 +97,7 @@ class Feed(threading.Thread):
         while not self._closed.is_set():
             connected = False
             try:
-                container = connect(self._source)
-                try:
+                with connect(self._source) as container:
                     self._shift = self._media_us = None
                     for picture in pictures(container, live=True):
                         if self._closed.is_set():
@@ -109,8 +108,6 @@ class Feed(threading.Thread):
                             break
                     else:
                         what = f"the stream of {self._source.name} ended"
-                finally:
-                    container.close()
             except (av.error.FFmpegError, VideoError) as error:
                 what = reason_of(self._source, error)
                 if not self._begun and isinstance(error, HOPELESS):

@@ -121,7 +121,6 @@ def main() -> None:
         (resource.RLIMIT_AS, _MEMORY),
     ):
         resource.setrlimit(what, (most, most))
-    import analytics.relay  # noqa: F401  (before it is ready, so that it takes no time afterwards)
     from analytics.source import Source, VideoError
 
     os.write(sys.stdout.fileno(), _READY)
@@ -135,18 +134,7 @@ def main() -> None:
 
 
 def _ask(source: Source, begun_s: float) -> Probe:
-    from analytics.relay import Relay
-    from analytics.source import Source, VideoError
     from analytics.source import probe as look
 
-    if "://" not in source.url:
-        info = look(source)
-    else:
-        with Relay(source.url) as relay:
-            through = Source(relay.url)
-            try:
-                info = look(through)
-            except VideoError as error:
-                away = f"{source.name} sends whoever calls elsewhere; write that address instead"
-                raise VideoError(away if relay.elsewhere else str(error).replace(through.name, source.name)) from error
+    info = look(source)
     return Probe(info.width, info.height, info.fps, info.codec, time.monotonic() - begun_s)

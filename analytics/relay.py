@@ -1,12 +1,13 @@
 """One camera, and nobody else: an RTSP client talks to loopback, and this passes it on to the one host that was named.
 
 An RTSP server may answer "it has moved", and libav then calls whomever that answer names. Through here it cannot: all
-that comes back is read, and an answer of that kind ends the connection before it is passed on.
+that comes back is read, and an answer of that kind ends the connection before its line is complete.
 
 - One host and one port are called. An `rtsps` camera is called over TLS here; its certificate is not checked, since
   cameras make their own.
-- A line that begins like a status line is passed on only where it is one, and of no redirection.
-- Nothing is kept.
+- Whatever libav could take for a status line counts as one, in pictures too: it drops carriage returns wherever they
+  stand, and reads the status as C reads a number. A status that is not plainly 1xx, 2xx, 4xx or 5xx leads elsewhere.
+- What comes is passed on at once, and nothing is kept but the line that is not over.
 """
 
 from __future__ import annotations
@@ -21,30 +22,21 @@ from urllib.parse import urlsplit
 
 PORTS = {"rtsp": 554, "rtsps": 322}
 CONNECT_S = 5.0
-_MARK = b"RTSP/"
-_LINE = re.compile(rb"RTSP/\d\.\d(?:\r\n| [1245]\d\d)")
-_LONGEST_LINE = 12  # bytes that `_LINE` may need
+_AWAY = re.compile(rb"RTSP/[^ \t\n]*[ \t]+[\v\f]*(?![1245]\d\d\D)[+-]?\d+\D")
+_LINE = 4096  # bytes of a line that libav keeps
 
 
 class Sieve:
-    """Passes on what a camera sends, up to the first answer that leads elsewhere."""
+    """Looks at what a camera sends for the first answer that leads elsewhere."""
 
     def __init__(self) -> None:
-        self._held = b""
+        self._line = b""
 
-    def take(self, part: bytes) -> bytes | None:
-        """Return what may be passed on, None where the connection is to be ended."""
-        whole, at = self._held + part, 0
-        while (at := whole.find(_MARK, at)) >= 0:
-            if len(whole) - at < _LONGEST_LINE and not _LINE.match(whole, at):
-                self._held = whole[at:]  # it may still become one
-                return whole[:at]
-            if not _LINE.match(whole, at):
-                return None
-            at += len(_MARK)
-        keep = next((n for n in range(len(_MARK) - 1, 0, -1) if whole.endswith(_MARK[:n])), 0)
-        self._held = whole[len(whole) - keep :]
-        return whole[: len(whole) - keep]
+    def passes(self, part: bytes) -> bool:
+        """Say whether the next part may be passed on; where not, the connection is to be ended."""
+        whole = self._line + part.replace(b"\r", b"")
+        self._line = whole[whole.rfind(b"\n") + 1 :][-_LINE:]
+        return _AWAY.search(whole) is None
 
 
 def host_of(address: str) -> tuple[str, int]:
@@ -68,6 +60,7 @@ class Relay:
     Attributes:
         url: the same address through this door.
         elsewhere: True once the camera tried to send somebody elsewhere.
+        failure: why it could not be called, the last time that it could not.
 
     Raises:
         ValueError: as `host_of`.
@@ -81,6 +74,7 @@ class Relay:
         user, at, _ = parts.netloc.rpartition("@")
         self.url = parts._replace(scheme="rtsp", netloc=f"{user}{at}127.0.0.1:{self._door.getsockname()[1]}").geturl()
         self.elsewhere = False
+        self.failure: OSError | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="relay", daemon=True)
 
@@ -112,8 +106,11 @@ class Relay:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
                 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
                 camera = context.wrap_socket(camera, server_hostname=self._host)
-        except OSError:  # whoever waits at the other side finds that nobody answers
+        except OSError as error:  # whoever waits at the other side finds that nobody answers
+            self.failure = error
             return
+        for one in (client, camera):  # what comes in small parts is not to wait for more
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sieve = Sieve()
         with camera, selectors.DefaultSelector() as events:
             events.register(client, selectors.EVENT_READ)
@@ -129,10 +126,9 @@ class Relay:
                             continue
                         while isinstance(camera, ssl.SSLSocket) and camera.pending():  # no event tells of these
                             part += camera.recv(64 * 1024)
-                        passed = sieve.take(part)
-                        if passed is None:
+                        if not sieve.passes(part):
                             self.elsewhere = True
                             return
-                        client.sendall(passed)
+                        client.sendall(part)
             except OSError:
                 return

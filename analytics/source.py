@@ -4,6 +4,7 @@ Rules:
 
 * Camera credentials reach no message and no log line: an address is shown as `Source.name`, and libav, which writes
   whole addresses, is kept silent.
+* A camera is called through `analytics.relay`: its host and no other, wherever it sends its callers.
 * A file is read and nothing else: only containers that hold their pictures themselves are opened, so that no playlist
   and no numbered name leads to another file or to the network.
 * What is damaged is skipped; a picture that the decoder calls damaged is not handed on.
@@ -13,10 +14,12 @@ What this does not do: time, masks, reconnecting (`analytics.video` does), sound
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +28,7 @@ import av
 import av.logging
 
 from analytics.model import SECOND, AnalyticsError
+from analytics.relay import Relay
 
 if TYPE_CHECKING:
     from analytics.zones import Point
@@ -155,32 +159,73 @@ class Grid:
         return True
 
 
-def open_source(source: Source) -> Any:
-    """Open a source; the caller closes it.
+@contextmanager
+def open_source(source: Source) -> Iterator[Any]:
+    """Open a source for as long as the context lasts.
 
     Raises:
         VideoError: it cannot be opened.
     """
-    try:
-        return connect(source)
-    except av.error.FFmpegError as error:
-        reason = reason_of(source, error)
+    with ExitStack() as stack:
+        try:
+            container = stack.enter_context(connect(source))
+        except av.error.FFmpegError as error:
+            reason = reason_of(source, error)
+        else:
+            yield container
+            return
     raise VideoError(reason)  # outside the except block: libav's own message holds the whole address
 
 
-def connect(source: Source) -> Any:
-    """Open a source as libav does, with its own errors, which may hold credentials.
+@contextmanager
+def connect(source: Source) -> Iterator[Any]:
+    """Open a source as libav does, for as long as the context lasts, with its own errors, which may hold credentials.
 
     Raises:
         VideoError: it was opened and is of no use.
         av.error.FFmpegError: it cannot be opened now.
     """
+    with ExitStack() as stack:
+        container = _open(source, stack)
+        stack.callback(container.close)
+        if not container.streams.video:
+            raise VideoError(f"{source.name} has no pictures in it; name a video")
+        context = container.streams.video[0].codec_context
+        if context is None:
+            raise VideoError(
+                f"{source.name} holds pictures in a form unknown here; export it again, as H.264 if you can"
+            )
+        # one thread: on 2 cores frame threads decode sooner but cost 8 to 15 % more CPU, and we pay in CPU
+        context.thread_count = 1
+        yield container
+
+
+def _open(source: Source, stack: ExitStack) -> Any:
     if source.usb:
         match = _USB.match(source.url)
-        container = av.open(f"/dev/video{match[1]}" if match else source.url, format="video4linux2,v4l2")
-    elif source.live:
-        container = av.open(
-            source.url,
+        return av.open(f"/dev/video{match[1]}" if match else source.url, format="video4linux2,v4l2")
+    if source.live:
+        return _call(source, stack)
+    path = Path(source.url)
+    if path.is_file() and path.stat().st_size == 0:
+        raise VideoError(f"{source.name} is empty; copy it again from the recorder")
+    if path.exists() and not path.is_file() and not path.is_dir():  # to open a pipe is to wait for its writer
+        raise VideoError(f"{source.name} is a pipe or a device; name a video file")
+    # an absolute path cannot be taken for a protocol; the lists keep what is in it off other files and the network
+    return av.open(
+        str(path.absolute()), container_options={"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
+    )
+
+
+def _call(source: Source, stack: ExitStack) -> Any:
+    """Open a network camera through a door of our own; the stack closes the door."""
+    try:
+        relay = stack.enter_context(Relay(source.url))
+    except ValueError:
+        raise av.error.FFmpegError(errno.EINVAL, "no host in it") from None
+    try:
+        return av.open(
+            relay.url,
             # TCP: over UDP a lost packet is a damaged picture
             # analysis stores pictures up to guess the frame rate, and we need none
             container_options={
@@ -190,25 +235,12 @@ def connect(source: Source) -> Any:
             },
             timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S),
         )
-    else:
-        path = Path(source.url)
-        if path.is_file() and path.stat().st_size == 0:
-            raise VideoError(f"{source.name} is empty; copy it again from the recorder")
-        if path.exists() and not path.is_file() and not path.is_dir():  # to open a pipe is to wait for its writer
-            raise VideoError(f"{source.name} is a pipe or a device; name a video file")
-        # an absolute path cannot be taken for a protocol; the lists keep what is in it off other files and the network
-        container = av.open(
-            str(path.absolute()), container_options={"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
-        )
-    if not container.streams.video:
-        container.close()
-        raise VideoError(f"{source.name} has no pictures in it; name a video")
-    if container.streams.video[0].codec_context is None:
-        container.close()
-        raise VideoError(f"{source.name} holds pictures in a form unknown here; export it again, as H.264 if you can")
-    # one thread: on 2 cores frame threads decode sooner but cost 8 to 15 % more CPU, and we pay in CPU
-    container.streams.video[0].codec_context.thread_count = 1
-    return container
+    except av.error.FFmpegError:
+        if relay.failure is None and not relay.elsewhere:
+            raise
+    if relay.failure is not None:
+        raise av.error.FFmpegError(errno.ECONNREFUSED, relay.failure.strerror or "no answer")
+    raise VideoError(f"{source.name} sends whoever calls elsewhere; write that address instead")
 
 
 def probe(source: Source) -> VideoInfo:
@@ -217,27 +249,25 @@ def probe(source: Source) -> VideoInfo:
     Raises:
         VideoError: nothing can be read from it.
     """
-    container = open_source(source)
     try:
-        stream = container.streams.video[0]
-        picture = next(pictures(container, source.live), None)
-        if picture is None:
-            raise VideoError(f"no picture in {source.name} can be decoded; export it again from the recorder")
-        turned = picture.rotation % 180 != 0
-        rate = stream.guessed_rate or stream.average_rate
-        duration = None if source.live else container.duration
-        return VideoInfo(
-            width=picture.height if turned else picture.width,
-            height=picture.width if turned else picture.height,
-            fps=float(rate) if rate else None,
-            duration_s=duration / av.time_base if duration else None,
-            live=source.live,
-            codec=str(stream.codec_context.name),
-        )
+        with open_source(source) as container:
+            stream = container.streams.video[0]
+            picture = next(pictures(container, source.live), None)
+            if picture is None:
+                raise VideoError(f"no picture in {source.name} can be decoded; export it again from the recorder")
+            turned = picture.rotation % 180 != 0
+            rate = stream.guessed_rate or stream.average_rate
+            duration = None if source.live else container.duration
+            return VideoInfo(
+                width=picture.height if turned else picture.width,
+                height=picture.width if turned else picture.height,
+                fps=float(rate) if rate else None,
+                duration_s=duration / av.time_base if duration else None,
+                live=source.live,
+                codec=str(stream.codec_context.name),
+            )
     except av.error.FFmpegError as error:
         reason = reason_of(source, error)
-    finally:
-        container.close()
     raise VideoError(reason)
 
 

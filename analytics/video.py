@@ -73,12 +73,11 @@ def frames(
 
 
 def _file(source: Source, stop: Callable[[], bool]) -> Iterator[Frame | Blind]:
-    container = open_source(source)
-    try:
+    last: int | None = None
+    with open_source(source) as container:
         develop, grid = _Darkroom(source), Grid(source.fps)
         rate = container.streams.video[0].guessed_rate
         period = round(SECOND / rate) if rate else SECOND // 25  # only for pictures without a time
-        last: int | None = None
         shift: int | None = None  # media time + shift = UTC
         for picture in pictures(container, live=False):
             if stop():
@@ -101,8 +100,6 @@ def _file(source: Source, stop: Callable[[], bool]) -> Iterator[Frame | Blind]:
             last = t
             if grid.due(t):
                 yield Frame(t, develop(picture))
-    finally:
-        container.close()
     if last is None:
         raise VideoError(f"no picture in {source.name} can be decoded; export it again from the recorder")
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ from analytics.video import Source, VideoError, frames, probe, utc_us
 from analytics.zones import Point, contains
 from tests.analytics import rtsp_server
 from tests.analytics.rtsp_server import Camera
+from tests.analytics.test_probe import moved, server
 
 CLIP = "video/caviar/EnterExitCrossingPaths1cor"
 NOON = 1_790_000_000 * SECOND
@@ -633,6 +635,23 @@ def test_a_wrong_password_is_said_at_once_and_not_repeated() -> None:
                 attempt()
             assert "wr0ng" not in str(caught.value)
             assert caught.value.__context__ is None  # libav's own error would print the address
+
+
+@pytest.mark.parametrize("status", [b"RTSP/1.0 302 Moved", b"R\rTSP/1.0 \v003\r02 Moved"])
+def test_a_camera_cannot_send_whoever_watches_to_another_host(status: bytes) -> None:
+    gone = b"RTSP/1.0 404 Not Found\r\nCSeq: 1\r\n\r\n"
+    with server(lambda _: gone, "127.0.0.2") as (other, called), server(moved(other, status)) as (port, asked):
+        url = f"rtsp://ada:s3cr3t@127.0.0.1:{port}/shop"
+        for attempt in (lambda: probe(Source(url)), lambda: list(frames(Source(url), stop=after(5)))):
+            with pytest.raises(VideoError, match="sends whoever calls elsewhere; write that address") as caught:
+                attempt()
+            assert "s3cr3t" not in str(caught.value)
+            assert caught.value.__context__ is None
+        assert asked
+        assert called == []
+        with suppress(av.error.FFmpegError):
+            av.open(url, timeout=(5, 5)).close()
+        assert called  # libav alone goes where it is sent
 
 
 @pytest.mark.usefixtures("hasty")
