@@ -227,7 +227,7 @@ def _plans(store: StoreFile, found: Mapping[Where, _Zone], measure: str, by: Seq
 def _heat(one: _Zone, measure: str) -> Heat:
     none = Heat(None, one.no_stay)
     if measure == "Visits an hour":
-        return none if one.an_hour is None else Heat(one.an_hour, f"{one.an_hour:.0f} an hour")
+        return none if one.an_hour is None else Heat(one.an_hour, f"{one.an_hour:.0f}")
     if measure == "Engaged":
         return none if one.engaged is None else Heat(one.engaged, f"{one.engaged:.0%}")
     if one.dwell is None:
