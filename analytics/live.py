@@ -6,6 +6,7 @@ Rules:
 - A pad is told as `consent.padview` says. A zone is told as a band, never as a number.
 - A caller cannot hold anything up: one thread, few callers at a time, each gone after a fifth of a second, or a second
   where they take a picture, and cameras never wait for it.
+- By which settings the cameras are watched is told by their SHA-256.
 - A picture is told as `analytics.peephole` says: to whoever holds a session that the log says is open.
 - One `watch` a state directory: two would count everybody twice.
 
@@ -22,9 +23,9 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -49,6 +50,19 @@ def band(people: int, kind: ZoneKind) -> str:
     return QUEUE_BANDS.get(told, LONG) if kind is ZoneKind.QUEUE else told
 
 
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """By which settings `watch` watches.
+
+    Attributes:
+        digest: SHA-256 of the `store.toml` that it goes by, hex.
+        refused: why it does not go by the one that stands there now, a line; empty where it does, or will in a moment.
+    """
+
+    digest: str
+    refused: str = ""
+
+
 class Board:
     """The newest look of each camera, in memory; written by the cameras' threads, read by the one that answers.
 
@@ -63,6 +77,13 @@ class Board:
         self._seen: dict[str, float] = {}
         self._alerts = {True: 0, False: 0}
         self._counting = threading.Lock()  # alerts are said by several threads
+        self._in_force = InForce("")
+
+    def go_by(self, settings: InForce, cameras: Collection[str]) -> None:
+        """Put up by which settings the cameras are watched; how others did is forgotten."""
+        self._in_force = settings
+        for gone in set(self._seen) - set(cameras):
+            self._seen.pop(gone, None)
 
     def show_pad(self, pad: str, view: PadView | None) -> None:
         """Put up what is seen at a pad; None where nothing is seen."""
@@ -107,6 +128,8 @@ class Board:
             return b"" if view is None else view.encode()
         if question == "zones":
             return json.dumps(self.zones()).encode() + b"\n"
+        if question == "settings":
+            return json.dumps(asdict(self._in_force)).encode() + b"\n"
         if question == "health":
             return json.dumps(self.health()).encode() + b"\n"
         if question.startswith("look ") and self._look is not None:
@@ -134,6 +157,16 @@ def read_health(socket_path: Path) -> dict[str, dict[str, float]] | None:
         told = json.loads(answer) if answer else None
         return told and {what: {str(k): float(v) for k, v in told[what].items()} for what in ("cameras", "alerts")}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def read_settings(socket_path: Path) -> InForce | None:
+    """Ask `watch` by which settings it watches; None where it does not run."""
+    answer = ask(socket_path, "settings", longest=1 << 14)
+    try:
+        told = json.loads(answer) if answer else None
+        return told and InForce(str(told["digest"]), str(told["refused"]))
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

@@ -1,8 +1,9 @@
 """Runs the cameras of one shop: a thread each, one ledger, one detector a camera. Wires; the rules are elsewhere.
 
 A file is watched from a given instant at full speed, media time being the only time there is; a camera is watched until
-told to stop. What is seen this moment is told on a socket; see `analytics.live`. When `store.toml` stops fitting,
-nothing is recorded about anybody until it fits again.
+told to stop, and begun anew when `store.toml` changes what concerns it; see `analytics.following`. What is seen this
+moment is told on a socket; see `analytics.live`. When `store.toml` stops fitting, nothing is recorded about anybody
+until it fits again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 
@@ -24,8 +25,9 @@ from analytics.config import CameraTable, ConfigError
 from analytics.detect import detector
 from analytics.expression import Reader
 from analytics.figures import Figure
+from analytics.following import Following
 from analytics.live import Board, Live
-from analytics.model import SECOND, Blind, Visit
+from analytics.model import SECOND, AnalyticsError, Blind, Visit
 from analytics.pad import PadRules
 from analytics.peephole import Overlooked, Peephole
 from analytics.pipeline import CameraWatch, LeftOut, Watched
@@ -44,6 +46,7 @@ from consent.logs import plain
 PAD_FPS = 4.0  # looks a second, so that two looks are nearer than what ends a link
 ANSWER_S = 1.8  # how soon a pad must have answered, so that the screen says it within two seconds of the tap
 LEVEL_S = 1.0  # how soon a level that was lowered in store.toml is noticed
+FOLLOW_S = 1.0  # how soon other changes of it are
 
 _log = logging.getLogger(__name__)
 
@@ -77,6 +80,11 @@ class LevelNow:
                     self._level = Level.COUNTS
             return self._level
 
+    def shop(self) -> State:
+        """Return the shop as its newest `store.toml` that fits says."""
+        self()
+        return self.state
+
 
 def watch(
     state: State,
@@ -89,7 +97,7 @@ def watch(
     before: Callable[[str, int], None] | None = None,
     audit: Callable[[Visit, LeftOut | None], object] | None = None,
 ) -> dict[str, Watched]:
-    """Watch every camera of the shop until its source ends or `stop` is set.
+    """Watch every camera of the shop until its source ends or `stop` is set; see the module for changed settings.
 
     Args:
         state: the shop.
@@ -112,36 +120,14 @@ def watch(
     stop = stop or threading.Event()
     if not state.store.camera:
         raise ConfigError(f"{state.root}/store.toml has no [[camera]]; add one")
-    for camera in state.store.camera:
-        if camera.source == PLACEHOLDER:
-            raise ConfigError(
-                f"camera {camera.name!r} in {state.root}/store.toml still has the example's address, {PLACEHOLDER}; "
-                "write your own camera's there"
-            )
-        pads = [zone.name for zone in camera.zone if zone.kind is ZoneKind.PAD]
-        if len(pads) > 1:
-            raise ConfigError(
-                f"camera {camera.name!r} sees {len(pads)} pads; one camera watches one pad, drop the others"
-            )
-        if pads and camera.fps < PAD_FPS:
-            raise ConfigError(
-                f"camera {camera.name!r} sees a pad and needs fps = {PAD_FPS:g} or more to tell people apart"
-            )
-    level, holders, peephole = LevelNow(state, ledger), dict[str, str](), Peephole(ledger)
+    check(state, start_us)
+    level, peephole = LevelNow(state, ledger), Peephole(ledger)
     board = Board(peephole.answer)
+    follow = Following(level.shop, check, board)
+    ends_us: dict[str, int] = {}  # of each camera that was watched by former settings
 
-    def run(camera: CameraTable) -> Watched:
-        source = Source(
-            camera.address(state.root),
-            start_us=start_us or 0,
-            fps=camera.fps,
-            masks=camera.masks,
-            latency_s=camera.latency_s,
-        )
-        if not source.live and start_us is None:
-            raise ConfigError(f"camera {camera.name!r} is a file; say when it began: --start 2026-11-20T10:00:00+01:00")
-        if not source.live and (start_us or 0) > utc_us():
-            raise ConfigError("--start lies in the future; give the instant at which the file was recorded")
+    def run(shop: State, camera: CameraTable, holders: dict[str, str], ended: threading.Event) -> Watched:
+        source = _source(shop, camera, start_us)
         answer_s = PadRules().after_s + source.delay_s
         if answer_s > ANSWER_S and any(zone.kind is ZoneKind.PAD for zone in camera.zone):
             _log.warning(
@@ -156,13 +142,13 @@ def watch(
         run_name = "" if source.live else hashlib.sha256(f"{source.url}|{start_us}".encode()).hexdigest()[:16]
         vision = Overlooked(Vision(detector(model), gate=MotionGate()), camera.name, peephole)
         one: CameraWatch | None = None
-        for item in frames(source, stop=stop.is_set):
+        for item in frames(source, stop=lambda: stop.is_set() or ended.is_set()):
             if one is None:
                 if isinstance(item, Blind):  # before the first picture there is nothing to close
                     continue
                 height, width = item.image.shape[:2]
                 one = CameraWatch(
-                    state.store,
+                    shop.store,
                     camera,
                     vision,
                     (width, height),
@@ -179,29 +165,103 @@ def watch(
                     reader=_face_reader,
                     tags=Tags,
                 )
-                since_us = unwatched_since(state, camera.name, item.t_us) if source.live else None
+                since_us = unwatched_since(shop, camera.name, item.t_us) if source.live else None
                 if since_us is not None:
-                    one.missed(since_us, item.t_us)
+                    one.missed(max(since_us, min(ends_us.get(camera.name, since_us), item.t_us)), item.t_us)
             if before is not None:
                 before(camera.name, item.end_us if isinstance(item, Blind) else item.t_us)
             one.step(item)
         if one is None:
             return Watched()
         one.finish()
+        ends_us[camera.name] = utc_us()
         return one.watched
 
-    with (
-        Live(state.live, board),
-        alerting(state.store, board, state.root),
-        ThreadPoolExecutor(max_workers=len(state.store.camera), thread_name_prefix="camera") as pool,
-    ):
-        futures = {camera.name: pool.submit(run, camera) for camera in state.store.camera}
+    def by(shop: State) -> State | None:
+        """Watch by some settings, and return those to watch by next; None at the end."""
+        ended, holders, newer = threading.Event(), dict[str, str](), None
+        with (
+            alerting(shop.store, board, shop.root),
+            ThreadPoolExecutor(max_workers=len(shop.store.camera) or 1, thread_name_prefix="camera") as pool,
+        ):
+            futures = {camera.name: pool.submit(run, shop, camera, holders, ended) for camera in shop.store.camera}
+            try:
+                while newer is None and not stop.is_set():
+                    over, going = wait(futures.values(), FOLLOW_S, FIRST_EXCEPTION)  # whichever camera it is that fails
+                    if any(one.exception() for one in over) or (futures and not going):
+                        break
+                    if not futures:  # the last camera was taken away
+                        stop.wait(FOLLOW_S)
+                    if start_us is None:
+                        newer = follow.newer()
+            finally:
+                ended.set()  # the other cameras end too; the pool waits for them
+        for name, future in futures.items():
+            done[name] = _sum(done.get(name, Watched()), future.result())
+            peephole.hide(name)
+        return newer
+
+    done: dict[str, Watched] = {}
+    with Live(state.live, board):
+        shop: State | None = state
         try:
-            wait(futures.values(), return_when=FIRST_EXCEPTION)  # whichever camera it is that fails
+            while shop is not None:
+                follow.begin(shop)
+                try:
+                    shop = by(shop)
+                except AnalyticsError as error:
+                    shop = follow.back(error)
         finally:
-            stop.set()  # the other cameras end too; the pool waits for them
+            stop.set()
             peephole.close()
-        return {name: future.result() for name, future in futures.items()}
+    return done
+
+
+def check(state: State, start_us: int | None = None) -> None:
+    """Find that the cameras of a shop can be watched, as far as their settings tell.
+
+    Args:
+        state: the shop.
+        start_us: instant of the first picture of files, UTC microseconds.
+
+    Raises:
+        ConfigError: they cannot; a line that says what to do.
+    """
+    for camera in state.store.camera:
+        if camera.source == PLACEHOLDER:
+            raise ConfigError(
+                f"camera {camera.name!r} in {state.root}/store.toml still has the example's address, {PLACEHOLDER}; "
+                "write your own camera's there"
+            )
+        pads = [zone.name for zone in camera.zone if zone.kind is ZoneKind.PAD]
+        if len(pads) > 1:
+            raise ConfigError(
+                f"camera {camera.name!r} sees {len(pads)} pads; one camera watches one pad, drop the others"
+            )
+        if pads and camera.fps < PAD_FPS:
+            raise ConfigError(
+                f"camera {camera.name!r} sees a pad and needs fps = {PAD_FPS:g} or more to tell people apart"
+            )
+        if _source(state, camera, start_us).live:
+            continue
+        if start_us is None:
+            raise ConfigError(f"camera {camera.name!r} is a file; say when it began: --start 2026-11-20T10:00:00+01:00")
+        if start_us > utc_us():
+            raise ConfigError("--start lies in the future; give the instant at which the file was recorded")
+
+
+def _sum(one: Watched, other: Watched) -> Watched:
+    return Watched(**{each.name: getattr(one, each.name) + getattr(other, each.name) for each in fields(Watched)})
+
+
+def _source(state: State, camera: CameraTable, start_us: int | None) -> Source:
+    return Source(
+        camera.address(state.root),
+        start_us=start_us or 0,
+        fps=camera.fps,
+        masks=camera.masks,
+        latency_s=camera.latency_s,
+    )
 
 
 def _face_reader() -> Reader:
