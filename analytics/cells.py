@@ -2,14 +2,14 @@
 
 Rules:
 - A visit counts in the bin in which it ended, and in exactly one cell of each figure; what follows from several visits
-  (`analytics.walks`, `analytics.waits`) in the bin in which it became known.
+  (`analytics.walks`, `analytics.waits`, `analytics.doors`) in the bin in which it became known.
 - A bin with too few people in it waits and merges with the next. At the end of the day the last of them merges back
   into the cell before it, which waits for that; where there is none, nothing is said but that it was suppressed. An
   empty bin is treated as one of four people is, so that nobody can tell the two apart.
 - The steps out of a zone are told by where they lead, and all of them: those to zones of too few are put together with
   others until they are enough, so that no difference is fewer.
 - How many people are enough is written in `analytics.figures` and, once more, in `retention.release`.
-- Opted-out tracks are left out; pads and staff zones are not measured.
+- Opted-out tracks are left out; pads and staff zones are not measured, and outside only who passes by.
 
 Who is in an open bin is known by track number and in RAM only. Nothing here rounds, reads a clock or touches a file.
 """
@@ -21,10 +21,11 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from analytics.bins import HOUR, Plan, bin_of, day_of
+from analytics.bins import Plan, bin_of, day_of
 from analytics.decision import deliberations
+from analytics.doors import Doors
 from analytics.figures import FIGURES, LOOK_US, OTHERS, STEP, Audience, Figure, crowd, least, measured, slots
-from analytics.model import SECOND, EndReason, StartReason, Visit
+from analytics.model import SECOND, EndReason, Visit
 from analytics.payload import CellError, CellPayload, OpenBin
 from analytics.waits import Waits
 from analytics.walks import Told, Walks
@@ -69,36 +70,27 @@ class Tally:
     ) -> None:
         self._camera, self._run, self.plan, self._tz = camera, run, plan or Plan(), tz
         zones = tuple(zones)
-        seen = [zone for zone in zones if zone.kind not in (ZoneKind.PAD, ZoneKind.STAFF)]
-        self._walks, self._waits = Walks(seen), Waits(seen)
+        seen = [zone for zone in zones if zone.kind.in_shop]
+        entrance = any(zone.kind is ZoneKind.ENTRANCE for zone in zones)  # without one everybody outside would pass by
+        self._walks, self._waits, self._doors = Walks(seen), Waits(seen), Doors(zones)
         self._measured = frozenset(zone.name for zone in seen)
         self._lines = {
             (zone.name, figure): _Line(zone, figure)
             for zone in zones
             for figure in FIGURES[Audience.EVERYBODY]
-            if measured(figure, zone.kind)
+            if measured(figure, zone.kind) and (entrance or figure is not Figure.PASSERS)
         }
-        self._first: dict[int, tuple[int, int]] = {}  # track: first instant in any zone, last instant in any zone
         self._seen: list[tuple[int, int]] = []
         self._open: list[tuple[int, int]] = []
         self._looked = -1  # minute in which bins were last looked at
         self._counted = -1  # look at which people were last counted
 
     def add_visit(self, visit: Visit) -> None:
-        """Count a closed visit; one that was opted out, or of a zone that is not measured, only places its track.
-
-        A visit of an entrance is footfall where it is the track's first visit of any zone and the track was seen to
-        walk on from it: whoever leaves the shop has been elsewhere, or is lost at the door.
-        """
-        first, last = self._first.get(visit.track, (visit.enter_us, visit.leave_us))
-        earlier = visit.track in self._first and first <= visit.enter_us
-        self._first[visit.track] = (min(first, visit.enter_us), max(last, visit.leave_us))
+        """Count a closed visit; one that was opted out, or of a zone that is not measured, only places its track."""
+        footfall = self._doors.add(visit)
         if visit.end_reason is EndReason.OPT_OUT:
             self.forget(visit.track)
             return
-        came = visit.start_reason in (StartReason.CROSSED, StartReason.APPEARED)
-        walked_on = visit.end_reason is EndReason.CROSSED
-        footfall = came and walked_on and not earlier and (visit.zone, Figure.FOOTFALL) in self._lines
         decisions = [(d.box_us, d.censored) for d in deliberations(visit)]
         for figure in FIGURES[Audience.EVERYBODY]:
             line = self._lines.get((visit.zone, figure))
@@ -132,9 +124,10 @@ class Tally:
 
     def _gone(self, now_us: int, alive: Collection[int]) -> None:
         """Tell of everybody who will not come back what is known by that."""
-        for track in sorted(self._walks.people() - set(alive)):
+        for track in sorted((self._walks.people() | self._doors.people()) - set(alive)):
             # the instant before: a bin that begins now is not there yet, and must not be because of them
-            self._tell(now_us - 1, track, [*self._walks.gone(track), *self._waits.gone(track)])
+            told = [*self._walks.gone(track), *self._waits.gone(track), *self._doors.gone(track)]
+            self._tell(now_us - 1, track, told)
 
     def _tell(self, t_us: int, track: int, told: Iterable[Told]) -> None:
         for one in told:
@@ -146,6 +139,7 @@ class Tally:
         """Take a track out of every bin that has not left: it objected."""
         self._walks.forget(track)
         self._waits.forget(track)
+        self._doors.forget(track)
         for line in self._lines.values():
             for each in line.bins():
                 each.people.pop(track, None)
@@ -175,7 +169,6 @@ class Tally:
         if alive is not None:
             self._gone(now_us, alive)
         out = [cell for line in self._lines.values() for cell in self._advance(line, now_us - GRACE_US)]
-        self._first = {t: seen for t, seen in self._first.items() if seen[1] > now_us - 24 * HOUR}
         pending = [b.start_us for line in self._lines.values() for b in line.bins()]
         keep_us = min([*pending, day_of(now_us - GRACE_US, self._tz)[0]])
         self._seen = [span for span in self._seen if span[1] > keep_us]

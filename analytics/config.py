@@ -589,9 +589,9 @@ class StoreFile(Strict):
         return ZoneInfo(self.store.timezone)
 
     def kinds(self) -> dict[tuple[str, str], ZoneKind]:
-        """Return the kind of each measured zone by (camera, zone); pads and staff zones are never measured."""
+        """Return the kind of each measured zone by (camera, zone); see `ZoneKind.in_shop`."""
         zones = {(camera.name, zone.name): zone.kind for camera in self.camera for zone in camera.zone}
-        return {where: kind for where, kind in zones.items() if kind not in (ZoneKind.PAD, ZoneKind.STAFF)}
+        return {where: kind for where, kind in zones.items() if kind.in_shop}
 
     def shelves(self) -> set[tuple[str, str]]:
         """Return the zones whose shelf is drawn, as (camera, zone)."""

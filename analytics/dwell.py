@@ -133,7 +133,7 @@ class DwellEngine:
         self._zones = tuple(zones)
         if len({zone.name for zone in self._zones}) != len(self._zones):
             raise ValueError("two zones share a name; give each its own")
-        self._exits = tuple(z for z in self._zones if z.kind in (ZoneKind.EXIT, ZoneKind.ENTRANCE))
+        self._exits = tuple(z for z in self._zones if z.kind in (ZoneKind.EXIT, ZoneKind.ENTRANCE, ZoneKind.OUTSIDE))
         self._ground = ground or Ground()
         self._rules = rules or Rules()
         self._floors = {zone.name: self._ground.floor(zone.polygon) for zone in self._zones}

@@ -40,6 +40,7 @@ class Figure(StrEnum):
     STAY = "store_stay"
     SALES = "sales"  # of receipts, not of tracks
     FUNNEL = "kiosk_funnel"  # of questions at the kiosk
+    PASSERS = "passers_by"
 
 
 class Served(IntEnum):
@@ -53,7 +54,7 @@ class Served(IntEnum):
 FIGURES = {
     Audience.EVERYBODY: (
         *(Figure.FOOTFALL, Figure.VISITS, Figure.DWELL, Figure.DECISION, Figure.TRANSITIONS, Figure.WAIT),
-        *(Figure.OCCUPANCY, Figure.EXITS, Figure.STAY, Figure.SALES, Figure.FUNNEL),
+        *(Figure.OCCUPANCY, Figure.EXITS, Figure.STAY, Figure.SALES, Figure.FUNNEL, Figure.PASSERS),
     ),
     Audience.CONSENTING: (Figure.VISITS, Figure.DWELL, Figure.DECISION, Figure.POSE, Figure.EXPRESSION),
 }
@@ -88,6 +89,7 @@ SLOTS = {
     Figure.STAY: 2 * BINS,
     Figure.SALES: len(RECEIPTS),
     Figure.FUNNEL: len(FUNNEL),
+    Figure.PASSERS: 1,
 }
 # histograms, from which a median can be read
 TIMES = frozenset({Figure.DWELL, Figure.DECISION, Figure.POSE, Figure.WAIT, Figure.STAY})
@@ -121,7 +123,9 @@ def least(audience: Audience, figure: Figure) -> int:
 
 def measured(figure: Figure, kind: ZoneKind) -> bool:
     """Say whether there is such a figure of zones of this kind; pads and staff zones have none."""
-    return kind not in (ZoneKind.PAD, ZoneKind.STAFF) and kind in _KINDS.get(figure, {kind})
+    if figure is Figure.PASSERS:
+        return kind is ZoneKind.OUTSIDE
+    return kind.in_shop and kind in _KINDS.get(figure, {kind})
 
 
 def origin(zone: str) -> str:
@@ -152,8 +156,8 @@ def slots(
 ) -> tuple[int, ...]:
     """Return where a visit counts among the counts of a figure; nowhere, once, or once for each deliberation.
 
-    What does not follow from one visit alone (steps, waits, ways out, stays in the shop) comes from `analytics.walks`
-    and `analytics.waits`, occupancy from looks, sales from receipts.
+    What does not follow from one visit alone (steps, waits, ways out, stays in the shop, passers-by) comes from
+    `analytics.walks`, `analytics.waits` and `analytics.doors`, occupancy from looks, sales from receipts.
 
     The counts of `zone_visits` are one a tier; those of `dwell` and `decision_box` are, bin after bin, the times seen
     to end and those lost from sight, of visits that are not a pass-by and of deliberations; those of `decision_pose`

@@ -21,6 +21,7 @@ from analytics.config import ConfigError, ZoneFile
 from analytics.decided import Decided, DecisionScore, Reached
 from analytics.decision import Deliberation, Outcome, deliberations
 from analytics.detect import Detector
+from analytics.doors import Doors
 from analytics.dwell import DwellEngine
 from analytics.look import Joints, SecondLook
 from analytics.model import SECOND, Blind, Visit
@@ -55,6 +56,8 @@ class Measurement:
         reaches: of everybody who was looked at in a product zone.
         looks: how often the pose net ran.
         looks_cpu_s: CPU time of that, seconds.
+        entries: people who were seen to come in, or None where no entrance is drawn.
+        passers_by: people who were seen outside and nowhere else, or None where either is not drawn.
         decided: against true decisions, or None.
         score: against true visits, or None.
         tracking: HOTA and IDF1 against true boxes, or None.
@@ -72,6 +75,8 @@ class Measurement:
     reaches: list[Reached] = field(default_factory=list)
     looks: int = 0
     looks_cpu_s: float = 0.0
+    entries: int | None = None
+    passers_by: int | None = None
     decided: DecisionScore | None = None
 
     def decisions_made(self) -> list[Decided]:
@@ -113,6 +118,8 @@ class Measurement:
                 for one in self.decisions_made()
             ],
             "reaches": [{"zone": one.zone, "onset_s": round(one.onset_s, 3)} for one in self.reaches],
+            "entries": self.entries,
+            "passers_by": self.passers_by,
             "looks": self.looks,
             "looks_cpu_seconds": round(self.looks_cpu_s, 3),
             "frames": self.frames,
@@ -136,6 +143,9 @@ class Measurement:
             )
         if self.looks:
             lines += self._decision_lines()
+        if self.entries is not None:
+            outside = "" if self.passers_by is None else f", {self.passers_by} passers-by{self._capture()}"
+            lines.append(f"{self.entries} entries{outside}")
         seen = 1 - self.blind_s / self.seconds if self.seconds else 0.0
         lines.append(
             f"{self.seconds:.1f} s of video, coverage {seen:.0%}{' (low: read with care)' if seen < 0.9 else ''}, "
@@ -152,6 +162,10 @@ class Measurement:
         if self.decided is not None:
             lines.append(f"against the truth: {self.decided}")
         return "\n".join(lines)
+
+    def _capture(self) -> str:
+        both = (self.entries or 0) + (self.passers_by or 0)
+        return f": capture {(self.entries or 0) / both:.0%}" if both else ""
 
     def _decision_lines(self) -> list[str]:
         """Return how long people took to decide, by zone, from boxes and from joints, and what came of it."""
@@ -189,7 +203,7 @@ def measure(
     audit: TrackAudit | None = None,
     net: Callable[[], Joints] | None = None,
 ) -> Measurement:
-    """Measure the zone visits of a clip; pads and staff zones are no zones of a shop and are not measured.
+    """Measure the zone visits of a clip; pads, staff zones and what is outside are no zones of a shop: no visits there.
 
     Args:
         video: any file PyAV reads.
@@ -210,14 +224,20 @@ def measure(
     info = probe(source)
     detector.detect(np.zeros((info.height, info.width, 3), np.uint8))  # loads and compiles before the clock starts
     vision = Vision(detector, gate=MotionGate() if motion_gate else None)
-    measured = [zone for zone in zones.zones() if zone.kind not in (ZoneKind.PAD, ZoneKind.STAFF)]
-    engine = DwellEngine(measured, ground=zones.floor(), frame_size=(info.width, info.height))
+    measured = [zone for zone in zones.zones() if zone.kind.in_shop]
+    outside = [zone for zone in zones.zones() if zone.kind is ZoneKind.OUTSIDE]
+    doors, entered = Doors([*measured, *outside]), 0
+    engine = DwellEngine([*measured, *outside], ground=zones.floor(), frame_size=(info.width, info.height))
     reaches = Reaches(measured, zones.floor())
     look = None if net is None else SecondLook([reaches], net)
+    inside = {zone.name for zone in measured}
     products = {zone.name for zone in measured if zone.kind is ZoneKind.PRODUCT}
     result = Measurement()
 
     def close(visits: Sequence[Visit]) -> None:
+        nonlocal entered
+        entered += sum([doors.add(visit) for visit in visits])
+        visits = [visit for visit in visits if visit.zone in inside]
         result.visits += visits
         for visit in visits:
             if visit.zone in products:
@@ -250,6 +270,10 @@ def measure(
         if until_s is not None and last_us >= until_s * SECOND:
             break
     close(engine.flush())
+    if any(zone.kind is ZoneKind.ENTRANCE for zone in measured):
+        result.entries = entered
+        if outside:
+            result.passers_by = sum(len(doors.gone(person)) for person in doors.people())
     if look is not None:
         result.looks, result.looks_cpu_s = look.looks, look.cpu_s
     result.decisions.sort(key=lambda made: (made[1].start_us, made[0]))

@@ -197,12 +197,12 @@ class CameraWatch:
             for zone in zones
             if zone.kind is ZoneKind.PAD
         }
-        # of measured zones: no row for standing on a pad
+        # of measured zones: no row for standing on a pad, or outside
         self._kinds = {zone: kind for (name, zone), kind in store.kinds().items() if name == camera.name}
         self._staff = Staff(tuple(zone for zone in zones if zone.kind is ZoneKind.STAFF))
         self._tags = tags(store.staff.tags) if store.staff.tags and tags is not None else None
         self._board = board
-        self._zones = tuple(zone for zone in zones if zone.kind not in (ZoneKind.PAD, ZoneKind.STAFF))
+        self._zones = tuple(zone for zone in zones if zone.kind.in_shop)
         self._holders = {} if holders is None else holders
         self._tally = Tally(camera.name, zones, run=run or secrets.token_hex(8), tz=store.store.timezone)
         self._hourly = Hourly(camera.name, self._log_hour)

@@ -57,7 +57,8 @@ source = "{placeholder}"
 
 # A zone is a floor polygon in pixels of the full picture. This one is as large as any picture: it counts, but who
 # leaves it leaves the picture, so no stay in it has an end. Draw your own, well inside the picture.
-# Kinds: entrance, product, queue, service, exit, staff (never measured), pad (where shoppers say yes).
+# Kinds: entrance, product, queue, service, exit, staff (never measured), pad (where shoppers say yes), outside (the
+# pavement before the door: who passes by is counted, and nothing else; see docs/metrics.md before you draw one).
 [[camera.zone]]
 name = "floor"
 kind = "product"

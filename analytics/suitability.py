@@ -144,6 +144,12 @@ def _faults(zone: Zone, view: View, points: list[Point]) -> Iterator[Fault]:
     yield from _others(zone, view, points)
     if zone.kind is ZoneKind.PAD:
         yield from _pad(zone, view, points)
+    if zone.kind is ZoneKind.OUTSIDE and not any(other.kind is ZoneKind.ENTRANCE for other in view.zones):
+        yield (
+            Grade.POOR,
+            "no entrance is drawn before this camera: nothing tells who comes in from who passes by",
+            "draw the entrance across the whole door, on the shop's side of it",
+        )
     if zone.shelf is not None:
         yield from _shelf(zone, view)
 
@@ -167,7 +173,7 @@ def _place(zone: Zone, view: View, points: list[Point]) -> Iterator[Fault]:
             "it reaches beyond the picture: who leaves it there is lost, not gone",
             "draw it well inside the picture",
         )
-    elif zone.kind not in (ZoneKind.ENTRANCE, ZoneKind.EXIT):
+    elif zone.kind not in (ZoneKind.ENTRANCE, ZoneKind.EXIT, ZoneKind.OUTSIDE):
         near = [
             (x, y)
             for x, y in zone.polygon
@@ -302,6 +308,11 @@ def _shelf(zone: Zone, view: View) -> Iterator[Fault]:
 
 
 def _hints(zone: Zone, view: View) -> Iterator[str]:
+    if zone.kind is ZoneKind.OUTSIDE:
+        yield (
+            "A pavement is a public place: draw no more of it than lies before the shop, mask the rest, and ask whoever"
+            " answers for data protection whether the camera may see it at all."
+        )
     if view.height(zone.polygon[0]) is None:
         yield (
             "How tall people are here is not known: calibrate the floor ([camera.ground]), or look through the camera"

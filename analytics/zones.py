@@ -19,7 +19,7 @@ Point = tuple[float, float]
 
 
 class ZoneKind(StrEnum):
-    """What a zone is for; `pad` and `staff` are never measured as zones of a shop."""
+    """What a zone is for; `pad`, `staff` and `outside` are never measured as zones of a shop."""
 
     ENTRANCE = "entrance"
     PRODUCT = "product"
@@ -28,6 +28,12 @@ class ZoneKind(StrEnum):
     PAD = "pad"
     STAFF = "staff"
     EXIT = "exit"
+    OUTSIDE = "outside"
+
+    @property
+    def in_shop(self) -> bool:
+        """Whether visits of it are figures and rows; outside, people only pass by and are counted."""
+        return self not in (ZoneKind.PAD, ZoneKind.STAFF, ZoneKind.OUTSIDE)
 
 
 def contains(polygon: tuple[Point, ...], x: float, y: float) -> bool:

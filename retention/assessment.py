@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analytics.config import StoreFile
+from analytics.zones import ZoneKind
 from consent.events import Level, Purpose
 from retention import record
 
@@ -61,6 +62,24 @@ def risks(store: StoreFile, level: Level) -> list[Risk]:
             "without a witness, a log that is put back to an older state goes unnoticed",
         ),
     ]
+    outside = [camera for camera in store.camera if any(zone.kind is ZoneKind.OUTSIDE for zone in camera.zone)]
+    if outside:
+        found.append(
+            Risk(
+                "People are seen in the street who never came in",
+                (
+                    "outside people are only counted, five or more in a cell: no length of stay, no way, no row, not"
+                    " even about who said yes",
+                    *(
+                        ("parts of the picture are black before anything looks",)
+                        if all(camera.masks for camera in outside)
+                        else ()
+                    ),
+                ),
+                "a pavement is a public place, whoever passes sees no kiosk at which to object, and whether a camera"
+                " may see it at all is not for the software to say",
+            )
+        )
     if recorded:
         terms = ", ".join(f"{p.value} {days} days" for p, days in store.terms.days().items() if level.allows(p))
         found += [

@@ -70,6 +70,12 @@ _WORDS: dict[Figure, tuple[str, str, str]] = {
     Figure.STAY: ("Stays in the shop", "stays", "From an entry to the way out."),
     Figure.SALES: ("Receipts", "receipts, items and amount", "Receipts of the tills, from their own file."),
     Figure.FUNNEL: ("Questions at the kiosk", "steps of questions", "What questions at the kiosk came to."),
+    Figure.PASSERS: (
+        "Passers-by",
+        "passers-by",
+        "People seen outside before the door, and nowhere else. Capture is entries over entries and passers-by, of"
+        " cameras that see both.",
+    ),
 }
 _PEOPLE = {Figure.SALES: "receipts", Figure.FUNNEL: "questions"}
 

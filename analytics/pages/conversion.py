@@ -1,4 +1,4 @@
-"""Conversion and sales per visitor: what the tills took, beside who came in.
+"""Conversion and sales per visitor: what the tills took, beside who came in; and how many of those who pass come in.
 
 Receipts come as a file (here or by `openaisle pos import`), as sums an hour and till: `analytics.pos` says what is read
 of them. A visitor is an entry by a door that a camera sees; whoever pays for a family is one receipt of several
@@ -22,6 +22,7 @@ from analytics.dashboard import desk, require, who
 from analytics.figures import Figure
 from analytics.marks import Spec, channel, mark, over, plain
 from analytics.pages import missing, picture
+from analytics.pages.capture import capture
 from analytics.pages.choice import by_days
 from analytics.pages.happened import drawn
 from analytics.pages.source import Counted, fold, many, summed
@@ -31,7 +32,7 @@ from analytics.trend import share_by_day
 from consent.desks import Action
 from consent.events import ConsentError
 
-_FIGURES = (Figure.SALES, Figure.FOOTFALL)
+_FIGURES = (Figure.SALES, Figure.FOOTFALL, Figure.PASSERS)
 
 
 def conversion(state_dir: Path) -> None:
@@ -49,6 +50,7 @@ def conversion(state_dir: Path) -> None:
         Counted.of(summed(Figure.FOOTFALL, came), tz, "Entries that the cameras confirmed."),
     ]
     days = by_day(sold, came, tz)
+    notes = drawn(state_dir, first, last)
     whole = [row for row in days if row["Entries"] and row["Receipts"]]
     if not whole:
         st.info(
@@ -59,7 +61,6 @@ def conversion(state_dir: Path) -> None:
         fold(*by)
     else:
         _cards(whole)
-        notes = drawn(state_dir, first, last)
         picture.show(
             lambda colours: share_by_day(whole, "Conversion", ("Entries", "Receipts"), notes, colours),
             [{name: value for name, value in row.items() if name != "day"} for row in whole],
@@ -70,6 +71,7 @@ def conversion(state_dir: Path) -> None:
         )
         _hours(sold, came, tz, by)
         _tills(sold)
+    capture(report, first, last, notes)
     _bring()
     missing.not_shown(report, first, last, _FIGURES)
 

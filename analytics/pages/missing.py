@@ -27,6 +27,7 @@ NAMES = {
     "store_stay": "Stays in the shop",
     "sales": "Receipts",
     "kiosk_funnel": "Questions at the kiosk",
+    "passers_by": "Passers-by",
 }
 
 

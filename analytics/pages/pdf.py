@@ -18,6 +18,7 @@ from analytics.config import read_store
 from analytics.figures import Figure
 from analytics.model import AnalyticsError
 from analytics.notes import Note, Notes
+from analytics.pages.capture import by_day, whole
 from analytics.pages.lines import TIER_WORDS, VERDICTS, differences, no_stay, parts
 from analytics.pages.missing import name
 from analytics.pages.paper import Paper
@@ -126,6 +127,12 @@ def _head(paper: Paper, report: Answers, week: Week, notes: Sequence[Note]) -> N
         paper.say("The cameras saw under 90 % of this week; its numbers are lower than what happened.")
     for total in (entries, visits):
         paper.small(told(total, report.tz))
+    passed = report.cells(Figure.PASSERS, first, last)
+    days = by_day(report.cells(Figure.FOOTFALL, first, last), passed, report.tz)
+    if days:
+        one = whole(days.values())
+        paper.say(f"Capture: of those who passed the door or came in, {one.share:.0%} came in ({one}).")
+        paper.small(told(summed(Figure.PASSERS, passed), report.tz))
     of_week = [note for note in notes if first <= note.day <= last]
     if of_week:
         paper.head("What happened")

@@ -1,7 +1,7 @@
 """The floor as `store.toml` has it, coloured by a figure: outlines of zones, and no picture of anybody.
 
-A camera with a ground calibration is drawn in metres; another as it stands in its picture. Pads and staff zones are
-outlines: nothing is measured there.
+A camera with a ground calibration is drawn in metres; another as it stands in its picture. Pads, staff zones and what
+is outside are outlines: no stay is measured there.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from analytics.colours import Colours
 from analytics.config import CameraTable
 from analytics.marks import Spec, channel, either, mark, over, plain, value
 from analytics.zones import Point, ZoneKind
-
-_UNMEASURED = (ZoneKind.PAD, ZoneKind.STAFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ def plan(camera: CameraTable, heat: Mapping[str, Heat], title: str, colours: Col
     peak = max((one.value for one in heat.values() if one.value is not None), default=0.0) or 1.0
     shapes, words = [], []
     for name, kind, polygon in _floor(camera):
-        measured = kind not in _UNMEASURED
+        measured = kind.in_shop
         one = heat.get(name) if measured else None
         at = None if one is None else one.value
         told = "not measured" if not measured else "no figure" if one is None else one.words

@@ -35,6 +35,7 @@ _OF = {  # what n counts
     Figure.STAY: "stays",
     Figure.SALES: "receipts",
     Figure.FUNNEL: "questions",
+    Figure.PASSERS: "passers-by",
 }
 
 

@@ -18,6 +18,7 @@ MEANS = {
     ZoneKind.SERVICE: "where people are served",
     ZoneKind.PAD: "before the kiosk, where shoppers say yes",
     ZoneKind.STAFF: "where only staff stand; never measured",
+    ZoneKind.OUTSIDE: "the pavement before the door: who passes by is counted, and nothing else",
 }
 _LINES = (ZoneKind.ENTRANCE, ZoneKind.EXIT, ZoneKind.SERVICE)
 _NAME = re.compile(r"[\w .-]{1,64}")  # as `analytics.config` has it

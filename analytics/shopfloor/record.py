@@ -30,14 +30,12 @@ from analytics.model import AnalyticsError
 from analytics.shopfloor import cast, onpad, sight, truth
 from analytics.shopfloor.script import Deed
 from analytics.shopfloor.shop import CAMERA, FLOOR_ZONES, FPS, HEIGHT, WIDTH, Array, shelf_faces, zones
-from analytics.zones import ZoneKind
 
 HERE = Path(__file__).parent
 CLIP, ZONES, VISITS = "demo.mp4", "demo.zones.toml", "demo.visits.csv"
 DECISIONS, REACHES = "demo.decisions.csv", "demo.reaches.csv"
 TRUTH, BOXES = "demo.truth.json", "demo.boxes.csv.gz"
 GROUND_METRES = ((2.3, 4.9), (7.0, 4.6), (7.0, -0.4), (2.2, -0.4))  # four floor points well apart in the picture
-NOT_MEASURED = (ZoneKind.PAD, ZoneKind.STAFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +93,10 @@ class Truth:
         return self.frames / self.fps
 
     def measured(self) -> list[truth.TrueVisit]:
-        """Return the visits that an audit compares: not the pad's, not the staff zone's, none of staff."""
+        """Return the visits that an audit compares: of zones of the shop, and none of staff."""
         staff = {p.name for p in self.people if p.role == "staff"}
         kinds = {name: kind for name, (kind, _) in FLOOR_ZONES.items()}
-        return [v for v in self.visits if v.person not in staff and kinds[v.zone] not in NOT_MEASURED]
+        return [v for v in self.visits if v.person not in staff and kinds[v.zone].in_shop]
 
 
 _ROWS: dict[str, type] = {

@@ -227,6 +227,8 @@ FLOOR_ZONES: dict[str, tuple[ZoneKind, tuple[tuple[float, float], ...]]] = {
     "service": (ZoneKind.SERVICE, ((2.15, 4.9), (3.05, 4.9), (3.05, 4.05), (2.15, 4.05))),
     "queue": (ZoneKind.QUEUE, ((2.15, 4.05), (3.05, 4.05), (3.05, 1.7), (2.15, 1.7))),
     "staff": (ZoneKind.STAFF, ((2.2, 6.55), (5.0, 6.55), (5.0, 5.5), (2.2, 5.5))),
+    # what the camera sees of the street through the door
+    "pavement": (ZoneKind.OUTSIDE, ((8.2, 4.5), (10.4, 5.0), (10.4, 2.0), (8.2, 2.05))),
 }
 
 GUARD_RING = 0.6  # metres around the pad in which nobody else may stand when a consent is tied to a track

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -39,6 +40,7 @@ from analytics.shopfloor.floor import Floor
 from analytics.shopfloor.joints import SimulatedJoints
 from analytics.shopfloor.script import ENTER, LEAVE, Browse, Checkout, Go, Person, PersonState, StepOf, Touch, pad
 from analytics.shopfloor.shop import AFTER_PAYING, CAMERA, HEIGHT, WIDTH
+from analytics.shopfloor.street import Street, following, through_the_door
 from analytics.state import State
 from analytics.vision import Seen
 from analytics.watch import LevelNow
@@ -83,7 +85,9 @@ _SHOWN = {"unknown": 60, "neutral": 22, "happy": 9, "sad": 3, "angry": 2, "surpr
 _NOTICE = hashlib.sha256(b"a notice that nobody was shown: the shop is simulated").digest()
 KIOSK, TILL = "simulated kiosk", "simulated till"  # these names stand in every cell of theirs
 _PRICES = (1.2, 1.9, 2.5, 3.4, 4.9, 7.5, 12.0)
-_DOOR = 8.0  # metres: the wall hides who is further
+# people who pass by outside an hour, on a day of weight 1, and the weights of Monday to Sunday
+_PASSING = (90, 75, 80, 95, 115, 110, 80, 85, 115, 130, 95)
+_STREET = (1.0, 1.0, 1.0, 1.05, 1.15, 1.3, 0.0)
 
 
 def shopper(
@@ -130,45 +134,51 @@ class Day:
         rng: of who comes and what they do.
         taste: see `shopper`.
         rates: shoppers an hour, from opening on.
+        street: who passes by outside; nobody where None.
 
     Attributes:
         states: who is on the floor now.
         choices: what those on the floor tap at the pad.
     """
 
-    def __init__(self, rng: random.Random, taste: Mapping[str, tuple[float, float]], rates: tuple[float, ...]) -> None:
-        self._rng, self._taste, self._rates = rng, taste, rates
+    def __init__(
+        self,
+        rng: random.Random,
+        taste: Mapping[str, tuple[float, float]],
+        rates: tuple[float, ...],
+        street: Street | None = None,
+    ) -> None:
+        self._rng, self._taste, self._rates, self._street = rng, taste, rates, street
         self._floor = Floor(1.0 / FPS)
         self.states: tuple[PersonState, ...] = ()
         self.choices: dict[str, str] = {}
 
     def instants(self) -> Iterator[float]:
         """Yield the seconds since opening at which a picture is looked at; once a second where nobody is there."""
-        number, t, due = 0, 0.0, self._next(0.0)
+        number, t, due = 0, 0.0, following(self._rng, self._rates, 0.0)
         while due is not None or self.states:
             while due is not None and due <= t:
                 number += 1
                 person, choice = shopper(self._rng, f"w{number}", due, self._taste)
                 self.choices[person.name] = choice
                 self._floor.admit(person)
-                due = self._next(due)
-            self.states = self._floor.step(t)
+                due = following(self._rng, self._rates, due)
+            passing = self._street.at(t) if self._street else ()
+            self.states = (*self._floor.step(t), *passing)
             yield t
-            moving = self.states or (due is not None and due - t < 1.0)
+            soon = [at for at in (due, self._street.next_s if self._street else None) if at is not None]
+            moving = self.states or min(soon, default=math.inf) - t < 1.0
             t = round(t + (1.0 / FPS if moving else 1.0), 3)
 
     def joints(self) -> SimulatedJoints:
         """Return what stands for the pose net: it sees whoever is on the floor."""
         return SimulatedJoints(lambda: self.states, random.Random(self._rng.random()))  # noqa: S311 - reproducible
 
-    def _next(self, t: float) -> float | None:
-        """Return when the next shopper comes: a Poisson process whose rate changes with the hour."""
-        while (hour := int(t // 3600)) < len(self._rates):
-            after = t + self._rng.expovariate(self._rates[hour] / 3600)
-            if int(after // 3600) == hour:
-                return after
-            t = 3600.0 * (hour + 1)
-        return None
+
+def street_of(day: date) -> Street:
+    """Return who passes by outside on one of the days."""
+    rng = random.Random(f"{SEED} {day} street")  # noqa: S311 - reproducible
+    return Street(rng, partial(following, rng, tuple(_STREET[day.weekday()] * n for n in _PASSING)))
 
 
 @dataclass(slots=True)
@@ -208,7 +218,7 @@ class Eyes:
         for s, (x, y, _), (_, top, _) in zip(people, ends[0::2], ends[1::2], strict=True):
             tall = y - top
             box = (x - 0.17 * tall, top, x + 0.17 * tall, y)
-            if s.x > _DOOR or box[0] < 0 or box[1] < 0 or box[2] > WIDTH or box[3] > HEIGHT:
+            if not through_the_door(s.x, s.y) or box[0] < 0 or box[1] < 0 or box[2] > WIDTH or box[3] > HEIGHT:
                 continue
             track = self._tracks.get(s.name)
             if track is None or t >= track.back_s:
@@ -345,7 +355,8 @@ def make(root: Path, keep: Callable[[State, int], None], *, days: int = DAYS) ->
         if not _WEEKDAY[day.weekday()]:
             continue
         open_us = _instant(day, _OPEN)
-        people = Day(rng, _TASTE if day < CHANGE else _LATER, tuple(_WEEKDAY[day.weekday()] * n for n in _HOURLY))
+        taste = _TASTE if day < CHANGE else _LATER
+        people = Day(rng, taste, tuple(_WEEKDAY[day.weekday()] * n for n in _HOURLY), street_of(day))
         with state.open_ledger(Role.WATCH) as ledger, state.open_ledger(Role.KIOSK) as kiosk:
             hands, till = Pad(kiosk, people), Till(random.Random(f"{SEED} {day}"))  # noqa: S311 - no secret either
             funnel = Funnel(to_keeper(kiosk), run=f"{NAME} {day}", tz=opening.TIMEZONE, now_us=open_us, place=KIOSK)

@@ -84,9 +84,10 @@ def test_the_object_has_the_form_of_the_docs(measured: Any) -> None:
     result = measured(TUD)
     assert set(result) == {
         *("visits", "decisions", "reaches", "frames", "seconds", "blind_s", "cpu_seconds", "inferences"),
-        *("looks", "looks_cpu_seconds", "score", "decision_score"),
+        *("looks", "looks_cpu_seconds", "score", "decision_score", "entries", "passers_by"),
     }
     assert result["reaches"] == []
+    assert result["entries"] is result["passers_by"] is None  # the zone file draws no door
     assert result["looks"] == 0  # nobody is looked at twice unless somebody says that all agreed
     assert all(one["pose_s"] is None for one in result["decisions"])
     assert result["visits"]
@@ -132,6 +133,17 @@ def test_where_nobody_is_found_nothing_is_measured(data: Path, zones: ZoneFile) 
     assert len(done) == 36
     assert done == sorted(done)
     assert "0 of" not in result.table()
+
+
+def test_who_came_in_and_who_passed_is_told_where_both_are_drawn(data: Path, zones: ZoneFile) -> None:
+    square = ((0.0, 0.0), (90.0, 0.0), (90.0, 90.0), (0.0, 90.0))
+    tables = [{"name": kind, "kind": kind, "polygon": square} for kind in ("entrance", "outside")]
+    for drawn, told in ((tables, (0, 0)), (tables[:1], (0, None)), (tables[1:], (None, None))):
+        door = ZoneFile.model_validate({"zone": drawn})
+        result = measure(data / TUD / "TUD-Stadtmitte.mp4", door, Nobody(), fps=5, until_s=0.5)
+        assert (result.entries, result.passers_by) == told
+    result.entries, result.passers_by = 3, 9
+    assert "3 entries, 9 passers-by: capture 25%" in result.table()
 
 
 def test_a_measurement_can_end_early(data: Path, zones: ZoneFile) -> None:

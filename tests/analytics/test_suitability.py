@@ -81,6 +81,15 @@ def test_an_entrance_may_lie_at_the_edge_of_the_picture() -> None:
     assert judge(door, VIEW).grade is Grade.GOOD
 
 
+def test_a_zone_outside_needs_an_entrance_and_a_word_about_the_street() -> None:
+    street = zone(box(400, 300, 200, 200), ZoneKind.OUTSIDE)
+    alone = judge(street, VIEW)
+    assert (alone.grade, "no entrance is drawn" in alone.reasons[0]) == (Grade.POOR, True)
+    assert "a public place" in " ".join(alone.hints)
+    door = Zone("door", ZoneKind.ENTRANCE, box(400, 510, 200, 100))
+    assert judge(street, dataclasses.replace(VIEW, zones=(door,))).grade is Grade.GOOD
+
+
 def test_a_zone_of_staff_may_overlap() -> None:
     staff = Zone("till", ZoneKind.STAFF, box(400, 300, 200, 200))
     assert judge(GOOD, View(SIZE, FLAT, (staff,))).grade is Grade.GOOD
