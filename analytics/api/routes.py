@@ -16,6 +16,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable
+from datetime import date
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, get_origin
@@ -31,7 +32,7 @@ from starlette.routing import Route
 from analytics.answers import Answers, answers
 from analytics.api.definitions import metrics
 from analytics.api.document import CSV, Operation, document
-from analytics.api.figures import QuestionError, awaited, find, page, row, totals
+from analytics.api.figures import Found, QuestionError, awaited, find, page, row, totals
 from analytics.api.questions import CellsAsked, Nothing, TotalsAsked
 from analytics.api.shapes import Cells, Metrics, Store, Stores, Totals, Waiting, Zone, Zones
 from analytics.api.table import table
@@ -165,7 +166,7 @@ def _waiting(shop: _Shop, _asked: Nothing, _metric: str) -> Waiting:
 
 
 def _cells(shop: _Shop, asked: CellsAsked, metric: str) -> Cells:
-    found, tz = find(shop.report, shop.metrics[metric], asked), shop.report.tz
+    found = find(shop.report, shop.metrics[metric], asked)
     shown, cursor = page(found, asked)
     following = None
     if cursor is not None:
@@ -173,31 +174,17 @@ def _cells(shop: _Shop, asked: CellsAsked, metric: str) -> Cells:
         words = asked.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {"cursor": cursor}
         words |= {"from": str(found.first), "to": str(found.last)}
         following = f"/api/v1/metrics/{metric}/cells?{urlencode(words, doseq=True)}"
-    return Cells(
-        store=shop.id,
-        simulated=shop.simulated,
-        metric=metric,
-        timezone=tz,
-        first=found.first,
-        last=found.last,
-        left_out=found.left_out,
-        cells=tuple(row(cell, tz) for cell in shown),
-        next=following,
-    )
+    return Cells(*_asked(shop, metric, found), cells=tuple(row(cell, shop.report.tz) for cell in shown), next=following)
 
 
 def _totals(shop: _Shop, asked: TotalsAsked, metric: str) -> Totals:
-    found, tz = find(shop.report, shop.metrics[metric], asked), shop.report.tz
-    return Totals(
-        store=shop.id,
-        simulated=shop.simulated,
-        metric=metric,
-        timezone=tz,
-        first=found.first,
-        last=found.last,
-        left_out=found.left_out,
-        totals=tuple(totals(found, shop.metrics[metric], asked, tz)),
-    )
+    found = find(shop.report, shop.metrics[metric], asked)
+    added = totals(found, shop.metrics[metric], asked, shop.report.tz)
+    return Totals(*_asked(shop, metric, found), totals=tuple(added))
+
+
+def _asked(shop: _Shop, metric: str, found: Found) -> tuple[str, bool, str, str, date | None, date | None, int]:
+    return shop.id, shop.simulated, metric, shop.report.tz, found.first, found.last, found.left_out
 
 
 # --- questions and answers --------------------------------------------------------------------------------------------

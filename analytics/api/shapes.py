@@ -126,8 +126,8 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
-    """Released cells of one metric, by start, camera and zone.
+class Asked:
+    """What was asked for: a metric of a shop, over some days.
 
     Attributes:
         store: id of the shop.
@@ -137,8 +137,6 @@ class Cells:
         first: first local day asked for.
         last: last local day asked for.
         left_out: cells of the whole period that reach beyond the hours asked for; a cell is never cut.
-        cells: the rows.
-        next: address of the next page; null on the last.
     """
 
     store: str
@@ -148,6 +146,15 @@ class Cells:
     first: date | None
     last: date | None
     left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cells(Asked):
+    """Released cells of one metric, by start, camera and zone; `next` is the next page's address, null on the last.
+
+    `left_out` counts cells of the whole period that reach beyond the hours asked for; a cell is never cut.
+    """
+
     cells: tuple[Cell, ...]
     next: str | None
 
@@ -211,27 +218,9 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
-    """Totals of one metric, by day, camera and zone.
+class Totals(Asked):
+    """Totals of one metric, by day, camera and zone; `left_out` counts cells that reach beyond the hours asked for."""
 
-    Attributes:
-        store: id of the shop.
-        simulated: a program made them up.
-        metric: its id.
-        timezone: of the days.
-        first: first local day asked for.
-        last: last local day asked for.
-        left_out: cells that reach beyond the hours asked for.
-        totals: the rows.
-    """
-
-    store: str
-    simulated: bool
-    metric: str
-    timezone: str
-    first: date | None
-    last: date | None
-    left_out: int
     totals: tuple[Total, ...]
 
 
