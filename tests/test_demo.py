@@ -59,9 +59,10 @@ class TrueBoxes:
             self._numbers = {zlib.crc32(picture.tobytes()): n for n, picture in enumerate(pictures)}
 
     def detect(self, image: NDArray[np.uint8]) -> sv.Detections:
-        boxes = self._frames.get(
-            self._numbers[zlib.crc32(image.tobytes())], []
-        )  # a still picture is not looked at again
+        if not image.any():  # what `measure` warms a net up with is black, and none of the clip's
+            return sv.Detections.empty()
+        # by its pixels, for a still picture is not looked at again
+        boxes = self._frames.get(self._numbers[zlib.crc32(image.tobytes())], [])
         if not boxes:
             return sv.Detections.empty()
         n = len(boxes)

@@ -99,16 +99,15 @@ def test_given_joints_the_engine_tells_when_people_decided_and_what_came_of_it(s
 def test_our_own_net_finds_reaches_into_the_table_of_fruit() -> None:
     """The first ten seconds of the clip's pictures: somebody takes fruit and puts it back, a hand in plain sight."""
     zones = read_zones(record.HERE / record.ZONES)
-    found = measure(
-        record.HERE / record.CLIP, zones, TrueBoxes(frozenset({"s02"})), motion_gate=False, until_s=10.0, net=Pose
-    )
+    eyes = TrueBoxes(frozenset({"s02"}))
+    found = measure(record.HERE / record.CLIP, zones, eyes, motion_gate=False, until_s=10.0, net=Pose)
     assert 20 <= found.looks <= 60
     assert 0 < found.looks_cpu_s < found.cpu_seconds
     true = [one for one in read_reaches(record.HERE / record.REACHES) if one.zone == "fruit" and one.onset_s < 8]
     assert len(match_reaches(true, found.reaches)) == len(true) == 2
     assert f"2 reaches; {found.looks} second looks" in found.table()
     assert found.decisions == []  # it was under way when the clip begins, and has no length
-    unasked = measure(record.HERE / record.CLIP, zones, TrueBoxes(frozenset({"s02"})), motion_gate=False, until_s=2.0)
+    unasked = measure(record.HERE / record.CLIP, zones, eyes, motion_gate=False, until_s=2.0)
     assert (unasked.looks, unasked.reaches) == (0, [])
 
 
