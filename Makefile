@@ -23,10 +23,10 @@ test-yolo: $(YOLO)
 	$(BIN)/pytest -m yolo $(ARGS)
 
 # What the suite only samples, whole: 10,000 runs of the consent machine and 10,000 changed proofs, every bit, deletion
-# and fork of an exported log. An hour or so on two cores.
+# and fork of an exported log, a bit of every byte of a backup. An hour or so on two cores.
 soak: $(DEV) intervals
 	OPENAISLE_RUNS=10000 $(BIN)/pytest --timeout 0 -s tests/consent/test_model.py tests/consent/test_merkle.py $(ARGS)
-	OPENAISLE_EVERY_BIT=1 $(BIN)/pytest --timeout 0 -s tests/consent/test_log.py $(ARGS)
+	OPENAISLE_EVERY_BIT=1 $(BIN)/pytest --timeout 0 -s tests/consent/test_log.py tests/retention/test_backup.py -k 'test_log.py or flipped' $(ARGS)
 	OPENAISLE_RUNS=1000 $(BIN)/pytest --timeout 0 tests/analytics/test_latency.py $(ARGS)
 
 # Whether intervals hold the truth as often as they say: 500 replays with lost tracks, and twice 500 pages on which

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 _CHUNK = 8 << 20  # bytes held at a time
-_SMALL = 64 << 20  # bytes × needles up to which one search after the other is quicker than to load numpy
+_SMALL = 256 << 20  # bytes × needles up to which one search after the other is quicker than to load numpy
 _LEAST = 4  # bytes of a needle
 
 
@@ -91,12 +91,15 @@ def needles(visitors: Iterable[int], others: Iterable[bytes] = ()) -> frozenset[
 def look(path: Path, sets: Sequence[Collection[bytes]]) -> tuple[list[int], int, str] | None:
     """Return how often each set of needles stands in a file, its size and its SHA-256; None where it is gone."""
     try:
-        size = path.stat().st_size
-        if size * sum(map(len, sets)) <= _SMALL:
-            data = path.read_bytes()
-            hits = [sum(data.count(needle) for needle in wanted) for wanted in sets]
-            return hits, len(data), hashlib.sha256(data).hexdigest()
-        return _look_at_much(path, sets)
+        if path.stat().st_size > _CHUNK:
+            return _look_at_much(path, sets)
+        data = path.read_bytes()
+        if not data.strip(b"\0"):  # the ledger's reserve: in zeros stand zeros and nothing else
+            sets = [[needle for needle in wanted if not needle.strip(b"\0")] for wanted in sets]
+        elif len(data) * sum(map(len, sets)) > _SMALL:
+            return _look_at_much(path, sets)
+        hits = [sum(data.count(needle) for needle in wanted) for wanted in sets]
+        return hits, len(data), hashlib.sha256(data).hexdigest()
     except FileNotFoundError:
         return None
 

@@ -196,3 +196,11 @@ def test_a_file_whose_name_is_no_text_is_searched_and_stops_no_erasure(shop: Sho
     assert [done.subjects for done in report.erased] == [1]
     told = (shop.state.certificates / report.erased[0].certificate).read_text()
     assert "b\\\\xffd" in told
+
+
+def test_what_holds_nothing_but_zeros_is_searched_for_zeros(tmp_path: Path) -> None:
+    (tmp_path / "reserve").write_bytes(bytes(1000))
+    assert list(scan.search_apart(tmp_path, [0]).found) == ["reserve"]
+    assert scan.search_apart(tmp_path, [1, 256]).found == {}
+    (tmp_path / "reserve").write_bytes(bytes(500) + (7 << 40).to_bytes(8, "little") + bytes(492))
+    assert list(scan.search_apart(tmp_path, [7 << 40]).found) == ["reserve"]
