@@ -70,7 +70,7 @@ def zone_put(camera: str, zone: Zone, *, instead: str | None = None) -> Edit:
     Args:
         camera: name of the camera.
         zone: see `analytics.zones.Zone`.
-        instead: name of the zone whose place it takes, where it is renamed.
+        instead: name of the zone whose place it takes, where it is renamed; a kiosk that stands there follows.
     """
 
     def edit(document: tomlkit.TOMLDocument) -> None:
@@ -83,6 +83,8 @@ def zone_put(camera: str, zone: Zone, *, instead: str | None = None) -> Edit:
             return
         for field, value in _words(zone).items():
             put(there, field, value)
+        if instead is not None and document.get("kiosk", {}).get("pad") == instead:
+            document["kiosk"]["pad"] = zone.name
 
     return edit
 

@@ -277,6 +277,13 @@ class Report:
         """Return the sum of those cells."""
         return Sum.of(f"{audience}.{figure}", self.cells(figure, first, last, audience=audience))
 
+    def named(self) -> dict[tuple[str, str], tuple[date, date]]:
+        """Return each (camera, zone) of which a figure of visits is released, with the first and the last local day."""
+        files = [file for file in self._files if file.metric == f"{Audience.EVERYBODY}-{Figure.VISITS}"]
+        rows = self._rows(files, "SELECT camera, zone, min(start_us), max(start_us) FROM cells GROUP BY ALL")
+        tz = self.tz
+        return {(camera, zone): (local(a, tz).date(), local(b, tz).date()) for camera, zone, a, b in rows}
+
     def footfall_by_day(self, first: date, last: date) -> list[tuple[date, Sum]]:
         """Return entries of each local day on which there is a cell."""
         tz = self.tz

@@ -160,7 +160,7 @@ def edited(settings: Settings, *edits: Edit) -> Settings:
 
 
 def write(root: Path, new: Settings, *, was: str, by: Who, access: Access, note: str = "") -> None:
-    """Put new settings in force; `watch` and the other processes read them when they are started anew.
+    """Write new settings; `watch` takes them up within seconds, other processes when they are started anew.
 
     Args:
         root: the state directory.

@@ -399,7 +399,7 @@ def test_a_camera_is_tested_added_changed_and_removed(browser: Browser, board: B
         page = watched.page
         expect(page.get_by_text("Whether a camera is seen now is not known")).to_be_visible()
         new = page.locator("[data-testid=stForm]").last
-        new.get_by_label("Name").fill("clip")
+        new.get_by_role("textbox", name="Name").fill("clip")
         address = new.get_by_role("textbox", name="Address")
         address.fill("rtsp://me:secret@192.0.2.1/x")
         new.get_by_role("button", name="Add it").click()

@@ -1,13 +1,14 @@
-"""One more shape on the easel: a zone, a line across a door, a shelf, a mask; each begins mid-picture."""
+"""One more shape on the easel: a zone, a line, a shelf, a mask, the floor; each begins mid-picture. And new names."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 import streamlit as st
 
 from analytics.setup.easel import Easel
-from analytics.setup.shapes import Points, Shape, What
+from analytics.setup.shapes import Points, Shape, What, floor_of
 from analytics.zones import ZoneKind
 
 MEANS = {
@@ -52,6 +53,13 @@ def adding(easel: Easel, size: tuple[int, int]) -> None:
             numbers = [int(shape.name) for shape in easel.shapes if shape.what is What.MASK]
             easel.put(Shape(What.MASK, str(max(numbers, default=0) + 1), _box(size)))
             st.rerun()
+        if all(shape.what is not What.METRES for shape in easel.shapes) and st.button(
+            "Calibrate the floor",
+            icon=":material/grid_on:",
+            help="With it, distances are metres, and not body heights.",
+        ):
+            easel.put(floor_of(_box(size)))
+            st.rerun()
         zone = easel.chosen
         if (
             zone is not None
@@ -64,14 +72,47 @@ def adding(easel: Easel, size: tuple[int, int]) -> None:
             st.rerun()
 
 
+def renaming(easel: Easel, zone: Shape, taken: Collection[str]) -> None:
+    """Draw the fields that call a zone something else.
+
+    Args:
+        easel: of the camera.
+        zone: that is renamed.
+        taken: names that stand in `store.toml`.
+    """
+    with (
+        st.popover("Rename it", icon=":material/edit:", key=f"renaming-{zone.name}"),
+        st.form("rename-zone", border=False),
+    ):
+        st.markdown(
+            "Figures bear the name that a zone had when they were counted, and no figure is ever renamed: those so far"
+            " stay under the old name, and under the new one they begin anew. A comparison across that day compares"
+            " two zones."
+        )
+        name = st.text_input("New name", max_chars=64, key=f"rename-{zone.name}").strip()
+        if not st.form_submit_button("Rename"):
+            return
+        if _fits(easel, name, {*taken} - {zone.was}):
+            easel.rename(zone.name, name)
+            st.rerun()
+
+
 def _put(easel: Easel, shape: Shape) -> None:
-    if not _NAME.fullmatch(shape.name):
-        st.error("Give it a name of letters, digits, spaces, dots and dashes.")
-    elif shape.name in {one.name for one in easel.shapes if one.what in (What.ZONE, What.LINE)}:
-        st.error(f"There is a zone {shape.name!r} already; give this one its own name.")
-    else:
+    if _fits(easel, shape.name):
         easel.put(shape)
         st.rerun()
+
+
+def _fits(easel: Easel, name: str, taken: Collection[str] = ()) -> bool:
+    """Say whether a zone may be called so, and draw why where it may not."""
+    there = {one.name for one in easel.shapes if one.what in (What.ZONE, What.LINE)}
+    if not _NAME.fullmatch(name):
+        st.error("Give it a name of letters, digits, spaces, dots and dashes.")
+    elif name in there or name in taken:
+        st.error(f"There is a zone {name!r} already; give this one its own name.")
+    else:
+        return True
+    return False
 
 
 def _box(size: tuple[int, int]) -> Points:

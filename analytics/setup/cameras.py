@@ -15,6 +15,7 @@ from analytics.model import AnalyticsError
 from analytics.pages.style import begin
 from analytics.probe import probe
 from analytics.settings import Edit, Settings, camera_dropped, camera_put, current, edited
+from analytics.setup.inforce import in_force
 from analytics.setup.saving import propose, proposed, said
 from analytics.source import Source
 from analytics.start import PLACEHOLDER
@@ -32,6 +33,7 @@ def cameras(state_dir: Path) -> None:
     begin("Cameras")
     require(Action.SET_UP)
     said()
+    in_force(state_dir)
     settings = current(state_dir)
     proposed(state_dir)
     _seen(state_dir, [camera.name for camera in settings.store.camera])
@@ -61,8 +63,6 @@ def _seen(state_dir: Path, names: list[str]) -> None:
         [{"Camera": name, "Now": f"seen, {len(seen[name])} zones" if name in seen else "not seen"} for name in names],
         border="horizontal",
     )
-    if not set(names) <= set(seen):
-        st.caption("A camera that was added or changed is watched once `watch` is started anew.")
 
 
 def _camera(state_dir: Path, settings: Settings, camera: CameraTable) -> None:
@@ -94,7 +94,13 @@ def _fields(state_dir: Path, settings: Settings, camera: CameraTable | None) -> 
     """Draw the fields of a camera, of a new one where there is none."""
     key = "new" if camera is None else f"of-{camera.name}"
     with st.form(f"{key}-camera", border=camera is None):
-        name = st.text_input("Name", "" if camera is None else camera.name, max_chars=64, key=f"{key}-name")
+        name = st.text_input(
+            "Name",
+            "" if camera is None else camera.name,
+            max_chars=64,
+            key=f"{key}-name",
+            help="Figures bear it. Under another name they begin anew; those so far stay under this one.",
+        )
         source = st.text_input(
             "Address",
             "" if camera is None else camera.source,

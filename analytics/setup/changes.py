@@ -39,9 +39,15 @@ def _camera(was: CameraTable, now: CameraTable) -> Iterator[str]:
         if getattr(was, field) != getattr(now, field):
             yield words
     before, after = ({zone.name: zone for zone in camera.zone} for camera in (was, now))
-    for name in before:
-        if name not in after:
-            yield f"zone {name} taken away"
+    gone = [name for name in before if name not in after]
+    for name, zone in after.items():
+        former = next((one for one in gone if name not in before and before[one].polygon == zone.polygon), None)
+        if former is not None:
+            gone.remove(former)
+            before[name] = before[former]
+            yield f"zone {former} is called {name} now; figures so far stay under {former}"
+    for name in gone:
+        yield f"zone {name} taken away"
     for name, zone in after.items():
         if name not in before:
             yield f"zone {name} ({zone.kind}) drawn"

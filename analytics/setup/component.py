@@ -36,6 +36,7 @@ def board(
     undoable: bool,
     still: bytes | None = None,
     boxes: Sequence[Sequence[float]] = (),
+    lines: Sequence[Sequence[Sequence[float]]] = (),
     heard: Callable[[Any], None],
 ) -> None:
     """Draw shapes on a picture, or on a grid where there is none.
@@ -50,6 +51,7 @@ def board(
         undoable: whether there is anything to undo.
         still: JPEG.
         boxes: of people, pixels: left, top, right, bottom.
+        lines: of a grid on the floor, two ends each, pixels.
         heard: called with what people drew.
     """
 
@@ -69,6 +71,7 @@ def board(
             "undoable": undoable,
             "still": None if still is None else base64.b64encode(still).decode("ascii"),
             "boxes": [list(box) for box in boxes],
+            "lines": [[list(end) for end in line] for line in lines],
         },
         on_drawn_change=told,
     )

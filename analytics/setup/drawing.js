@@ -92,6 +92,7 @@ class Board {
     this.grid = grid;
     this.ground = make("rect", this.svg, { class: "ground", fill: "url(#grid)" });
     this.image = make("image", this.svg, { preserveAspectRatio: "none", "aria-hidden": "true" });
+    this.metres = make("path", this.svg, { class: "metre", "aria-hidden": "true" });
     this.boxes = make("g", this.svg, { class: "boxes", "aria-hidden": "true" });
     this.shapes = make("g", this.svg);
     this.handles = make("g", this.svg);
@@ -161,6 +162,7 @@ class Board {
       one.setAttribute("width", (i ? 3 : 10) * px);
       one.setAttribute("height", 10 * px);
     }
+    this.metres.setAttribute("d", (this.data.lines || []).map((ends) => `M ${ends.map((p) => p.join(" ")).join(" L ")}`).join(" "));
     this.paintBoxes();
     this.paintShapes(px);
     this.paintHandles(px);
@@ -262,6 +264,7 @@ class Board {
       make("circle", handle, { class: "ring" });
       make("circle", handle, { class: "dot" });
       make("path", handle, { class: "sign" });
+      make("text", handle, { class: "number", y: 3.5 });
       handle.addEventListener("pointerdown", (event) => this.grab(event, handle));
       // `touch-action` alone does not keep every browser from scrolling, which would end the drag
       handle.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
@@ -300,6 +303,7 @@ class Board {
       handle.children[2].setAttribute("r", kind === "between" ? 6 : 7);
       const signs = { all: "M -5 0 H 5 M 0 -5 V 5", between: "M -3 0 H 3 M 0 -3 V 3", corner: "" };
       handle.children[3].setAttribute("d", signs[kind]);
+      handle.children[4].textContent = kind === "corner" ? String(index + 1) : "";
     });
   }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from analytics.setup.shapes import Shape, moved
+from analytics.setup.shapes import Shape, What, moved, renamed
 
 STEPS = 200  # that can be undone
 
@@ -71,6 +71,12 @@ class Easel:
         kept = [new.pop(shape.id, shape) for shape in self.shapes]
         self._set((*kept, *new.values()))
         self.active = shapes[0].id
+        self.revision += 1
+
+    def rename(self, name: str, new: str) -> None:
+        """Call a zone something else, and work on it."""
+        self._set(renamed(self.shapes, name, new))
+        self.active = f"{What.ZONE}:{new}"
         self.revision += 1
 
     def drop(self, *ids: str) -> None:

@@ -5,6 +5,7 @@ A drawing lives in the session of whoever draws. It is lost by nobody's change o
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import streamlit as st
@@ -15,9 +16,11 @@ from analytics.model import AnalyticsError
 from analytics.pages.style import begin
 from analytics.settings import Settings, current, edited
 from analytics.setup import looking
-from analytics.setup.adding import adding
+from analytics.setup.adding import adding, renaming
+from analytics.setup.calibrating import grid, metres
 from analytics.setup.component import board
 from analytics.setup.easel import Easel
+from analytics.setup.inforce import in_force
 from analytics.setup.quality import all_told, told, view
 from analytics.setup.saving import said, save
 from analytics.setup.shapes import Shape, What, edits, shapes_of, size_of, toml, zone_of
@@ -35,6 +38,7 @@ def floor(state_dir: Path) -> None:
     begin("Draw zones")
     require(Action.SET_UP)
     said()
+    in_force(state_dir)
     names = [camera.name for camera in current(state_dir).store.camera]
     if not names:
         st.info("There is no camera yet. Add one on the page “Cameras”, then draw here.", icon=":material/videocam:")
@@ -68,6 +72,7 @@ def _camera(state_dir: Path, camera: str) -> None:
         undoable=easel.undoable,
         still=None if seen is None else seen.jpeg,
         boxes=() if seen is None else seen.boxes,
+        lines=grid(easel, size),
         heard=easel.heard,
     )
     with st.expander("How to draw"):
@@ -83,10 +88,14 @@ def _camera(state_dir: Path, camera: str) -> None:
                 )
             )
     adding(easel, size)
-    table = next((one for one in base.store.camera if one.name == camera), None)
-    if easel.chosen is not None and table is not None:
+    if easel.chosen is not None:
         people = looking.boxes(camera) if seen else ()
-        _chosen(easel, easel.chosen, view(easel.shapes, table, size, base.store.pad.ring_m, people))
+        _chosen(
+            easel,
+            easel.chosen,
+            view(easel.shapes, size, base.store.pad.ring_m, people),
+            {shape.name for shape in _shapes(base, camera)},
+        )
     _saving(state_dir, camera, base, easel)
 
 
@@ -96,6 +105,8 @@ _HOW = """
 - **Keyboard:** Tab to a corner. Arrows move it by 1 pixel, with Shift by 10; Enter adds a corner after it, Delete
   removes it; Ctrl+Z takes the last change back.
 - **Numbers:** the table holds the same corners; what is typed there is drawn.
+- **Metres:** “Calibrate the floor” puts four points there. Lay them on the corners of a rectangle of the floor, such as
+  tiles or a mat, far apart and around the zones; measure it, and hold the grid that appears against the floor.
 """
 
 
@@ -129,8 +140,8 @@ def _shapes(settings: Settings, camera: str) -> tuple[Shape, ...]:
     return next((shapes_of(one) for one in settings.store.camera if one.name == camera), ())
 
 
-def _chosen(easel: Easel, shape: Shape, seen: View) -> None:
-    """Draw what is to be said of the shape that is being worked on."""
+def _chosen(easel: Easel, shape: Shape, seen: View, taken: Collection[str]) -> None:
+    """Draw what is to be said of the shape that is being worked on; a zone takes no name that is taken."""
     st.header(shape.label)
     if shape.what in (What.ZONE, What.FACE, What.EDGE):
         try:
@@ -138,8 +149,12 @@ def _chosen(easel: Easel, shape: Shape, seen: View) -> None:
         except ConfigError as error:
             st.error(f"{error}.", icon=":material/error:")
         told(shape.name, seen)
+    elif shape.what is What.METRES:
+        metres(easel, shape, seen)
     all_told(seen)
     st.code(toml(easel.shapes, shape), language=None, wrap_lines=True)
+    if shape.what is What.ZONE:
+        renaming(easel, shape, taken)
     if st.button(f"Remove {shape.label}", icon=":material/delete:"):
         both = (What.FACE, What.EDGE)
         parts = both if shape.what in both else (What.ZONE, *both) if shape.what is What.ZONE else (shape.what,)

@@ -7,10 +7,10 @@ from contextlib import suppress
 
 import streamlit as st
 
-from analytics.config import CameraTable, ConfigError
-from analytics.setup.shapes import Shape, What, masks_of, zone_of
-from analytics.suitability import Box, Grade, View, judge
-from analytics.zones import Zone
+from analytics.config import ConfigError
+from analytics.setup.shapes import Shape, What, ground_of, masks_of, zone_of
+from analytics.suitability import Box, Grade, Suitability, View, judge
+from analytics.zones import Ground, Zone
 
 _BOX = {Grade.GOOD: st.success, Grade.FAIR: st.warning, Grade.POOR: st.error}
 _ICON = {
@@ -20,11 +20,13 @@ _ICON = {
 }
 
 
-def view(
-    shapes: Sequence[Shape], camera: CameraTable, size: tuple[int, int], ring_m: float, people: Iterable[Box]
-) -> View:
+def view(shapes: Sequence[Shape], size: tuple[int, int], ring_m: float, people: Iterable[Box]) -> View:
     """Return what a camera sees of its floor, as it is drawn now."""
-    return View(size, camera.floor(), tuple(_zones(shapes)), masks_of(shapes), ring_m, tuple(people))
+    try:
+        ground = ground_of(shapes)
+    except ConfigError:  # said where it is drawn
+        ground = Ground()
+    return View(size, ground, tuple(_zones(shapes)), masks_of(shapes), ring_m, tuple(people))
 
 
 def told(name: str, seen: View) -> None:
@@ -32,10 +34,14 @@ def told(name: str, seen: View) -> None:
     zone = next((one for one in seen.zones if one.name == name), None)
     if zone is None:
         return
-    worth = judge(zone, seen)
+    said(judge(zone, seen), f"for what {zone.name} is to measure")
+
+
+def said(worth: Suitability, what: str) -> None:
+    """Draw a grade, why, and what to do."""
     lines = [f"- {_sentence(why)} **{_sentence(do)}**" for why, do in zip(worth.reasons, worth.advice, strict=True)]
     _BOX[worth.grade](
-        "\n".join([f"**{worth.grade.capitalize()}** for what {zone.name} is to measure.", "", *lines]),
+        "\n".join([f"**{worth.grade.capitalize()}** {what}.", "", *lines]),
         icon=_ICON[worth.grade],
     )
     for hint in worth.hints:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import streamlit as st
 
 from analytics.config import ConfigError
 from analytics.dashboard import desk, require
+from analytics.report import Report
 from analytics.settings import LONGEST_NOTE, Settings, current, write
 from analytics.setup.changes import diff, told
+from analytics.state import State
 from consent.access import Action
 
 _SAID, _PROPOSED = "set-up-said", "set-up-proposed"
@@ -44,6 +47,8 @@ def save(state_dir: Path, was: Settings, now: Settings, key: str) -> bool:
         key: unique on the page.
     """
     shown(was, now)
+    if not _goes_on(state_dir, was, now, key):
+        return False
     with st.form(f"{key}-save", border=False):
         note = st.text_input("What changed, and why", max_chars=LONGEST_NOTE, key=f"{key}-note")
         pressed = st.form_submit_button("Save", icon=":material/save:")
@@ -55,11 +60,25 @@ def save(state_dir: Path, was: Settings, now: Settings, key: str) -> bool:
     except ConfigError as error:
         st.error(str(error))
         return False
-    remember(
-        "Saved. `watch` goes by it once it is started anew: `openaisle up` again, or"
-        " `systemctl restart openaisle-watch`."
-    )
+    remember("Saved. `watch` takes it up within seconds; the line below says when it has. A kiosk is started anew.")
     return True
+
+
+def _goes_on(state_dir: Path, was: Settings, now: Settings, key: str) -> bool:
+    """Draw which zones take a name of which there are figures already, and say whether that was meant."""
+    before, after = ({(c.name, z.name) for c in one.store.camera for z in c.zone} for one in (was, now))
+    if not after - before:
+        return True
+    with closing(Report(State.read(state_dir).released)) as report:
+        named = report.named()
+    there = sorted((zone, *named[camera, zone]) for camera, zone in after - before if (camera, zone) in named)
+    for zone, first, last in there:
+        st.warning(
+            f"There are figures of a zone `{zone}` at this camera, from {first} to {last}. A zone of that name goes on"
+            " with them: every chart shows then and now as one series. For another place, take another name.",
+            icon=":material/merge:",
+        )
+    return not there or st.checkbox("It is the same place: go on with its figures", key=f"{key}-same")
 
 
 def propose(was: Settings, now: Settings) -> None:

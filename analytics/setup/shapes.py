@@ -1,7 +1,8 @@
-"""The shapes of one camera as outlines that can be drawn: zones, faces and feet of shelves, lines, masks. Pure.
+"""The shapes of one camera as outlines that can be drawn: zones, shelves, lines, masks, the floor in metres. Pure.
 
-A shape has an id (``zone:coffee``, ``face:coffee``, ``edge:coffee``, ``mask:1``) and corners in pixels of the full
-picture. What comes back from a browser is held to the shapes that were sent: it moves corners, and nothing else.
+A shape has an id (``zone:coffee``, ``face:coffee``, ``edge:coffee``, ``mask:1``, ``metres:floor``) and corners in
+pixels of the full picture. What comes back from a browser is held to the shapes that were sent: it moves corners, and
+nothing else.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from enum import StrEnum
 from typing import Any
 
 from analytics.config import CameraTable
-from analytics.edits import Edit, line_put, mask_dropped, mask_put, zone_dropped, zone_put
+from analytics.edits import Edit, camera_put, line_put, mask_dropped, mask_put, zone_dropped, zone_put
 from analytics.tables import ConfigError
-from analytics.zones import FARTHEST, Point, Shelf, Zone, ZoneKind
+from analytics.zones import FARTHEST, Ground, Point, Shelf, Zone, ZoneKind
 
 Points = tuple[Point, ...]
 MOST = 64  # corners of a polygon, as `analytics.config` has it
@@ -30,6 +31,7 @@ class What(StrEnum):
     EDGE = "edge"  # its foot on the floor
     LINE = "line"  # across a door; it is kept as a zone as wide as somebody stands
     MASK = "mask"
+    METRES = "metres"  # four points of the floor whose places are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Shape:
         points: corners, pixels.
         kind: of a zone or a line.
         width: of a line, pixels.
+        metres: places of the four points on the floor; empty where nobody said them yet.
+        was: what a zone is called in `store.toml`, where it is renamed.
     """
 
     what: What
@@ -49,6 +53,8 @@ class Shape:
     points: Points
     kind: ZoneKind | None = None
     width: float = 0.0
+    metres: Points = ()
+    was: str = ""
 
     @property
     def id(self) -> str:
@@ -60,9 +66,11 @@ class Shape:
         """What people call it."""
         if self.what in (What.ZONE, What.LINE):
             return self.name if self.name == self.kind else f"{self.name} ({self.kind})"
-        return {What.FACE: f"{self.name}: shelf", What.EDGE: f"{self.name}: shelf's foot"}.get(
-            self.what, f"mask {self.name}"
-        )
+        return {
+            What.FACE: f"{self.name}: shelf",
+            What.EDGE: f"{self.name}: shelf's foot",
+            What.METRES: "floor in metres",
+        }.get(self.what, f"mask {self.name}")
 
     @property
     def open(self) -> bool:
@@ -72,12 +80,12 @@ class Shape:
     @property
     def least(self) -> int:
         """Fewest corners."""
-        return 2 if self.open else 3
+        return 2 if self.open else 4 if self.what is What.METRES else 3
 
     @property
     def most(self) -> int:
         """Most corners."""
-        return 2 if self.open else MOST
+        return self.least if self.open or self.what is What.METRES else MOST
 
     def drawn(self) -> dict[str, Any]:
         """Return what the drawing board is told."""
@@ -85,7 +93,7 @@ class Shape:
         return {
             "id": self.id,
             "label": self.label,
-            "short": {What.EDGE: "", What.MASK: self.label}.get(self.what, self.name),
+            "short": {What.EDGE: "", What.METRES: "", What.MASK: self.label}.get(self.what, self.name),
             "tone": tone,
             "closed": not self.open,
             "least": self.least,
@@ -101,7 +109,32 @@ def shapes_of(camera: CameraTable) -> tuple[Shape, ...]:
         found.append(Shape(What.ZONE, zone.name, zone.polygon, zone.kind))
         if zone.shelf is not None:
             found += [Shape(What.FACE, zone.name, zone.shelf.face), Shape(What.EDGE, zone.name, zone.shelf.edge)]
-    return (*found, *(Shape(What.MASK, str(i), mask) for i, mask in enumerate(camera.masks, 1)))
+    found += [Shape(What.MASK, str(i), mask) for i, mask in enumerate(camera.masks, 1)]
+    if camera.ground is not None:
+        found.append(floor_of(camera.ground.image, camera.ground.metres))
+    return tuple(found)
+
+
+def floor_of(points: Points, metres: Points = ()) -> Shape:
+    """Return the shape of four points of the floor, in pixels and in metres."""
+    return Shape(What.METRES, "floor", points, metres=metres)
+
+
+def ground_of(shapes: Iterable[Shape]) -> Ground:
+    """Return the calibration of the floor as it is drawn; one that knows no metres where none is.
+
+    Raises:
+        ConfigError: it makes none; one line that says what to do.
+    """
+    floor = next((shape for shape in shapes if shape.what is What.METRES), None)
+    if floor is None:
+        return Ground()
+    if not floor.metres:
+        raise ConfigError("nobody said yet where the four points of the floor are, in metres; say it, or remove them")
+    try:
+        return Ground(floor.points, floor.metres)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def moved(shapes: Iterable[Shape], told: object) -> tuple[Shape, ...]:
@@ -162,25 +195,41 @@ def edits(camera: str, before: Sequence[Shape], after: Sequence[Shape]) -> list[
         ConfigError: some of them make no zone.
     """
     made: list[Edit] = []
+    known = {shape.name for shape in before if shape.what is What.ZONE}
     for shape in after:
         if shape.what is What.LINE:
             start, end = shape.points
             kind = shape.kind or ZoneKind.ENTRANCE
             made.append(line_put(camera, shape.name, start, end, width=shape.width, kind=kind))
         elif shape.what is What.ZONE and _of_zone(before, shape.name) != _of_zone(after, shape.name):
-            made.append(zone_put(camera, zone_of(after, shape.name)))
-    there = {shape.name for shape in after if shape.what in (What.ZONE, What.LINE)}
+            made.append(zone_put(camera, zone_of(after, shape.name), instead=shape.was if shape.was in known else None))
+    there = {one.was if one.was in known else one.name for one in after if one.what in (What.ZONE, What.LINE)}
     made += [zone_dropped(camera, one.name) for one in before if one.what is What.ZONE and one.name not in there]
     old, new = masks_of(before), masks_of(after)
     for i, mask in enumerate(new):
         if i >= len(old) or old[i] != mask:
             made.append(mask_put(camera, mask, index=i if i < len(old) else None))
     made += [mask_dropped(camera, i) for i in reversed(range(len(new), len(old)))]
+    floors = [next((shape for shape in shapes if shape.what is What.METRES), None) for shapes in (before, after)]
+    if floors[0] != floors[1]:
+        ground = ground_of(after)
+        table = {"image": ground.image, "metres": ground.metres} if ground.calibrated else None
+        made.append(camera_put(camera, ground=table))
     return made
 
 
+def renamed(shapes: Iterable[Shape], name: str, new: str) -> tuple[Shape, ...]:
+    """Return shapes with a zone, and its shelf, under another name; it stays known by which name it is to be found."""
+    return tuple(
+        replace(shape, name=new, was="" if new == (was := shape.was or name) or shape.what is not What.ZONE else was)
+        if shape.name == name and shape.what not in (What.MASK, What.METRES)
+        else shape
+        for shape in shapes
+    )
+
+
 def _of_zone(shapes: Iterable[Shape], name: str) -> list[Shape]:
-    return [shape for shape in shapes if shape.name == name and shape.what is not What.MASK]
+    return [shape for shape in shapes if shape.name == name and shape.what not in (What.MASK, What.METRES)]
 
 
 def masks_of(shapes: Iterable[Shape]) -> tuple[Points, ...]:
@@ -191,9 +240,9 @@ def masks_of(shapes: Iterable[Shape]) -> tuple[Points, ...]:
 def size_of(shapes: Iterable[Shape]) -> tuple[int, int]:
     """Return the smallest usual size of a picture that holds what is drawn; for where no camera tells its own.
 
-    A shelf's face may reach beyond the picture and tells nothing of it.
+    A shelf's face, and points of the floor, may lie beyond the picture and tell nothing of it.
     """
-    drawn = [point for shape in shapes if shape.what is not What.FACE for point in shape.points]
+    drawn = [point for shape in shapes if shape.what not in (What.FACE, What.METRES) for point in shape.points]
     points = [point for point in drawn if point[0] <= 3840 and point[1] <= 2160]
     right, low = (max((point[axis] for point in points), default=0.0) for axis in (0, 1))
     if right <= 0 and low <= 0:
@@ -207,6 +256,9 @@ def toml(shapes: Sequence[Shape], shape: Shape) -> str:
         return f"masks = [{', '.join(_list(mask) for mask in masks_of(shapes))}]"
     if shape.what is What.LINE:
         return f"# {shape.width:g} pixels across\n{_list(shape.points)}"
+    if shape.what is What.METRES:
+        metres = f"metres = {_list(shape.metres)}" if shape.metres else "# metres: nobody said them yet"
+        return f"[camera.ground]\nimage = {_list(shape.points)}\n{metres}"
     parts = {one.what: one for one in _of_zone(shapes, shape.name)}
     zone = parts[What.ZONE]
     lines = [f'[[camera.zone]]\nname = "{zone.name}"\nkind = "{zone.kind}"\npolygon = {_list(zone.points)}']

@@ -13,6 +13,7 @@ from analytics.config import ConfigError, StoreFile
 from analytics.dashboard import desk, require
 from analytics.pages.style import begin
 from analytics.settings import Settings, Version, current, restored, text_of, versions
+from analytics.setup.inforce import in_force
 from analytics.setup.saving import propose, proposed, said, shown
 from consent.access import Action
 
@@ -26,6 +27,7 @@ def versions_page(state_dir: Path) -> None:
     begin("Versions")
     require(Action.SET_UP)
     said()
+    in_force(state_dir)
     st.markdown(
         "Every change that a page makes to `store.toml` is kept here, and is an entry of the log before it is made."
         " A change by hand is kept as soon as a page makes the next one."
@@ -48,7 +50,7 @@ def versions_page(state_dir: Path) -> None:
         border="horizontal",
     )
     if len(kept) < 2:
-        st.info("There is one version so far: the one in force. The first change on a page makes the second.")
+        st.info("There is one version so far. The first change on a page makes the second.")
         return
     st.header("One version")
     names_of = [f"{_clock(each, now)} {each.note}".strip() for each in kept]
@@ -61,7 +63,7 @@ def versions_page(state_dir: Path) -> None:
         if before is not None:
             shown(before, read)
     if one.digest == now.digest:
-        st.caption("This is the version in force.")
+        st.caption("This is what stands in `store.toml`.")
         return
     try:
         back = restored(state_dir, one.digest)
@@ -69,7 +71,7 @@ def versions_page(state_dir: Path) -> None:
         st.warning(f"It cannot be put back: {error}")
         return
     if back.digest == now.digest:
-        st.caption("Cameras, zones and masks in force are those of this version.")
+        st.caption("Cameras, zones and masks that stand in `store.toml` are those of this version.")
     elif st.button("Put it back", icon=":material/restore:"):
         propose(now, back)
         st.rerun()

@@ -10,10 +10,23 @@ import pytest
 import tomlkit
 
 from analytics.config import CameraTable, ConfigError, read_zones
-from analytics.settings import Settings, current, edited
+from analytics.settings import Settings, current, edited, kiosk_pad
 from analytics.setup.changes import diff, told
 from analytics.setup.easel import STEPS, Easel
-from analytics.setup.shapes import Shape, What, edits, masks_of, moved, shapes_of, size_of, toml, zone_of
+from analytics.setup.shapes import (
+    Shape,
+    What,
+    edits,
+    floor_of,
+    ground_of,
+    masks_of,
+    moved,
+    renamed,
+    shapes_of,
+    size_of,
+    toml,
+    zone_of,
+)
 from analytics.shopfloor import record
 from analytics.zones import FARTHEST, ZoneKind
 from tests.signed_in import a_shop
@@ -23,8 +36,8 @@ BOX = ((10.0, 10.0), (60.0, 10.0), (60.0, 50.0), (10.0, 50.0))
 
 
 def shapes() -> tuple[Shape, ...]:
-    camera = CameraTable(name="one", source="none", zone=FLOOR.zone, masks=(BOX, ((0, 0), (9, 0), (9, 9))))
-    return shapes_of(camera)
+    masks = (BOX, ((0, 0), (9, 0), (9, 9)))
+    return shapes_of(CameraTable(name="one", source="none", zone=FLOOR.zone, masks=masks, ground=FLOOR.ground))
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +151,67 @@ def test_edits_say_what_differs_and_nothing_else(settings: Settings) -> None:
     assert again.store.camera[0].masks == ()
 
 
+def test_a_zone_is_renamed_with_its_shelf_and_nothing_else_changes(settings: Settings) -> None:
+    camera = settings.store.camera[0]
+    before = shapes_of(camera)
+    easel = Easel(before)
+    easel.rename("tea", "herbs")
+    assert easel.active == "zone:herbs"
+    assert {"zone:herbs", "face:herbs", "edge:herbs"} <= {shape.id for shape in easel.shapes}
+    new = edited(settings, *edits(camera.name, before, easel.shapes))
+    assert told(settings.store, new.store) == [
+        "camera simulated: zone tea is called herbs now; figures so far stay under tea"
+    ]
+    changed = [line for line in diff(settings, new).splitlines() if line[0] in "+-" and line[:3] not in ("+++", "---")]
+    assert changed == ['-name = "tea"', '+name = "herbs"']
+    easel.rename("herbs", "tea")  # and back: nothing is left of it
+    assert easel.shapes == before
+    easel.put(Shape(What.ZONE, "new", BOX, ZoneKind.QUEUE))  # one that stands nowhere yet
+    easel.rename("new", "newer")
+    drawn = edited(settings, *edits(camera.name, before, easel.shapes))
+    assert told(settings.store, drawn.store) == ["camera simulated: zone newer (queue) drawn"]
+    easel.undo(2)
+    assert easel.shapes == before
+
+
+def test_a_kiosk_stays_before_a_pad_that_is_renamed(settings: Settings) -> None:
+    named = edited(settings, kiosk_pad("pad"))
+    before = shapes_of(named.store.camera[0])
+    new = edited(named, *edits("simulated", before, renamed(before, "pad", "mat")))
+    assert new.store.kiosk_pad() == new.store.kiosk.pad == "mat"
+    assert edited(settings, *edits("simulated", before, renamed(before, "pad", "mat"))).store.kiosk.pad is None
+
+
+def test_the_floor_in_metres_is_drawn_saved_and_taken_away(settings: Settings) -> None:
+    camera = settings.store.camera[0]
+    before = shapes_of(camera)
+    floor = before[-1]
+    assert (floor.id, floor.least, floor.most) == ("metres:floor", 4, 4)
+    assert ground_of(before) == camera.floor()
+    assert moved(before, {"metres:floor": [[1, 2], [3, 4], [5, 0]]}) == before  # three points are none
+    after = (*before[:-1], replace(floor, points=BOX, metres=((0, 0), (2, 0), (2, 1.5), (0, 1.5))))
+    new = edited(settings, *edits(camera.name, before, after))
+    assert told(settings.store, new.store) == ["camera simulated: another calibration of the floor"]
+    assert new.store.camera[0].floor().image == BOX
+    none = edited(settings, *edits(camera.name, before, before[:-1]))
+    assert none.store.camera[0].ground is None
+    again = edited(none, *edits(camera.name, before[:-1], before))
+    assert again.store.camera[0].ground == camera.ground
+
+
+@pytest.mark.parametrize(
+    ("floor", "why"),
+    [
+        (floor_of(BOX), "nobody said yet where the four points"),
+        (floor_of(((0, 0), (1, 1), (2, 2), (3, 3)), BOX), "lie on a line"),
+    ],
+)
+def test_a_floor_that_is_none_is_not_saved(settings: Settings, floor: Shape, why: str) -> None:
+    before = shapes_of(settings.store.camera[0])
+    with pytest.raises(ConfigError, match=why):
+        edits("simulated", before, (*before[:-1], floor))
+
+
 def test_a_zone_that_crosses_itself_is_refused_in_one_line(settings: Settings) -> None:
     before = shapes_of(settings.store.camera[0])
     crossed = ((0.0, 0.0), (50.0, 50.0), (50.0, 0.0), (0.0, 70.0))
@@ -149,11 +223,13 @@ def test_a_zone_that_crosses_itself_is_refused_in_one_line(settings: Settings) -
 def test_the_toml_of_a_shape_is_what_store_toml_reads() -> None:
     for shape in shapes():
         text = toml(shapes(), shape)
-        read: Any = tomlkit.parse(text.replace("[[camera.zone]]", "[[zone]]")).unwrap()
+        read: Any = tomlkit.parse(text.replace("[camera.", "[")).unwrap()
         camera: dict[str, Any] = {"name": "one", "source": "none", "zone": [z.model_dump() for z in FLOOR.zone]}
         made = CameraTable(**{**camera, **read})
         if shape.what is What.MASK:
             assert made.masks == masks_of(shapes())
+        elif shape.what is What.METRES:
+            assert made.ground == FLOOR.ground
         else:
             assert made.zone[0].zone() == zone_of(shapes(), shape.name)
 
