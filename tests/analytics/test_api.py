@@ -21,7 +21,7 @@ import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, given, settings
-from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
+from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection, positive_data_acceptance
 from starlette.testclient import TestClient
 
 from analytics.answers import answers
@@ -389,9 +389,11 @@ def test_the_running_dashboard_answers_whatever_is_asked_as_its_document_says(
     @given(case=operation.as_strategy(generation_mode=manner))
     @settings(max_examples=RUNS, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     def run(case: schemathesis.Case[Any]) -> None:
-        answer = case.call_and_validate(
-            headers=keys(), excluded_checks=[positive_data_acceptance, ignored_auth], timeout=60
-        )
+        left_out: list[Any] = [positive_data_acceptance, ignored_auth]
+        query = case.query if isinstance(case.query, dict) else {}
+        if any(name in query and not isinstance(query[name], list) for name in ("camera", "zone")):
+            left_out.append(negative_data_rejection)  # in an address, one name and a list of one name are the same
+        answer = case.call_and_validate(headers=keys(), excluded_checks=left_out, timeout=60)
         asked = str(answer.request.url)
         # in place of its `ignored_auth`, which does not know that whoever guesses often is told to wait
         assert requests.get(asked, timeout=60).status_code == 401
