@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 on success, 2 on bad usage or input, 130 when interrupted.
     """
     arguments = parser().parse_args(argv)
-    from analytics.detect import quiet_parts
+    from analytics.quiet import quiet_parts
     from analytics.scratch import no_core_dumps
 
     quiet_parts()
@@ -179,7 +179,7 @@ def _kiosk(arguments: argparse.Namespace) -> int:
     from consent.kiosk.app import kiosk
     from consent.kiosk.messages import Messages
     from consent.kiosk.notice import notice
-    from consent.kiosk.serve import Listener, bind, serve
+    from consent.listener import Listener
     from consent.printing import Paper, print_receipt
 
     if arguments.pair or arguments.pair_till or arguments.unpair:
@@ -195,19 +195,28 @@ def _kiosk(arguments: argparse.Namespace) -> int:
         about = desk.shop(state, ledger)
         notice(about, Messages.load(about.languages[0]))  # a shop that may ask nobody is told so before it serves
         table = state.store.kiosk
-        with bind(table.address, about.port if arguments.port is None else arguments.port) as door:
-            view = None if about.pad is None else partial(padview.read, state.live, about.pad)
-            files = [None if path is None else state.root / path for path in (table.certificate, table.certificate_key)]
-            paper = None if about.printer is None else partial(print_receipt, shop=about, paper=Paper(table.paper_mm))
-            until_told(threading.Event(), "kiosk")
-            with _phone_beside(arguments) if state.store.phone.public_url else nullcontext():
-                funnel = Funnel(
-                    to_keeper(ledger), run=secrets.token_hex(8), tz=state.store.store.timezone, now_us=now_us()
-                )
-                mounts = [] if state.store.smile is None else _smile(state, ledger)
-                page = kiosk(about, ledger, view=view, print_receipt=paper, told=funnel.add, mounts=mounts)
-                serve([Listener(page, door, *files)])
-                funnel.finish(now_us())
+        view = None if about.pad is None else partial(padview.read, state.live, about.pad)
+        paper = None if about.printer is None else partial(print_receipt, shop=about, paper=Paper(table.paper_mm))
+        funnel = Funnel(to_keeper(ledger), run=secrets.token_hex(8), tz=state.store.store.timezone, now_us=now_us())
+        mounts = [] if state.store.smile is None else _smile(state, ledger)
+        stop = threading.Event()
+        until_told(stop, "kiosk")
+        address, port = str(table.address), about.port if arguments.port is None else arguments.port
+        certificate, key = (
+            None if path is None else state.root / path for path in (table.certificate, table.certificate_key)
+        )
+        page = kiosk(about, ledger, view=view, print_receipt=paper, told=funnel.add, mounts=mounts)
+        with ExitStack() as beside:
+
+            def ready() -> None:
+                if state.store.phone.public_url:
+                    beside.enter_context(_phone_beside(arguments))
+                print(f"kiosk: http{'s' if certificate else ''}://{address}:{port}", file=sys.stderr, flush=True)
+
+            Listener(
+                page, address=address, port=port, certificate=certificate, key=key, stop=stop, strangers=False
+            ).serve_here(on_ready=ready)
+        funnel.finish(now_us())
     return 0
 
 

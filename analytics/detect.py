@@ -24,6 +24,7 @@ import numpy as np
 import supervision as sv
 
 from analytics.model import AnalyticsError
+from analytics.quiet import quiet_parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,20 +81,6 @@ def detector(model: Path | None, *, thresholds: Thresholds | None = None, fit_as
     if model.is_dir():
         return OpenVinoDetector(model, thresholds=thresholds, fit_aspect=fit_aspect)
     return UltralyticsDetector(model, thresholds=thresholds)
-
-
-def quiet_parts() -> None:
-    """Switch off what our parts would tell others; must run before any of them is imported."""
-    for name, value in {
-        "YOLO_OFFLINE": "true",
-        "YOLO_AUTOINSTALL": "false",
-        "ULTRALYTICS_SKIP_REQUIREMENTS_CHECKS": "true",
-        "YOLO_VERBOSE": "false",
-        "DEEPFACE_BACKEND_ENGINE": "onnx",
-        "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime reports from 1.29 on, below Python, and keeps a device number
-    }.items():
-        os.environ[name] = value
-    sys.modules.setdefault("openvino_telemetry", cast("ModuleType", None))  # openvino posts on import where it exists
 
 
 # --- OpenVINO ---------------------------------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from analytics.detect import ModelError, quiet_parts
+from analytics.detect import ModelError
 from analytics.guard import overlap
+from analytics.quiet import quiet_parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

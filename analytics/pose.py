@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analytics.detect import ModelError, _letterbox, quiet_parts
+from analytics.detect import ModelError, _letterbox
+from analytics.quiet import quiet_parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

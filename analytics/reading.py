@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import cv2
 import numpy as np
 
-from analytics.detect import ModelError, quiet_parts
+from analytics.detect import ModelError
 from analytics.faces import Face, Faces
 from analytics.guard import intersection
 from analytics.pose import POINTS
+from analytics.quiet import quiet_parts
 from analytics.row import CLASSES
 
 if TYPE_CHECKING:

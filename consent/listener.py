@@ -1,10 +1,11 @@
-"""Serves a page over TLS, or not at all.
+"""Serves a page from this process, over TLS where there is a certificate, until somebody says stop.
 
 Rules:
-- There is no plain port. Whoever speaks http to this one is cut off before a byte of theirs is read as a request.
+- Beside TLS there is no plain port: whoever speaks http to it is cut off before a byte of theirs is read as a request.
 - No access log, no server name, nothing believed about forwarded addresses.
-- A connection is closed `PATIENCE_S` after it began, whatever it is doing: pages are small, and a few slow or silent
-  callers must not keep the others out.
+- A port that is taken is said in one line before anything is served; two never share one.
+- A stranger's connection is closed `PATIENCE_S` after it began, whatever it is doing: pages are small, and a few slow
+  or silent callers must not keep the others out.
 - A renewed certificate is taken up within a minute, without a restart.
 
 What the pages say is not known here.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -49,42 +51,50 @@ class _Impatient(H11Protocol):
 
 
 class Listener(uvicorn.Server):
-    """One TLS listener.
+    """One port of this machine.
 
     Args:
         app: what is served.
         address: of this machine on which it listens.
         port: 0 lets the system choose; `port` then says which.
-        certificate: PEM file with the certificate and its chain.
-        key: PEM file with its private key.
         stop: ends it.
+        certificate: PEM file with the certificate and its chain, None for plain http.
+        key: PEM file with its private key.
+        strangers: whoever calls is not known, gets a short time, and is one of `MOST_CALLERS` at most.
 
     Raises:
         ListenError: certificate or key are missing or do not fit together.
     """
 
     def __init__(
-        self, app: ASGIApp, *, address: str, port: int, certificate: Path, key: Path, stop: threading.Event
+        self,
+        app: ASGIApp,
+        *,
+        address: str,
+        port: int,
+        stop: threading.Event,
+        certificate: Path | None = None,
+        key: Path | None = None,
+        strangers: bool = True,
     ) -> None:
-        self._files, self._stop = (certificate, key), stop
+        self._certificate, self._key, self._stop = certificate, key, stop
         self._seen = self._stamp()
         config = uvicorn.Config(
             app,
             host=address,
             port=port,
-            http=_Impatient,
+            http=_Impatient if strangers else H11Protocol,
             ws="none",
-            lifespan="off",
             log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=MOST_CALLERS,
+            limit_concurrency=MOST_CALLERS if strangers else None,
             timeout_keep_alive=5,
             timeout_graceful_shutdown=3,
-            ssl_certfile=str(certificate),
-            ssl_keyfile=str(key),
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
         )
         try:
             config.load()
@@ -114,10 +124,10 @@ class Listener(uvicorn.Server):
     def follow(self) -> None:
         """Take up a certificate that was renewed; one that does not fit its key yet is tried again later."""
         stamp = self._stamp()
-        if stamp == self._seen or self.config.ssl is None:
+        if stamp == self._seen or self.config.ssl is None or self._certificate is None:
             return
         try:
-            self.config.ssl.load_cert_chain(*self._files)
+            self.config.ssl.load_cert_chain(self._certificate, self._key)
         except (OSError, ssl.SSLError) as error:
             _log.warning("the renewed certificate is not used yet: %s", error)
             return
@@ -125,7 +135,7 @@ class Listener(uvicorn.Server):
 
     def _stamp(self) -> tuple[tuple[int, int], ...] | None:
         try:
-            found = [path.stat() for path in self._files]
+            found = [path.stat() for path in (self._certificate, self._key) if path is not None]
         except OSError:
             return None
         return tuple((stat.st_mtime_ns, stat.st_ino) for stat in found)
@@ -137,21 +147,31 @@ class Listener(uvicorn.Server):
             ListenError: the port is taken or not allowed.
         """
 
-        async def main() -> None:
-            if on_ready is not None:
-                waiting = asyncio.create_task(self._tell(on_ready))
-                await self.serve()
-                waiting.cancel()
-            else:
-                await self.serve()
+        async def main(door: socket.socket) -> None:
+            telling = None if on_ready is None else asyncio.create_task(self._tell(on_ready))
+            await self.serve(sockets=[door])
+            if telling is not None:
+                telling.cancel()
 
-        try:
-            asyncio.run(main())
-        except SystemExit as error:  # uvicorn's word for a port that it cannot have
-            where = f"{self.config.host}:{self.config.port}"
-            raise ListenError(f"{where} cannot be listened on; is the port taken? choose another") from error
+        with _bind(self.config.host, self.config.port) as door:
+            asyncio.run(main(door))
 
     async def _tell(self, on_ready: Callable[[], None]) -> None:
         while not self.started:
             await asyncio.sleep(0.02)
         on_ready()
+
+
+def _bind(address: str, port: int) -> socket.socket:
+    door = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.bind((address, port))
+        door.listen(128)  # now: a second bind succeeds until somebody listens
+    except OSError as error:
+        door.close()
+        raise ListenError(
+            f"{address} port {port} cannot be listened on ({error.strerror}); "
+            "does another one run already? stop it, or choose another port"
+        ) from error
+    return door

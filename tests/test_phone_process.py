@@ -220,5 +220,5 @@ def test_a_port_that_is_taken_is_said(shop: Shop) -> None:
         taken.bind(("127.0.0.1", shop.phone))
         taken.listen()
         done = shop.place.run("phone", "--state", shop.state)
-    assert (done.returncode, "is the port taken" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "does another one run already" in done.stderr) == (2, True), done.stderr
     assert "Traceback" not in done.stderr

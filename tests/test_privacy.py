@@ -157,7 +157,7 @@ def test_onnxruntime_is_told_to_keep_quiet_before_it_is_loaded(tmp_path: Path) -
     """It reports below Python, where no audit event shows it; what shows is the number it gives the device."""
     program = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-        "from analytics.detect import quiet_parts\nquiet_parts()\nimport onnxruntime"
+        "from analytics.quiet import quiet_parts\nquiet_parts()\nimport onnxruntime"
     )
     done = watch(program, root=tmp_path)
     assert "onnxruntime" in done.modules

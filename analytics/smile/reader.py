@@ -92,8 +92,8 @@ class Reader:
 
     def _load(self) -> tuple[Faces, Any]:
         if self._loaded is None:
-            from analytics.detect import quiet_parts
             from analytics.faces import Faces
+            from analytics.quiet import quiet_parts
 
             quiet_parts()
             import onnxruntime

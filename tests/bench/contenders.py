@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analytics.accuracy import Stay
-from analytics.detect import OWN, PERSON, detector, quiet_parts, stand_in_for_torchvision
+from analytics.detect import OWN, PERSON, detector, stand_in_for_torchvision
 from analytics.measure import DEFAULT_FPS, measure
+from analytics.quiet import quiet_parts
 from tests.bench.clips import MODEL, Clip
 
 if TYPE_CHECKING:

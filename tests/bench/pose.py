@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analytics.body import Box
-from analytics.detect import Thresholds, detector, quiet_parts, stand_in_for_torchvision
+from analytics.detect import Thresholds, detector, stand_in_for_torchvision
 from analytics.model import Frame
 from analytics.pose import OWN, Pose, around
+from analytics.quiet import quiet_parts
 from analytics.shopfloor import record
 from analytics.video import Source, frames
 from tests.bench.clips import DATA, MODEL

@@ -177,7 +177,7 @@ def test_what_cannot_be_served_is_said_at_the_start(tmp_path: Path) -> None:
     for key in (tmp_path / "none", made.authority, tmp_path / "tls" / "authority.key"):
         with pytest.raises(ListenError, match="openaisle tls"):
             start(key)
-    with serve(PAGE, made) as served, pytest.raises(ListenError, match="is the port taken"):
+    with serve(PAGE, made) as served, pytest.raises(ListenError, match="does another one run already"):
         start(made.key, served.port)
 
 
