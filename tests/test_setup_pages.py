@@ -6,31 +6,46 @@ import base64
 import json
 import os
 import re
-import threading
-import time
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from analytics import setup
 from analytics.config import CameraTable
-from analytics.live import Board as Told
-from analytics.live import Live
-from analytics.peephole import Peephole
+from analytics.live import InForce, read_settings
+from analytics.settings import current
 from analytics.shopfloor import record
 from analytics.state import STORE_TOML, State
 from consent.access import Desk
 from consent.events import EventKind
 from consent.keys import Role
+from tests.analytics import rtsp_server
+from tests.analytics.rtsp_server import Camera
 from tests.apart import read_apart
 from tests.chromium import chromium, violations
+from tests.conftest import ROOT
+from tests.retention import busy_shop
 from tests.signed_in import Board, Watched, a_shop, dashboard, looking, opened, photograph, settle
 
+START_MS = 120_000  # of `watch`, with its nets, on a busy machine
+_MIDDLE_IS_BLACK = """async () => {
+  const image = document.querySelector("[data-testid=stApp]") && [...document.querySelectorAll("*")]
+    .flatMap((e) => e.shadowRoot ? [...e.shadowRoot.querySelectorAll(".frame image[href]")] : [])
+    .concat([...document.querySelectorAll(".frame image[href]")])[0];
+  if (!image) return false;
+  const bitmap = await createImageBitmap(await (await fetch(image.getAttribute("href"))).blob());
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+  canvas.drawImage(bitmap, 0, 0);
+  const [r, g, b] = canvas.getImageData(bitmap.width / 2, bitmap.height / 2, 1, 1).data;
+  return r + g + b < 60;
+}"""
 PAGES = {"cameras": "Cameras", "draw": "Draw zones", "versions": "Versions"}
 CAMERA = "simulated"
 
@@ -266,6 +281,57 @@ def test_numbers_say_the_same_and_what_makes_no_zone_is_not_saved(browser: Brows
     assert (board.state.root / STORE_TOML).read_bytes() == before
 
 
+def test_the_floor_is_calibrated_and_a_zone_takes_no_others_figures_unasked(
+    browser: Browser, board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(busy_shop, "CAMERA", CAMERA)  # there was a zone called wine once
+    monkeypatch.setattr(busy_shop, "KINDS", {(CAMERA, zone): kind for (_, zone), kind in busy_shop.KINDS.items()})
+    busy_shop.fill(board.state.root, date(2026, 11, 19), 1)
+    before = camera(board)
+    assert before.ground is not None
+    with at_work(browser, board) as watched:
+        page = watched.page
+        choose(page, "metres:floor")
+        expect(page.get_by_text("Good as a calibration")).to_be_visible()
+        grid = page.locator("path.metre")
+        expect(grid).to_have_attribute("d", re.compile(r"(M .*){5}"))
+        lines = grid.get_attribute("d") or ""
+        corner(page, 1).focus()
+        page.keyboard.press("Shift+ArrowRight")
+        expect(grid).not_to_have_attribute("d", lines)  # it follows
+        expect(page.get_by_role("heading", name="Not saved yet")).to_be_visible()
+        settle(page)
+        page.get_by_label("From point 1 to 2, m").fill("4")
+        page.get_by_label("From point 2 to 3, m").fill("5.5")
+        page.get_by_role("button", name="Use this rectangle").click()
+        expect(page.get_by_text("metres = [[0, 0], [4, 0], [4, 5.5], [0, 5.5]]").first).to_be_visible()
+        settle(page)
+        choose(page, "zone:tea")
+        page.get_by_role("button", name="Rename it").click()
+        page.get_by_label("New name").fill("coffee")
+        page.get_by_role("button", name="Rename", exact=True).click()
+        expect(page.get_by_text("There is a zone 'coffee' already")).to_be_visible()
+        settle(page)
+        page.get_by_label("New name").fill("wine")
+        page.get_by_role("button", name="Rename", exact=True).click()
+        expect(page.get_by_role("heading", name="wine (product)")).to_be_visible()
+        expect(page.get_by_text("There are figures of a zone wine at this camera")).to_be_visible()
+        expect(page.get_by_role("button", name="Save", exact=True)).to_have_count(0)
+        settle(page)
+        page.get_by_text("It is the same place: go on with its figures").click()
+        expect(page.get_by_text("zone tea is called wine now; figures so far stay under tea")).to_be_visible()
+        photograph(page, "setup-renamed")
+        assert violations(page) == []
+        save(page, "Wine where tea was")
+    after = camera(board)
+    assert after.ground is not None
+    x, y = before.ground.image[0]
+    assert after.ground.image == ((round(x + 10), y), *before.ground.image[1:])
+    assert after.ground.metres == ((0, 0), (4, 0), (4, 5.5), (0, 5.5))
+    assert [zone.name for zone in after.zone if zone.name in ("tea", "wine")] == ["wine"]
+    assert {zone.polygon: zone.shelf for zone in after.zone} == {zone.polygon: zone.shelf for zone in before.zone}
+
+
 def test_somebody_elses_change_is_told_and_both_are_kept(browser: Browser, board: Board) -> None:
     path = board.state.root / STORE_TOML
     with at_work(browser, board) as watched:
@@ -313,31 +379,38 @@ def test_a_version_says_who_and_what_and_is_put_back(browser: Browser, board: Bo
 # --- looking through a camera -----------------------------------------------------------------------------------------
 
 
-class Eyes:
-    """A camera that is watched: what `watch` would see of it, told on the shop's own socket."""
+@contextmanager
+def filmed(folder: Path) -> Iterator[Camera]:
+    """Run a camera that shows ten seconds of the demo shop over and over; nobody in it is real."""
+    if reason := rtsp_server.missing():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"RTSP server packages: {reason}")
+        pytest.skip(f"RTSP server packages: {reason}")
+    clip, film = folder / "clip.mp4", folder / "film.mp4"
+    encode = ["-an", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "10", "-r", "10"]
+    for words in (
+        ["-ss", "60", "-t", "10", "-i", str(record.HERE / record.CLIP), *encode, str(clip)],
+        ["-stream_loop", "100", "-i", str(clip), "-c", "copy", str(film)],
+    ):
+        subprocess.run(["ffmpeg", "-v", "error", "-y", *words], check=True)
+    with Camera(launch=f"filesrc location={film} ! qtdemux ! h264parse ! rtph264pay name=pay0 pt=96") as camera:
+        yield camera
 
-    def __init__(self, state: State) -> None:
-        self._state, self._stop = state, threading.Event()
-        self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> Eyes:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        noise = np.random.default_rng(8).integers(0, 255, (360, 640, 3), dtype=np.uint8)
-        with self._state.open_ledger(Role.WATCH) as ledger:
-            peephole = Peephole(ledger)
-            told = Told(peephole.answer)
-            with Live(self._state.live, told):
-                while not self._stop.wait(0.1):
-                    noise = np.roll(noise, 1)  # no picture is like the one before
-                    told.show_zones(CAMERA, {"tea": "0–4"})
-                    peephole.show(CAMERA, time.time_ns() // 1000, noise, [(100.0, 100.0, 160.0, 300.0)])
+@contextmanager
+def watching(board: Board, log: Path) -> Iterator[None]:
+    """Run the shop's own `watch` until the block ends."""
+    with log.open("wb") as out:
+        words = [sys.executable, str(ROOT / "cli.py"), "watch", "--state", str(board.state.root)]
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        try:
+            yield
+            assert process.poll() is None, log.read_text()
+        finally:
+            process.terminate()
+            process.wait(60)
+    assert process.returncode == 0
+    assert "Traceback" not in log.read_text()
 
 
 def still(page: Page) -> bytes:
@@ -347,36 +420,75 @@ def still(page: Page) -> bytes:
     return base64.b64decode(href.partition(",")[2])
 
 
-def test_a_look_is_logged_counted_down_ended_and_kept_nowhere(
-    browser: Browser, board: Board, tmp_path_factory: pytest.TempPathFactory
+def test_a_look_through_a_real_watch_is_logged_and_kept_nowhere_and_watch_follows_what_is_saved(
+    browser: Browser, board: Board, tmp_path: Path
 ) -> None:
-    with at_work(browser, board) as watched, Eyes(board.state):
+    path, log = board.state.root / STORE_TOML, board.state.root.parent / "watch.log"
+    before = path.read_text()
+    with ExitStack() as stack:
+        url = stack.enter_context(filmed(tmp_path)).url
+        path.write_text(before.replace('source = "none"', f'source = "{url}"\nfps = 4'))
+        watched = stack.enter_context(at_work(browser, board))
         page, media = watched.page, list[str]()
         page.on("request", lambda request: media.append(request.url) if "/media/" in request.url else None)
+        expect(
+            page.get_by_text("watch does not run: what is saved here is in force once it is started")
+        ).to_be_visible()
+        stack.enter_context(watching(board, log))
+        expect(page.get_by_text("In force: watch goes by what stands in store.toml")).to_be_visible(timeout=START_MS)
+
+        # nobody looks before the log says so; then there are a picture, which moves, and boxes
         expect(page.get_by_text("is in the log before the first picture comes")).to_be_visible()
         assert told(board, EventKind.SETUP_OPENED) == []
         page.get_by_role("button", name="Look for ten minutes").click()
         expect(page.get_by_text(re.compile(r"9:\d\d left"))).to_be_visible()
-        expect(page.locator(".frame image[href]")).to_be_visible()
         (opening,) = told(board, EventKind.SETUP_OPENED)
         assert opening["account"] == board.account(Desk.ADMINISTRATOR).id
-        expect(page.locator(".boxes rect")).to_have_count(1)
+        expect(page.locator(".frame image[href]")).to_be_visible(timeout=START_MS)
+        expect(page.locator(".boxes rect")).not_to_have_count(0, timeout=START_MS)
         first = still(page)
         expect(page.locator(".frame image")).not_to_have_attribute("href", re.compile(re.escape(_middle(first))))
         pictures = [first, still(page)]
         photograph(page, "setup-look")
+
+        # what is saved meanwhile is watched by, and the look goes on
+        page.get_by_role("button", name="Add a mask").click()
+        expect(page.get_by_role("heading", name="mask", exact=False)).to_be_visible()
+        save(page, "The middle is private")
+        digest = current(board.state.root).digest
+        expect(page.get_by_text("In force: watch goes by what stands in store.toml")).to_be_visible(timeout=START_MS)
+        assert read_settings(board.state.live) == InForce(digest)
+        page.wait_for_function(_MIDDLE_IS_BLACK, timeout=START_MS)
+        expect(page.get_by_text(re.compile(r"[89]:\d\d left"))).to_be_visible()
+        photograph(page, "setup-look-masked")
+
+        # what cannot be watched is refused, in words, and the former settings hold
+        text = path.read_text()
+        path.write_text(text.replace("fps = 4", "fps = 2"))
+        why = "camera 'simulated' sees a pad"
+        expect(page.get_by_text(f"Saved, but not in force: {why}")).to_be_visible(timeout=START_MS)
+        now = read_settings(board.state.live)
+        assert now is not None
+        assert (now.digest, why in now.refused) == (digest, True)
+        photograph(page, "setup-refused")
+        assert violations(page) == []
+        path.write_text(text)
+        expect(page.get_by_text("Saved, but not in force")).to_have_count(0)
+
         page.get_by_role("button", name="End now").click()
         expect(page.get_by_role("button", name="Look for ten minutes")).to_be_visible()
         expect(page.locator(".frame image[href]")).to_have_count(0)
         expect(page.locator(".boxes rect")).to_have_count(0)
-        assert len(told(board, EventKind.SETUP_CLOSED)) == 1
         assert media == []
+    (closing,) = told(board, EventKind.SETUP_CLOSED)  # `watch` ended since, and it is said once
+    assert closing["session"] == opening["session"]
     for picture in pictures:
         assert found(board, picture) == []
     left = board.state.root / "left"  # the search can find one
     left.write_bytes(b"x" + pictures[0])
     assert found(board, pictures[0]) == [left]
     left.unlink()
+    path.write_text(before)
 
 
 def _middle(picture: bytes) -> str:

@@ -60,7 +60,9 @@ def save(state_dir: Path, was: Settings, now: Settings, key: str) -> bool:
     except ConfigError as error:
         st.error(str(error))
         return False
-    remember("Saved. `watch` takes it up within seconds; the line below says when it has. A kiosk is started anew.")
+    remember(
+        "Saved. `watch` takes it up within seconds, and the line below says when; a kiosk, when it is started anew."
+    )
     return True
 
 
