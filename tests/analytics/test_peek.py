@@ -431,6 +431,25 @@ def test_when_watch_ends_its_sessions_end_and_a_new_watch_goes_on_only_with_open
     assert [kind for kind, _, _ in shop.said()].count(EventKind.SETUP_CLOSED) == 2
 
 
+@pytest.mark.parametrize("first", ["page", "watch", "time"])
+def test_the_end_of_a_session_is_said_once_whoever_says_it_first(shop: Shop, first: str) -> None:
+    session = shop.begin()
+    assert shop.picture(session) != b""  # `watch` knows it
+    if first == "page":
+        end(shop.desk, session)
+        shop.peephole.close()
+    elif first == "watch":
+        shop.peephole.close()
+        end(shop.desk, session)
+    else:
+        shop.now_us = session.until_us
+        end(shop.desk, session)
+        shop.frame()
+        shop.peephole.close()
+    end(shop.desk, session)
+    assert [kind for kind, _, _ in shop.said()] == list(LOOKING)
+
+
 def test_where_the_log_cannot_be_read_nothing_is_shown(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     session = shop.begin()
 
