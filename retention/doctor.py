@@ -30,13 +30,12 @@ from analytics.video import probe
 from consent import reserve
 from consent.events import ConsentError
 from consent.keys import KeyRing, Role
-from retention import policy
+from retention import egress, policy
 from retention.status import last_sweep
 
 ROOM = 2 << 30  # bytes: a rewriting of the visits needs their size again, backups more
 PROC, SYS = Path("/proc"), Path("/sys")
 _OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless")
-_SYSTEMD_UNIT = "openaisle-watch.service"
 _WAIT_S = 5.0
 
 
@@ -341,15 +340,34 @@ def _camera(state: State, camera: CameraTable) -> Iterator[Finding]:
 def _egress(state: State) -> Iterator[Finding]:
     hosts = hosts_named(state)
     told = ", ".join(sorted(hosts)) or "nobody"
-    denied = _asked("systemctl", "show", _SYSTEMD_UNIT, "--property=IPAddressDeny", "--value")
-    if denied:
-        yield Finding("egress", Grade.FINE, f"this shop may call {told}; systemd refuses everything else")
-    else:
+    allowed = egress.listed(_asked)
+    if allowed is None:
         yield Finding(
             "egress",
             Grade.MIND,
             f"this shop calls {told}; nothing here that could be asked refuses it the rest",
             "run it under the systemd units of docs/deployment.md, or a firewall that lets only these through",
+        )
+        return
+    for name, host in egress.lacking(state.store, allowed):
+        yield Finding(
+            "egress",
+            Grade.WRONG,
+            f"the unit of {name} cannot reach {host}: it is older than store.toml",
+            "`openaisle units --out /etc/systemd/system`, systemctl daemon-reload, systemctl restart openaisle.target",
+        )
+    kept = egress.kept()
+    if kept is None:
+        what = f"this shop may call {told}; whether the kernel refuses the rest could not be tried"
+        yield Finding("egress", Grade.MIND, what, "run `openaisle doctor` as root, which may start a unit to try it")
+    elif kept:
+        yield Finding("egress", Grade.FINE, f"this shop may call {told}; everything else is refused, which was tried")
+    else:
+        yield Finding(
+            "egress",
+            Grade.WRONG,
+            "the units say whom this shop may call, and this machine does not hold them to it",
+            "cgroup v2 and a kernel with BPF (CONFIG_CGROUP_BPF), or a firewall that lets only these through",
         )
 
 

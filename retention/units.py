@@ -90,6 +90,11 @@ def callers(store: StoreFile) -> dict[str, set[str]]:
     return named | {"dashboard": named["dashboard"] | (set(store.oidc.hosts) if store.oidc.issuer else set())}
 
 
+def serves(store: StoreFile, name: str) -> str:
+    """Return the address at which a process answers."""
+    return str({"kiosk": store.kiosk.address, "dashboard": store.dashboard.address}.get(name, "127.0.0.1"))
+
+
 def addresses(host: str) -> list[str]:
     """Look a host up.
 
@@ -115,8 +120,7 @@ def _allowed(hosts: Iterable[str], resolve: Callable[[str], Iterable[str]]) -> l
 def _service(name: str, state: State, program: Path, keys: Path, called: Iterable[str]) -> str:
     needs = _NEEDS[name]
     root = state.root.resolve()
-    serves = {"kiosk": state.store.kiosk.address, "dashboard": state.store.dashboard.address}.get(name, "127.0.0.1")
-    house = [] if ip_address(str(serves)).is_loopback else ["IPAddressAllow=" + " ".join(_HOUSE)]
+    house = [] if ip_address(serves(state.store, name)).is_loopback else ["IPAddressAllow=" + " ".join(_HOUSE)]
     writable = [root, *([state.journal.resolve()] if needs.journal else [])]
     lines = [
         "[Unit]",
