@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit  # Student's t; scipy.stats loads for longer
 
 FEWEST_DAYS = 4  # in each period; ours: fewer cannot tell a difference from a day
 FEWEST_LEFT = 4  # degrees of freedom
@@ -96,6 +96,6 @@ def compare(before: Mapping[date, Daily], after: Mapping[date, Daily]) -> Change
     scatter = float(np.sum((logs - design @ found) ** 2)) / left
     scatter = max(scatter, float(np.mean([one.noise for _, one, _ in rows])))
     at, deviation = float(found[-1]), math.sqrt(scatter * float(inverse[-1, -1]))
-    reach = float(student.ppf(0.5 + CONFIDENCE / 2, left)) * deviation
-    p = 1.0 if at == 0 else 0.0 if deviation == 0 else 2 * float(student.sf(abs(at) / deviation, left))
+    reach = float(stdtrit(left, 0.5 + CONFIDENCE / 2)) * deviation
+    p = 1.0 if at == 0 else 0.0 if deviation == 0 else 2 * float(stdtr(left, -abs(at) / deviation))
     return Change(means[0], means[1], math.exp(at), math.exp(at - reach), math.exp(at + reach), p, days, left_out)

@@ -243,11 +243,11 @@ def days(parts: Sequence[Times]) -> float:
     if naive <= 0:
         return 1.0
     whole = Times((_whole(ended),), _whole(lost), sum(part.cells for part in parts))
-    from scipy.stats import t as student
+    from scipy.special import stdtrit
 
     m = len(parts)
     ratio = float(m / (m - 1) * np.sum(per_day**2) / naive * _shrink(whole, 0.5))
-    few = (student.ppf(0.975, m - 1) / student.ppf(0.975, math.inf)) ** 2
+    few = (stdtrit(m - 1, 0.975) / _normal(0.975)) ** 2
     return 1 + max(0.0, ratio - 1) * float(few)
 
 

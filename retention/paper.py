@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from analytics.sheets import Sheets
+if TYPE_CHECKING:
+    from analytics.sheets import Sheets
 
 _SIZES = {"# ": 18, "## ": 13, "### ": 11}
 
@@ -18,6 +20,8 @@ def pdf(title: str, text: str, shop: str, *, simulated: bool) -> bytes:
         shop: its name.
         simulated: the shop does not exist, and each page says so.
     """
+    from analytics.sheets import Sheets  # loads what prints, which pages do without
+
     sheets = Sheets(title, shop, f"{'Simulated: this shop does not exist. ' if simulated else ''}{title}, {shop}")
     _write(sheets, text.replace("**", "").replace("`", "").splitlines())
     return bytes(sheets.output())

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analytics import charts
 from analytics.answers import Answers, answers
@@ -21,11 +22,13 @@ from analytics.notes import Note, Notes
 from analytics.pages.capture import by_day, whole
 from analytics.pages.lines import TIER_WORDS, VERDICTS, differences, no_stay, parts
 from analytics.pages.missing import name
-from analytics.pages.paper import Paper
 from analytics.pages.source import interval, quantile, summed, told
 from analytics.pages.verdicts import HOW, Span, points, rows, said, table
 from analytics.released import FLAGGED, Cell
 from analytics.state import STORE_TOML
+
+if TYPE_CHECKING:
+    from analytics.pages.paper import Paper
 
 BEFORE = 28  # days a week is held against
 
@@ -100,6 +103,8 @@ def weekly(state_dir: Path, week: Week) -> bytes:
         raise WeekError(f"nothing was released in {week}; {have}")
     path = state_dir / STORE_TOML
     store = read_store(path).store if path.is_file() else None
+    from analytics.pages.paper import Paper  # loads what prints, which pages do without
+
     notes = Notes(state_dir).shown(week.monday - timedelta(days=BEFORE), week.sunday)
     paper = Paper(f"Week {week}", "" if store is None else store.name, simulated=store is not None and store.simulated)
     _head(paper, report, week, notes)
