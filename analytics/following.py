@@ -2,7 +2,7 @@
 
 Rules:
 - A text that does not fit, or whose cameras cannot be watched, is not followed; `watch` goes on by the former one, and
-  says so on its socket and once in its log.
+  says so on its socket and once in its log. What was missing is followed as soon as it is there.
 - Where the cameras fail within `TRIAL_S` by new settings, it goes back to the former ones; later it ends, as ever.
 - What concerns no camera begins none anew. The level is looked up by itself; see `analytics.watch`.
 
@@ -49,7 +49,7 @@ class Following:
         self._shop: State | None = None
         self._former: State | None = None
         self._in_force = InForce("")
-        self._refused = b""  # SHA-256
+        self._failed = b""  # SHA-256 of a text by which the cameras were watched in vain
         self._began_s = 0.0
 
     def begin(self, shop: State) -> None:
@@ -60,16 +60,16 @@ class Following:
     def newer(self) -> State | None:
         """Return the shop as it is to be watched by next, None where all goes on as it does."""
         shop, now = self._shop, self._now()
-        if shop is None or now.sha256 == self._refused or self._in_force == InForce(now.sha256.hex()):
+        if shop is None or now.sha256 == self._failed or self._in_force == InForce(now.sha256.hex()):
             return None
-        self._refused = b""
+        self._failed = b""
         if _watched(now.store) == _watched(shop.store):  # nothing changed that concerns a camera, or no more
             self._tell(now.sha256)
             return None
         try:
             self._check(now)
         except AnalyticsError as error:
-            self._refuse(now, error)
+            self._refuse(error)
             return None
         _log.info("store.toml was changed: the cameras are watched anew, by what it says now")
         self._in_force = InForce(now.sha256.hex())
@@ -85,13 +85,14 @@ class Following:
         former, self._former = self._former, None
         if former is None or self._shop is None or self._clock() - self._began_s > TRIAL_S:
             raise error
-        self._refuse(self._shop, error)
+        self._failed = self._shop.sha256
+        self._refuse(error)
         return former
 
-    def _refuse(self, shop: State, error: AnalyticsError) -> None:
-        self._refused = shop.sha256
+    def _refuse(self, error: AnalyticsError) -> None:
+        if str(error) != self._in_force.refused:
+            _log.warning("store.toml was changed and is not followed: %s", error)
         self._tell(bytes.fromhex(self._in_force.digest), str(error))
-        _log.warning("store.toml was changed and is not followed: %s", error)
 
     def _tell(self, digest: bytes, refused: str = "") -> None:
         self._in_force = InForce(digest.hex(), refused)

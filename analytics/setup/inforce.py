@@ -12,6 +12,7 @@ from analytics.dashboard import desk
 from analytics.live import InForce, read_settings
 from analytics.model import AnalyticsError
 from analytics.settings import current, versions
+from analytics.state import digest
 
 EVERY_S = 2  # how often it is asked
 
@@ -23,8 +24,11 @@ def in_force(state_dir: Path) -> None:
     Args:
         state_dir: of the store.
     """
+    told = read_settings(desk().state.live)
     try:
-        saved, told = current(state_dir).digest, read_settings(desk().state.live)
+        saved = digest(state_dir).hex()
+        if told is not None and told.digest != saved:
+            current(state_dir)
     except ConfigError as error:
         st.error(f"{error}. `watch` goes on by what stood there before, and records nobody until it fits again.")
         return

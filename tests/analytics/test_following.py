@@ -132,3 +132,22 @@ def test_a_failure_long_after_a_change_is_not_the_change(shop: State) -> None:
     now_s[0] += TRIAL_S + 1
     with pytest.raises(VideoError, match="gone"):
         follow.back(VideoError("gone"))
+
+
+def test_what_was_missing_is_followed_once_it_is_there_and_said_once(
+    shop: State, caplog: pytest.LogCaptureFixture
+) -> None:
+    change(
+        shop, 'source = "rtsp://192.0.2.1/door"', 'source = "rtsp://me@192.0.2.1/door"\npassword_file = "d.password"'
+    )
+    newest, board = shop.reread(), Board()
+    follow = Following(lambda: newest, watching.check, board)
+    follow.begin(shop)
+    assert [follow.newer(), follow.newer()] == [None, None]
+    assert b"password" in board.answer("settings")
+    assert len(caplog.records) == 1
+    secret = shop.root / "d.password"
+    secret.write_text("k7-Zx_hidden-41")
+    secret.chmod(0o600)
+    assert follow.newer() is newest
+    assert "hidden-41" not in caplog.text + board.answer("settings").decode()
