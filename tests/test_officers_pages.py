@@ -217,9 +217,34 @@ def test_somebody_with_their_code_is_erased_by_the_keeper(shop: Shop, board: Boa
     code, subject = show_secret(shop.grants[1].secret), shop.grants[1].subject
     page = opened(officer, address(board, "requests"), "Requests")
     page.get_by_role("tab", name="With a code").click()
+    expect(page.get_by_text("End and erase everything", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+    assert page.locator("input[type=radio]:checked").count() == 0  # nothing is chosen before an officer does
+    page.get_by_text("Hand out everything").click()
+    for wrong, told in (
+        ("no code", "a code has 20 letters and digits"),
+        (show_secret("A" * 20), "nobody is known under this"),
+    ):
+        page.get_by_label("Code", exact=True).fill(wrong)
+        page.get_by_role("button", name="Ask the keeper").click()
+        expect(page.get_by_text(told)).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.get_by_role("radio", name="Hand out everything")).to_be_checked()
     page.get_by_label("Code", exact=True).fill(code)
     page.get_by_role("button", name="Ask the keeper").click()
+    expect(page.get_by_text("the keeper makes the copy")).to_be_visible(timeout=PATIENCE_MS)
+    with shop.ledger() as ledger:
+        assert subject in ledger.subjects()
+    page.get_by_text("End and erase everything", exact=True).click()
+    expect(page.get_by_label("type the word erase")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_label("Code", exact=True).fill(code)
+    page.get_by_role("button", name="Ask the keeper").click()
+    expect(page.get_by_text("an erasure cannot be undone")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_label("Code", exact=True)).to_have_value(code)  # what is refused is not typed again
+    with shop.ledger() as ledger:
+        assert subject in ledger.subjects()
+    page.get_by_label("type the word erase").fill("erase")
+    page.get_by_role("button", name="Ask the keeper").click()
     expect(page.get_by_text("ended by entry")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_label("Code", exact=True)).to_have_value("")
     with shop.ledger() as ledger:
         until = time.monotonic() + PATIENCE_MS / 1000
         while subject in ledger.subjects():
@@ -229,6 +254,7 @@ def test_somebody_with_their_code_is_erased_by_the_keeper(shop: Shop, board: Boa
         if path.is_file():
             assert shop.grants[1].secret.encode() not in path.read_bytes()
     page.get_by_label("Code", exact=True).fill(code)
+    page.get_by_label("type the word erase").fill("erase")
     page.get_by_role("button", name="Ask the keeper").click()
     expect(page.get_by_text("nobody is known under this code")).to_be_visible(timeout=PATIENCE_MS)
     officer.check()

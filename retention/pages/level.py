@@ -110,9 +110,12 @@ def _outside(state: State, ledger: Ledger, access: Access, proposal: Proposal) -
         st.text(standing(ledger, key, now_us=now_us()))
         st.markdown("1. Send them this request. They sign it: `openaisle level sign request.txt --key officer.key`.")
         hand_out("Download the request", proposal.text(), "request.txt", "text/plain", Action.APPROVE_LEVEL)
-        with st.form("signed", border=False, clear_on_submit=True):
+        with st.form("signed", border=False):
             file = st.file_uploader("2. What they signed, as a file that ends in .signed", type=["signed"])
-            if st.form_submit_button("Approve by this file") and file is not None:
+            if st.form_submit_button("Approve by this file"):
+                if file is None:
+                    st.error("Choose the file that they sent back.")
+                    return
                 require(Action.APPROVE_LEVEL)
                 note = file.getvalue().decode("utf-8", "replace")
                 _do(

@@ -21,8 +21,9 @@ from retention.model import RetentionError
 from retention.pages.asking import at_once, now_us, remember, said
 from retention.pages.handout import hand_out
 
-_ASKED = "officers-asked"
-_BY_CODE = {What.ERASE: "End and erase everything", What.COPY: "Hand out everything (Art. 15 and 20)"}
+_ASKED, _FORM = "officers-asked", "officers-form"
+_BY_CODE = {What.COPY: "Hand out everything (Art. 15 and 20)", What.ERASE: "End and erase everything"}
+_WORD = "erase"
 
 
 def requests(state_dir: Path) -> None:
@@ -126,19 +127,37 @@ def _with_code(state: State, ledger: Ledger) -> None:
         "Whoever shows their code may have it all ended, or handed out. The code is sealed to the keeper before it is"
         " written anywhere; this desk never learns whom it is about."
     )
-    with st.form("code", border=True, clear_on_submit=True):
-        what = st.radio("What they want", list(What), format_func=lambda one: _BY_CODE[one])
-        code = st.text_input("Code", type="password", autocomplete="off")
-        if st.form_submit_button("Ask the keeper", type="primary") and what is not None:
-            require(Action.ERASE if what is What.ERASE else Action.HAND_OUT)
-            try:
-                number = counter.ask(ledger, What(what), code, now_us=now_us())
-            except (ConsentError, RetentionError) as error:
-                st.error(str(error))
-            else:
-                st.session_state[_ASKED] = number
+    what = st.radio("What they want", list(_BY_CODE), index=None, format_func=_BY_CODE.__getitem__, key="by-code")
+    if what is not None:
+        _ask(ledger, what)
     if _ASKED in st.session_state:
         _outcome(state.root, state.exports, st.session_state[_ASKED])
+
+
+def _ask(ledger: Ledger, what: What) -> None:
+    """Draw the form that asks the keeper: what is refused stays as it was typed, and what is asked for is emptied."""
+    form = st.session_state.setdefault(_FORM, 0)
+    with st.form("code", border=True):
+        code = st.text_input("Code", type="password", autocomplete="off", key=f"code-{form}")
+        sure = what is not What.ERASE or (
+            st.text_input(
+                f"To end and erase everything, type the word {_WORD}", autocomplete="off", key=f"sure-{what}-{form}"
+            ).strip()
+            == _WORD
+        )
+        if not st.form_submit_button("Ask the keeper", type="primary"):
+            return
+    if not sure:
+        st.error(f"Nothing was asked: an erasure cannot be undone. Type the word {_WORD} as well.")
+        return
+    require(Action.ERASE if what is What.ERASE else Action.HAND_OUT)
+    try:
+        st.session_state[_ASKED] = counter.ask(ledger, what, code, now_us=now_us())
+    except (ConsentError, RetentionError) as error:
+        st.error(str(error))
+        return
+    st.session_state[_FORM] = form + 1
+    st.rerun()
 
 
 @st.fragment(run_every=2)
@@ -207,7 +226,10 @@ def _window(state: State, ledger: Ledger, officer: str) -> None:
     st.markdown(f"**{number}** people's consents were given then and are held.")
     with st.form("window", border=True):
         repeated = st.number_input("To end them all, type their number", min_value=0, value=None, step=1)
-        if st.form_submit_button("End and erase them") and repeated is not None:
+        if st.form_submit_button("End and erase them"):
+            if repeated is None:
+                st.error("Nothing was ended: type their number as well.")
+                return
             require(Action.ERASE)
             try:
                 entry = window.erase(ledger, chosen, int(repeated), officer=officer, now_us=now_us())
