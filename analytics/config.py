@@ -573,8 +573,7 @@ class StoreFile(Strict):
 
     @model_validator(mode="after")
     def _names(self) -> Self:
-        cameras = [camera.name for camera in self.camera]
-        pads = [zone.name for camera in self.camera for zone in camera.zone if zone.kind is ZoneKind.PAD]
+        cameras, pads = [camera.name for camera in self.camera], self.pads()
         for what, names in (("cameras", cameras), ("pads", pads)):
             for name in names:
                 if names.count(name) > 1:
@@ -597,13 +596,17 @@ class StoreFile(Strict):
         """Return the zones whose shelf is drawn, as (camera, zone)."""
         return {(camera.name, zone.name) for camera in self.camera for zone in camera.zone if zone.shelf is not None}
 
+    def pads(self) -> list[str]:
+        """Return the names of the pads that are drawn."""
+        return [zone.name for camera in self.camera for zone in camera.zone if zone.kind is ZoneKind.PAD]
+
     def kiosk_pad(self) -> str | None:
         """Return the pad before the kiosk: the one it names, else the only one; None where none is drawn.
 
         Raises:
             ConfigError: there are several and the kiosk names none.
         """
-        pads = [zone.name for camera in self.camera for zone in camera.zone if zone.kind is ZoneKind.PAD]
+        pads = self.pads()
         if self.kiosk.pad is None and len(pads) > 1:
             raise ConfigError(f"say before which pad the kiosk stands: pad = one of {', '.join(pads)} under [kiosk]")
         return self.kiosk.pad or next(iter(pads), None)

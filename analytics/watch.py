@@ -123,6 +123,8 @@ def watch(
     check(state, start_us)
     level, peephole = LevelNow(state, ledger), Peephole(ledger)
     board = Board(peephole.answer)
+    if level() > Level.COUNTS and not state.store.pads():
+        _log.warning("no pad is drawn: nobody can say yes, so nobody is measured; draw a zone of kind pad")
     follow = Following(level.shop, check, board)
     ends_us: dict[str, int] = {}  # of each camera that was watched by former settings
 

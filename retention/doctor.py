@@ -28,7 +28,7 @@ from analytics.start import PLACEHOLDER
 from analytics.state import State
 from analytics.video import probe
 from consent import reserve
-from consent.events import ConsentError
+from consent.events import ConsentError, Level
 from consent.keys import KeyRing, Role
 from retention import egress, policy
 from retention.status import last_sweep
@@ -181,6 +181,13 @@ def _ledger(state: State, _now_us: int) -> Iterator[Finding]:
             Grade.WRONG,
             f"its table says level {table}, its log {logged}: somebody changed the file; the lower one holds",
             "find out who, and put a backup back with `openaisle restore`",
+        )
+    if level > Level.COUNTS and not state.store.pads():
+        yield Finding(
+            "pad",
+            Grade.WRONG,
+            f"level {level}, and no pad is drawn: nobody can say yes, so nobody is measured",
+            "draw a zone of kind pad before the kiosk, then start the kiosk again",
         )
     written = state.store.store.level
     if level == written:

@@ -58,7 +58,7 @@ class Shop:
         terms: days that a yes holds, by purpose.
         controller: who answers for the data.
         minimum_age: whoever states a lower age can only refuse; 0 asks nobody.
-        pad: the pad before the kiosk, None where there is none: then nobody can be linked or left out here.
+        pad: the pad before the kiosk, None where there is none: then nobody can be linked or left out here, nor is asked.
         languages: codes, in the store's order; the first is shown to whoever has not chosen.
         allowed_hosts: names and addresses under which the page answers, without port.
         port: where the page listens.
@@ -96,6 +96,8 @@ class Shop:
         return self.public_url or self.mailbox_url
 
     def offers(self) -> frozenset[Purpose]:
-        """Return the purposes a shopper can say yes to at the level in force."""
+        """Return the purposes a shopper can say yes to at the level in force; none where no pad can link anybody."""
         level = self.level()
+        if self.pad is None:
+            return frozenset()
         return frozenset(p for p in Purpose if level.allows(p) and p not in self.without)

@@ -19,6 +19,7 @@ from analytics import models
 from analytics.shopfloor import record
 from analytics.start import init
 from analytics.state import State
+from consent.events import Level
 from consent.keys import Role
 from retention import doctor
 from retention.doctor import Finding, Grade
@@ -109,6 +110,17 @@ def test_keys_that_are_not_there(shop: State) -> None:
 def test_a_level_that_the_log_does_not_allow(shop: State) -> None:
     write(shop.root, lambda text: text.replace('level = "counts"', 'level = "emotion"'))
     assert next(one for one in examined(shop) if one.what == "ledger").grade is not Grade.FINE
+
+
+def test_a_level_under_which_people_could_say_yes_and_no_pad_to_say_it_on(shop: State) -> None:
+    assert "pad" not in wrong(shop), "at level counts nobody is asked"
+    write(shop.root, lambda text: text.replace('level = "counts"', 'level = "dwell"'))
+    with State.read(shop.root).open_ledger(Role.ADMIN) as ledger:
+        ledger.set_level(Level.DWELL, now_us=NOW, approvals=[b"a" * 32, b"b" * 32], dpia_sha256=b"d" * 32)
+    assert "draw a zone of kind pad" in wrong(shop)["pad"].do
+    pad = '[[camera.zone]]\nname = "pad"\nkind = "pad"\npolygon = [[20, 20], [60, 20], [60, 60], [20, 60]]\n'
+    write(shop.root, lambda text: text + pad)
+    assert "pad" not in wrong(shop)
 
 
 def test_a_table_of_levels_that_does_not_fit_the_log(shop: State) -> None:

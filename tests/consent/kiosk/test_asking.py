@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import threading
 import time
@@ -128,14 +129,16 @@ def test_a_second_tap_while_the_camera_thinks_asks_it_once(front: Front) -> None
     assert [kind for kind, _, _ in front.camera.asked] == [PadKind.OBJECT]
 
 
-def test_a_kiosk_without_a_pad_says_that_it_links_nobody(front: Front) -> None:
+def test_a_kiosk_without_a_pad_asks_for_no_yes_that_could_never_take_effect(front: Front) -> None:
     front.open(pad=None)
     person = front.browser()
     assert "camera-text" not in person.page.text
+    assert EN("welcome.what_counts") in html.unescape(person.page.text)
+    assert 'href="/choices"' not in person.page.text
     person.yes("dwell")
-    assert outcome_of(person) == EN("pad.no_pad")
-    person.tap("/finish")
-    person.tap("/answer", answer="no")
+    assert person.page.url.path != "/done"
+    assert EN("choices.level_lowered") in html.unescape(person.page.text)
+    person.get("/")
     person.tap("/object")
     assert outcome_of(person) == EN("pad.no_pad_object")
     assert 'action="/stop/here"' not in person.get("/stop").text

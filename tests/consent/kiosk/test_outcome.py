@@ -43,7 +43,7 @@ def test_a_camera_that_never_answers_and_a_kiosk_without_pad(front: Front) -> No
     other = front.browser()
     other.yes("dwell")
     other.get("/")
-    assert front.told == [("opened", "yes", "link_no_answer"), ("opened", "yes", "link_no_pad")]
+    assert front.told == [("opened", "yes", "link_no_answer"), ("opened", "abandoned")], "there no yes can be said"
 
 
 def test_no_and_do_not_count_me(front: Front, person: Browser) -> None:
