@@ -58,7 +58,7 @@ class Shop:
         terms: days that a yes holds, by purpose.
         controller: who answers for the data.
         minimum_age: whoever states a lower age can only refuse; 0 asks nobody.
-        pad: the pad before the kiosk, None where there is none: then nobody can be linked or left out here, nor is asked.
+        pad: the pad before the kiosk, None where there is none: then nobody is asked, linked or left out here.
         languages: codes, in the store's order; the first is shown to whoever has not chosen.
         allowed_hosts: names and addresses under which the page answers, without port.
         port: where the page listens.
