@@ -105,6 +105,7 @@ def seen() -> Measurement:
     return found
 
 
+@pytest.mark.timeout(900)  # the whole clip, on a machine that has other work
 def test_our_own_nets_tell_when_people_decided_and_what_came_of_it(seen: Measurement) -> None:
     found = seen.decided
     assert found is not None
@@ -117,6 +118,7 @@ def test_our_own_nets_tell_when_people_decided_and_what_came_of_it(seen: Measure
     assert found.reach_f1 >= 0.8
 
 
+@pytest.mark.timeout(900)  # the whole clip, on a machine that has other work
 def test_hands_in_plain_sight_are_found_and_what_began_before_the_clip_has_no_length(seen: Measurement) -> None:
     true = [one for one in read_reaches(record.HERE / record.REACHES) if one.onset_s < 8]
     assert len(match_reaches(true, seen.reaches)) == len(true) == 4
