@@ -372,6 +372,7 @@ def test_a_version_says_who_and_what_and_is_put_back(browser: Browser, board: Bo
         page.get_by_role("button", name="Put it back").click()
         expect(page.get_by_text("camera simulated: zone queue (queue) drawn")).to_be_visible()
         save(page, "The queue is back")
+        expect(page.get_by_text("camera simulated: zone queue taken away")).to_have_count(0)  # what is chosen stays
         photograph(page, "setup-versions-after")
     assert "queue" in {zone.name for zone in camera(board).zone}
 

@@ -60,9 +60,7 @@ def save(state_dir: Path, was: Settings, now: Settings, key: str) -> bool:
     except ConfigError as error:
         st.error(str(error))
         return False
-    remember(
-        "Saved. `watch` takes it up within seconds, and the line below says when; a kiosk, when it is started anew."
-    )
+    remember("Saved. The line below says when `watch` goes by it; a kiosk does once it is started anew.")
     return True
 
 

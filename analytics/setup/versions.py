@@ -53,8 +53,9 @@ def versions_page(state_dir: Path) -> None:
         st.info("There is one version so far. The first change on a page makes the second.")
         return
     st.header("One version")
-    names_of = [f"{_clock(each, now)} {each.note}".strip() for each in kept]
-    number = st.selectbox("Version", range(len(kept)), format_func=names_of.__getitem__, key="version")
+    words = {each.at_us: f"{_clock(each, now)} {each.note}".strip() for each in kept}
+    chosen = st.selectbox("Version", list(words), format_func=words.__getitem__, key="version")
+    number = list(words).index(chosen)
     one, text = kept[number], texts[number]
     read = _read(text, one.digest)
     if number + 1 < len(kept) and read is not None:

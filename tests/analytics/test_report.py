@@ -52,6 +52,13 @@ def test_a_total_is_the_sum_of_the_cells_it_names(state: Path, report: Report) -
     assert (total.start_us, total.end_us) == (instant(LAST, 8), instant(LAST, 20))
 
 
+def test_every_zone_that_has_figures_is_named_with_its_days(report: Report, tmp_path: Path) -> None:
+    named = report.named()
+    assert set(named) == {(CAMERA, zone) for zone in ("door", "coffee", "wine", "bread", "magazines")}
+    assert named[CAMERA, "bread"] == (date(2026, 11, 11), LAST)
+    assert Report(tmp_path / "none").named() == {}
+
+
 def test_entries_are_close_to_what_happened(report: Report) -> None:
     day = date(2026, 11, 18)
     rng = random.Random(7)
