@@ -191,9 +191,18 @@ def test_a_zone_is_put_there_dragged_and_drawn_anew_by_mouse(browser: Browser, b
     with at_work(browser, board) as watched:
         page = watched.page
         page.get_by_role("button", name="Add a zone").click()
+        page.get_by_role("combobox", name="Kind").click()
+        page.get_by_role("option", name=re.compile("^queue: ")).click()
+        page.get_by_label("Name").fill("tea")
+        page.get_by_role("button", name="Put it in the middle").click()
+        expect(page.get_by_text("There is a zone 'tea' already")).to_be_visible()
+        settle(page)
+        expect(page.get_by_text("There is a zone 'tea' already")).to_be_visible()
+        expect(page.get_by_label("Name")).to_have_value("tea")
+        photograph(page, "setup-taken")
         page.get_by_label("Name").fill("bread")
         page.get_by_role("button", name="Put it in the middle").click()
-        expect(page.get_by_role("heading", name="bread (product)")).to_be_visible()
+        expect(page.get_by_role("heading", name="bread (queue)")).to_be_visible()
         settle(page)
         page.keyboard.press("Escape")
         page.locator(".frame").scroll_into_view_if_needed()
@@ -320,6 +329,7 @@ def test_the_floor_is_calibrated_and_a_zone_takes_no_others_figures_unasked(
         settle(page)
         page.get_by_text("It is the same place: go on with its figures").click()
         expect(page.get_by_text("zone tea is called wine now; figures so far stay under tea")).to_be_visible()
+        settle(page)  # what is drawn anew is faded until then
         photograph(page, "setup-renamed")
         assert violations(page) == []
         save(page, "Wine where tea was")

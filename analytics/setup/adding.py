@@ -32,23 +32,30 @@ def adding(easel: Easel, size: tuple[int, int]) -> None:
         easel: of the camera.
         size: of its picture, pixels.
     """
+    new = easel.revision  # a form is empty again once its shape stands there, and keeps what was typed until then
     with st.container(horizontal=True):
-        with st.popover("Add a zone", icon=":material/add:"), st.form("add-zone", border=False, clear_on_submit=True):
-            kind = st.selectbox("Kind", list(MEANS), format_func=lambda one: f"{one}: {MEANS[one]}", key="add-kind")
-            name = st.text_input("Name", max_chars=64, key="add-name")
-            if st.form_submit_button("Put it in the middle"):
-                _put(easel, Shape(What.ZONE, name.strip(), _box(size), kind))
-        with st.popover("Add a line", icon=":material/add:"), st.form("add-line", border=False, clear_on_submit=True):
-            across = st.selectbox("Across an", _LINES, key="line-kind")
-            line = st.text_input("Name", max_chars=64, key="line-name")
+        with st.popover("Add a zone", icon=":material/add:"), st.form("add-zone", border=False):
+            kind = st.selectbox(
+                "Kind", list(MEANS), format_func=lambda one: f"{one}: {MEANS[one]}", key=f"add-kind-{new}"
+            )
+            name = st.text_input("Name", max_chars=64, key=f"add-name-{new}").strip()
+            pressed = st.form_submit_button("Put it in the middle")
+            if _fits(easel, name, pressed=pressed):
+                easel.put(Shape(What.ZONE, name, _box(size), kind))
+                st.rerun()
+        with st.popover("Add a line", icon=":material/add:"), st.form("add-line", border=False):
+            across = st.selectbox("Across an", _LINES, key=f"line-kind-{new}")
+            line = st.text_input("Name", max_chars=64, key=f"line-name-{new}").strip()
             width = st.number_input(
-                "Width, pixels: as somebody stands", 4, 2000, max(8, size[1] // 12), key="line-width"
+                "Width, pixels: as somebody stands", 4, 2000, max(8, size[1] // 12), key=f"line-width-{new}"
             )
             st.caption("It is kept as a zone of that width: people are counted where they stand on it.")
-            if st.form_submit_button("Put it in the middle"):
+            pressed = st.form_submit_button("Put it in the middle")
+            if _fits(easel, line, pressed=pressed):
                 left, right = size[0] / 3, 2 * size[0] / 3
                 ends = ((round(left), size[1] // 2), (round(right), size[1] // 2))
-                _put(easel, Shape(What.LINE, line.strip(), ends, across, float(width)))
+                easel.put(Shape(What.LINE, line, ends, across, float(width)))
+                st.rerun()
         if st.button("Add a mask", icon=":material/add:", help="Blacked out before anything looks: a till, a screen."):
             numbers = [int(shape.name) for shape in easel.shapes if shape.what is What.MASK]
             easel.put(Shape(What.MASK, str(max(numbers, default=0) + 1), _box(size)))
@@ -90,28 +97,26 @@ def renaming(easel: Easel, zone: Shape, taken: Collection[str]) -> None:
             " two zones."
         )
         name = st.text_input("New name", max_chars=64, key=f"rename-{zone.name}").strip()
-        if not st.form_submit_button("Rename"):
-            return
-        if _fits(easel, name, {*taken} - {zone.was}):
+        pressed = st.form_submit_button("Rename")
+        if _fits(easel, name, {*taken} - {zone.was}, pressed=pressed):
             easel.rename(zone.name, name)
             st.rerun()
 
 
-def _put(easel: Easel, shape: Shape) -> None:
-    if _fits(easel, shape.name):
-        easel.put(shape)
-        st.rerun()
+def _fits(easel: Easel, name: str, taken: Collection[str] = (), *, pressed: bool) -> bool:
+    """Say whether a shape is to be called so now, and draw why not while a name that does not fit stands there.
 
-
-def _fits(easel: Easel, name: str, taken: Collection[str] = ()) -> bool:
-    """Say whether a zone may be called so, and draw why where it may not."""
+    While somebody looks through the camera, the page is drawn anew every second: what only the press tells is gone.
+    """
+    if not pressed and not name:
+        return False
     there = {one.name for one in easel.shapes if one.what in (What.ZONE, What.LINE)}
     if not _NAME.fullmatch(name):
         st.error("Give it a name of letters, digits, spaces, dots and dashes.")
     elif name in there or name in taken:
         st.error(f"There is a zone {name!r} already; give this one its own name.")
     else:
-        return True
+        return pressed
     return False
 
 
