@@ -33,6 +33,7 @@ from consent.proof import check as check_entry
 from consent.receipts import Proof
 from consent.record import Checked, check_record
 from consent.record import record as make_record
+from consent.statement import check_statement
 
 _log = logging.getLogger(__name__)
 PAIRED = "kiosk.paired"  # in the state directory: hashes of the tablets that may use the page from elsewhere
@@ -229,6 +230,31 @@ def verify(
     notes = read_notes(known)
     checked_by = None if witness is None else log.read_verifier_key(witness)[:2]
     return log.verify(directory, public, known=notes, witness=checked_by)
+
+
+def verify_statement(path: Path, key_lines: Collection[str]) -> tuple[str, int, int]:
+    """Check offline what somebody was handed of the log: `statement.json` of an answer to an access request.
+
+    Args:
+        path: of the file.
+        key_lines: what `log_keys` said, one for every generation of the key.
+
+    Returns:
+        name of the log, entries that are proved to stand in it, and entries in all.
+
+    Raises:
+        ConsentError: it was changed, or is not of this log.
+        ConfigError: the file cannot be read.
+    """
+    _, public, origin = receipts.read_keys(key_lines)
+    try:
+        told = json.loads(_text(path))
+        named, entries = told["origin"], len(told["entries"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ConfigError(f"{path} is no statement: it is `statement.json` of a copy that a shop handed out") from error
+    if named != origin:
+        raise ConfigError(f"this statement is of {named}, the key of {origin}")
+    return origin, check_statement(told, public), entries
 
 
 def verify_entry(path: Path, key_lines: Collection[str]) -> Proven:

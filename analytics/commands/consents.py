@@ -52,11 +52,14 @@ def add(commands: Commands) -> None:
     record = command(parts, "record", "print the full consent record; the code is read from standard input")
     record.set_defaults(run=_record)
 
-    verify = parts.add_parser("verify", help="check an exported log, a receipt or a consent record offline")
+    verify = parts.add_parser(
+        "verify", help="check an exported log, a receipt, a consent record or a statement offline"
+    )
     verify.add_argument("out", type=Path, nargs="?", metavar="OUT", help="what `consent export` wrote")
     verify.add_argument("--receipt", type=Path, metavar="FILE", help="the text of a receipt's proof")
     verify.add_argument("--record", type=Path, metavar="FILE", help="a consent record, as the holder of a code gets it")
     verify.add_argument("--entry", type=Path, metavar="FILE", help="the proof of one entry, as the dashboard makes it")
+    verify.add_argument("--statement", type=Path, metavar="FILE", help="`statement.json` of a copy that was handed out")
     verify.add_argument(
         "--key", required=True, action="append", metavar="LINE", help="each key that `export` printed, from elsewhere"
     )
@@ -200,8 +203,12 @@ def _verify(arguments: argparse.Namespace) -> int:
     from analytics import desk
     from analytics.config import ConfigError
 
-    if not (arguments.out or arguments.receipt or arguments.record or arguments.entry):
-        raise ConfigError("nothing to verify: name an export, a --receipt, a --record or an --entry")
+    if not (arguments.out or arguments.receipt or arguments.record or arguments.entry or arguments.statement):
+        raise ConfigError("nothing to verify: name an export, a --receipt, a --record, an --entry or a --statement")
+    if arguments.statement is not None:
+        origin, proved, entries = desk.verify_statement(arguments.statement, arguments.key)
+        younger = "" if proved == entries else "; the others were younger than its checkpoint: ask for a newer copy"
+        print(f"statement: true, {proved} of {entries} entries proved in the log of {origin}{younger}")
     if arguments.entry is not None:
         proven = desk.verify_entry(arguments.entry, arguments.key)
         opened_as = "" if proven.payload is None else f" and says {json.dumps(proven.payload, sort_keys=True)}"

@@ -8,15 +8,18 @@ import io
 import json
 import multiprocessing
 import random
+import re
+import shlex
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+import cli
 from analytics.state import State
 from consent import answers, log
 from consent.answers import AnswerError, fetch, lock_of, seal, unseal
@@ -106,7 +109,9 @@ def test_among_many_each_gets_all_their_own_rows_and_no_byte_of_anybody_elses(sh
         assert len(on_their_way) <= 1
 
 
-def test_it_holds_every_table_that_knows_the_subject_and_its_proofs_hold(shop: Shop) -> None:
+def test_it_holds_every_table_that_knows_the_subject_and_its_proofs_hold(
+    shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     her = shop.yes(Purpose.DWELL, Purpose.REPEAT)
     shop.stay(her.subject, NOON + SECOND)
     run_once(shop, NOON + MINUTE)
@@ -141,12 +146,36 @@ def test_it_holds_every_table_that_knows_the_subject_and_its_proofs_hold(shop: S
     assert known["controller"] == shop.state.store.controller.model_dump(mode="json")
     key = log.read_verifier_key(files["log-key.txt"].decode().strip())[1]
     assert check_statement(json.loads(files["statement.json"]), key) == 2
+    assert_checked_as_the_readme_says(files, tmp_path, capsys)
     rows = list(csv.DictReader(io.StringIO(files["visits.csv"].decode())))
     assert [row["purpose"] for row in rows] == ["dwell", "repeat", ""]
     for name in ("README.txt", "LIESMICH.txt"):
         text = files[name].decode()
         for field in (*known, *(c for c in rows[0] if c != "purpose" and c != "seconds")):
             assert field in text or field in ("made", "shop"), (name, field)
+
+
+def assert_checked_as_the_readme_says(
+    files: Mapping[str, bytes], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held, line = folder / "statement.json", files["log-key.txt"].decode().strip()
+    for name in ("README.txt", "LIESMICH.txt"):
+        (said,) = re.findall(r"openaisle (consent verify .*)", files[name].decode())
+        words = [
+            {"statement.json": str(held), "LINE": line, "ZEILE": line}.get(word, word) for word in shlex.split(said)
+        ]
+        held.write_bytes(files["statement.json"])
+        assert cli.main(words) == 0
+        assert "statement: true, 2 of 2 entries proved in the log of " in capsys.readouterr().out
+        for wrong in (
+            files["statement.json"].replace(b"granted", b"refused"),
+            files["statement.json"].replace(b'"origin": "', b'"origin": "x'),
+            b"[]",
+            b"x",
+        ):
+            held.write_bytes(wrong)
+            assert cli.main(words) == 2
+            assert capsys.readouterr().err.count("\n") == 1
 
 
 def unzip(data: bytes | None) -> dict[str, bytes]:
