@@ -1,5 +1,6 @@
 """The audit bundle: everything by which somebody outside can judge a shop, as one signed archive.
 
+    README.txt             what each file is, and how to check them
     manifest.json          what the bundle is, and size and SHA-256 of every other file
     signature              Ed25519 of the shop's key over the manifest, and the key's line
     keys.txt               lines of the log's and the certificates' keys
@@ -9,7 +10,7 @@
     policy.json            the retention policy; its SHA-256 stands in the log
     record.md, assessment.md, notices/….txt
     settings.json          store.toml without addresses, accounts, and files of keys and secrets
-    tallies.csv            what each camera did in each hour, as the log has it
+    tallies.csv            what each camera did in each hour, as the log has it, with names as the settings have them
 
 Rules:
 - Nothing about a shopper is in it: no ledger, no visits, no figure, no payload of an entry about a person.
@@ -38,11 +39,12 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from analytics.desk import log_keys
-from analytics.hourly import Hour
+from analytics.hourly import Hour, camera_of
 from analytics.state import STORE_TOML, State
 from consent import log
 from consent.events import ConsentError, EventKind
@@ -53,6 +55,7 @@ from retention import assessment, certificate, policy, record, signage, witnesse
 from retention.model import RetentionError
 
 _CONTEXT = b"openaisle audit bundle v1\x00"
+_VERSION = 2  # of what is in it
 _MANIFEST, _SIGNATURE = "manifest.json", "signature"
 _LOG = ("checkpoint", "leaves.jsonl", "openings.jsonl")
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -107,6 +110,7 @@ def make(state: State, ledger: Ledger, now_us: int) -> bytes:
     checkpoint, exported = log.contents(ledger)
     seen = witnessed.read(state.root, ledger)
     files = {f"log/{name}": data for name, data in exported.items()}
+    files["README.txt"] = resources.files("retention").joinpath("letters/bundle.en.txt").read_bytes()
     files["keys.txt"] = "".join(f"{line}\n" for line in (*log_keys(ledger), *certificate.key_lines(ledger))).encode()
     if seen is not None and seen.checkpoint.size <= checkpoint.size:
         files["witness.txt"] = f"{seen.key}\n{seen.note}".encode()
@@ -119,12 +123,12 @@ def make(state: State, ledger: Ledger, now_us: int) -> bytes:
     with suppress(NoticeError):  # a shop that may not ask anybody yet has none
         files |= {f"notices/{one.language}.txt": one.text.encode() for one in signage.notices(state, ledger)}
     files["settings.json"] = without_secrets((state.root / STORE_TOML).read_text(encoding="utf-8-sig"))
-    files["tallies.csv"] = _tallies(exported["leaves.jsonl"], exported["openings.jsonl"])
+    files["tallies.csv"] = _tallies(exported["leaves.jsonl"], exported["openings.jsonl"], files["settings.json"])
     manifest = {
         "what": "openaisle audit bundle",
-        "v": 1,
+        "v": _VERSION,
         "store": ledger.origin,
-        "made": datetime.fromtimestamp(now_us // 1_000_000, UTC).isoformat().replace("+00:00", "Z"),
+        "made": _utc(now_us),
         "entries": checkpoint.size,
         "root": checkpoint.root.hex(),
         "settings_sha256": state.sha256.hex(),
@@ -246,7 +250,9 @@ def _fits(manifest: Mapping[str, Any], files: Mapping[str, bytes], keys: list[st
         raise BundleError("the log in this bundle is not the one its manifest speaks of")
     if hashlib.sha256(files["policy.json"]).hexdigest() != manifest["policy_sha256"]:
         raise BundleError("the policy in this bundle is not the one its manifest speaks of")
-    if files["tallies.csv"] != _tallies(leaves, openings):
+    if manifest["v"] != _VERSION:
+        raise BundleError(f"this bundle is of version {manifest['v']}: check it with the openaisle that made it")
+    if files["tallies.csv"] != _tallies(leaves, openings, files["settings.json"]):
         raise BundleError("the hours of the cameras in this bundle are not those of the log")
     found = [name for name in files if name.startswith("certificates/")]
     for name in found:
@@ -270,18 +276,26 @@ def _bare(value: Any, name: str = "") -> Any:
     return "(left out)" if secret else value
 
 
-def _tallies(leaves: bytes, openings: bytes) -> bytes:
+def _tallies(leaves: bytes, openings: bytes, settings: bytes) -> bytes:
     """Return the hours that the log tells, as CSV."""
     kinds = [json.loads(line)["kind"] for line in leaves.splitlines()]
+    names = {camera_of(camera["name"]): camera["name"] for camera in json.loads(settings).get("camera", ())}
     text = io.StringIO(newline="")
-    columns = ("entry", *Hour.__dataclass_fields__)
-    table = csv.DictWriter(text, columns)
+    told = [name for name in Hour.__dataclass_fields__ if name not in ("camera", "from_us")]
+    table = csv.DictWriter(text, ("entry", "from_utc", "camera", "camera_sha256", *told))
     table.writeheader()
     for line in openings.splitlines():
         one = json.loads(line)
         if kinds[one["index"]] == EventKind.TALLIED:
-            table.writerow({"entry": one["index"], **asdict(Hour.of(json.loads(one["payload"])))})
+            hour = asdict(Hour.of(json.loads(one["payload"])))
+            camera, from_us = hour.pop("camera"), hour.pop("from_us")
+            where = {"camera": names.get(camera, ""), "camera_sha256": camera}
+            table.writerow({"entry": one["index"], "from_utc": _utc(from_us), **where, **hour})
     return text.getvalue().encode()
+
+
+def _utc(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _zip(files: Mapping[str, bytes]) -> bytes:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import random
+import re
+import shlex
 import zipfile
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 import cli
 from analytics.desk import log_keys
-from analytics.hourly import HOUR_US, Hour
+from analytics.hourly import HOUR_US, Hour, camera_of
 from consent.events import ConsentError, EventKind
 from consent.keys import Role
 from consent.witness import Witness, request
@@ -28,8 +33,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     root = tmp_path_factory.mktemp("bundle")
     made = a_past(root / "shop")
     hour = Hour("ab" * 32, made.now_us // HOUR_US * HOUR_US, 900, "5-9", "0-4", "hidden", "hidden", "0")
+    known = replace(hour, camera=camera_of(made.state.store.camera[0].name))
     with made.ledger() as ledger:
-        ledger.append_event(EventKind.TALLIED, now_us=made.now_us, details=hour.details())
+        for one in (hour, known):
+            ledger.append_event(EventKind.TALLIED, now_us=made.now_us, details=one.details())
     made.keep()
     with made.ledger(Role.DASHBOARD) as ledger:
         witness = Witness.create(root / "witness", "officer.example/shop", log_keys(ledger)[0])
@@ -57,9 +64,33 @@ def files(data: bytes) -> dict[str, bytes]:
 
 def test_it_holds_and_says_what_it_proves(shop: Desk, made: bytes, keys: list[str]) -> None:
     held = bundle.verify(made, keys)
-    assert (held.certificates, held.tallies) == (1, 1)
+    assert (held.certificates, held.tallies) == (1, 2)
     assert held.witness == held.entries
     assert held.files == len(files(made))
+
+
+def test_it_says_what_each_file_is_and_how_to_check_it(made: bytes, keys: list[str], tmp_path: Path) -> None:
+    held = files(made)
+    said = held["README.txt"].decode()
+    for name in held:
+        folder = name.partition("/")[0]
+        assert (f"\n{folder}/ " if folder in ("certificates", "notices") else f"\n{name} ") in said, name
+    (tmp_path / "FILE.zip").write_bytes(made)
+    (line,) = re.findall(r"openaisle (audit verify .*)", said)
+    words = [{"FILE.zip": str(tmp_path / "FILE.zip")}.get(word, word) for word in shlex.split(line)]
+    ours = {"LINE OF THE CERTIFICATES": keys[0], "LINE OF THE LOG": keys[-1]}
+    assert cli.main([ours.get(word, word) for word in words]) == 0
+
+
+def test_hours_of_cameras_can_be_read(shop: Desk, made: bytes) -> None:
+    unknown, known = csv.DictReader(io.StringIO(files(made)["tallies.csv"].decode()))
+    assert (unknown["camera"], unknown["camera_sha256"]) == ("", "ab" * 32)
+    assert known["camera"] == shop.state.store.camera[0].name
+    assert camera_of(known["camera"]) == known["camera_sha256"]
+    begin = datetime.fromtimestamp(shop.now_us // HOUR_US * 3600, UTC)
+    assert known["from_utc"] == f"{begin:%Y-%m-%dT%H:%M:%SZ}"
+    for column in known:
+        assert f" {column} " in files(made)["README.txt"].decode()
 
 
 def test_nothing_about_a_shopper_and_no_secret_is_in_it(shop: Desk, made: bytes) -> None:
