@@ -54,8 +54,8 @@ MINE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "conversion": (
         "Conversion",
-        ("receipts for each hundred entries", "receipts for each entry by hour"),
-        ("everybody.sales", "everybody.footfall"),
+        ("receipts for each hundred entries", "receipts for each entry by hour", "passed the door or came in"),
+        ("everybody.sales", "everybody.footfall", "everybody.passers_by"),
     ),
     "staffing": (
         "Staffing",
@@ -365,7 +365,9 @@ def test_a_shop_without_figures_and_one_with_a_single_day_say_why_and_what_to_do
     nothing = said(a_shop(tmp_path / "shop").root, path)
     assert "No figures yet" in nothing
     assert "openaisle keeper" in nothing
-    assert EMPTY.get(path, "") in said(one_day, path)
+    of_one_day = said(one_day, path)
+    assert EMPTY.get(path, "") in of_one_day
+    assert ("No capture rate" in of_one_day) == (path == "conversion")  # the shop has no zone outside
 
 
 def test_a_blind_day_and_what_is_held_back_are_said(tmp_path: Path) -> None:

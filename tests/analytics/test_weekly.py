@@ -77,6 +77,8 @@ def test_it_says_what_it_is_of_whom_and_that_nobody_was_there(text: str) -> None
         "everybody.dwell",
         "rule 1",
         "coverage 100%",
+        "everybody.passers_by",
+        "Capture: of those who passed the door",
         "What happened",
         "Against the weeks before",
         "Not shown",
