@@ -34,7 +34,7 @@ from analytics.commands import (
     witness,
 )
 from analytics.commands.opened import opened
-from consent.command import Commands, Parser, command, instant, now_us, port, until_told
+from consent.command import Commands, Parser, command, instant, is_taken, now_us, port, until_told
 from retention.commands import audits, backups, cases, demo, doctor, level, retention, units, up, witnessed
 
 if TYPE_CHECKING:
@@ -299,10 +299,14 @@ def _keeper(arguments: argparse.Namespace) -> int:
 
 def _dashboard(arguments: argparse.Namespace) -> int:
     from analytics import dashboard
+    from analytics.config import ConfigError
     from analytics.state import State
 
     state = State.read(arguments.state, arguments.keys)
-    number = state.store.dashboard.port if arguments.port is None else arguments.port
+    table = state.store.dashboard
+    number = table.port if arguments.port is None else arguments.port
+    if is_taken(table.address, number):  # Streamlit says so in its own words, and ends with another code
+        raise ConfigError(f"port {number} is taken; choose another with --port, or under [dashboard] in store.toml")
     with dashboard.open_accounts(state) as accounts:
         if not accounts.accounts():
             _tell_how_to_begin(accounts.set_up_code(now_us=now_us()), state, number)

@@ -412,4 +412,5 @@ def _rows(path: Path, wanted: Sequence[str], one: Callable[[Mapping[str, str]], 
                     raise ConfigError(f"{path}, row {rows.line_num}: {error}") from error
             return found
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{path} cannot be read as a truth file: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else "it is no CSV in UTF-8"
+        raise ConfigError(f"{path} cannot be read as a truth file: {why}; check the path") from error

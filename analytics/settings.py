@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tomlkit
 from pydantic import ValidationError
@@ -255,11 +255,13 @@ def restored(root: Path, digest: str) -> Settings:
 def _checked(whole: bytes, where: str) -> Settings:
     if len(whole) > LONGEST:
         raise ConfigError(f"{where} would be over {LONGEST} bytes; draw with fewer corners")
+    told: dict[str, Any] = {}
     try:
         text = whole.decode("utf-8-sig")
-        store = StoreFile.model_validate(tomllib.loads(text))
+        told = tomllib.loads(text)
+        store = StoreFile.model_validate(told)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {explain(error, StoreFile)}") from error
+        raise ConfigError(f"{where}: {explain(error, StoreFile, told)}") from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{where} is not TOML: {error}") from error
     return Settings(text, hashlib.sha256(whole).hexdigest(), store)

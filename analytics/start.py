@@ -42,8 +42,8 @@ keys = {keys}
 
 [[camera]]
 name = "entrance"
-# The line to change: rtsp://user@host/path, a video file, /dev/video0 or usb:0. Never write a password here: name the
-# environment variable or the file (chmod 600) that holds it.
+# The line to change: rtsp://user@host/path, /dev/video0 or usb:0. Never write a password here: name the environment
+# variable or the file (chmod 600) that holds it. A video file, too, but for `openaisle watch --start TIME` alone.
 source = "{placeholder}"
 # password_env = "ENTRANCE_CAMERA_PASSWORD"
 # password_file = "/etc/openaisle/entrance.password"

@@ -6,6 +6,7 @@ An unknown key is refused with the nearest valid name. What the keys are is said
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,15 +36,22 @@ def read_toml(path: Path, shape: type[Table]) -> Table:
     Raises:
         ConfigError: the file is missing, is not TOML, or does not fit; one line that says where and what to do.
     """
+    text, told = "", {}
     try:
         refuse_pipe(path)
-        return shape.model_validate(tomllib.loads(path.read_bytes().decode("utf-8-sig")))  # editors put a mark first
+        text = path.read_bytes().decode("utf-8-sig")  # editors put a mark first
+        told = tomllib.loads(text)
+        return shape.model_validate(told)
     except FileNotFoundError as error:
         raise ConfigError(f"no file {path}; check the path") from error
     except (IsADirectoryError, PermissionError) as error:
         raise ConfigError(f"{path} cannot be read as a file: {error.strerror}") from error
     except ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error, shape)}") from error
+        raise ConfigError(f"{path}: {explain(error, shape, told)}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: it is no text at all; name a file that people write") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {_slip(str(error), text)}") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits is one, too
         raise ConfigError(f"{path} is not TOML: {error}") from error
 
@@ -59,20 +67,95 @@ def refuse_pipe(path: Path) -> None:
         raise ConfigError(f"{path} is a pipe or a device; name a regular file")
 
 
-def explain(error: ValidationError, shape: type[BaseModel]) -> str:
+def _slip(found: str, text: str) -> str:
+    """Say what is wrong with a line that is no TOML; what stands in it may be a password and is not repeated."""
+    at = re.search(r"\(at line (\d+), column \d+\)$", found)
+    lines = text.splitlines()
+    line = lines[int(at[1]) - 1] if at is not None and int(at[1]) <= len(lines) else ""
+    bare = re.match(r"\s*([\w-]+)\s*=\s*[^\W\d][^\"'\[{]*$", line)
+    return f'line {at[1]}: text stands in quotes; write {bare[1]} = "…"' if at is not None and bare else found
+
+
+# what pydantic finds, and what to write instead; its own words speak of tuples and of parsing
+_INSTEAD = {
+    "missing": "is missing; write it",
+    "too_short": "has {actual_length}{of} and needs {min_length} or more; write the others, too",
+    "too_long": "has {actual_length}{of} and may have at most {max_length}; drop the others",
+    "float_parsing": "is no number; write one, such as 120",
+    "float_type": "is no number; write one, such as 120",
+    "int_parsing": "is no whole number; write one, such as 10",
+    "int_type": "is no whole number; write one, such as 10",
+    "int_from_float": "is no whole number; write one, such as 10",
+    "string_type": "is no text; write it in quotes",
+    "bool_parsing": "is neither true nor false; write one of them, without quotes",
+    "enum": "is none there is; write one of {expected}",
+    "literal_error": "is none there is; write one of {expected}",
+    "greater_than": "is too small; write a number above {gt:g}",
+    "greater_than_equal": "is too small; write {ge:g} or more",
+    "less_than": "is too large; write a number below {lt:g}",
+    "less_than_equal": "is too large; write {le:g} or less",
+}
+
+
+_CORNERS = ("polygon", "face", "edge", "image", "metres")
+
+
+def _place(path: tuple[int | str, ...], told: Any) -> str:
+    """Return where something stands, in words: ``camera 'door', zone 'tea', polygon, corner 2``, counted from 1.
+
+    Args:
+        path: as pydantic has it.
+        told: what the file says; a table in it is called by its name, where it has one.
+    """
+    words, keys = [""], [""]  # the keys of tables in each other are joined by dots
+    for part in path:
+        told = _within(told, part)
+        if isinstance(part, str):
+            keys.append(part)
+            words[-1] += f".{part}" if words[-1] else part
+            continue
+        name = told.get("name") if isinstance(told, dict) else None
+        if isinstance(told, dict):
+            words[-1] += f" {name[:64]!r}" if isinstance(name, str) else f" {part + 1}"
+        else:
+            words.append(f"{'corner' if keys[-1] in _CORNERS else 'number'} {part + 1}")
+            keys.append("")
+        words.append("")
+    return ", ".join(word for word in words if word)
+
+
+def _within(told: Any, part: int | str) -> Any:
+    try:
+        return told[part]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def explain(error: ValidationError, shape: type[BaseModel], told: Any = None) -> str:
     """Turn what pydantic found into one line with a place and, for a wrong key, the nearest right one.
 
     A wrong key comes first: the right one that is missing is often only misspelt.
+
+    Args:
+        error: what pydantic found.
+        shape: of the file.
+        told: what the file says, for the names of its tables.
     """
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    place = ".".join(str(part) for part in first["loc"])
+    place = _place(first["loc"], told)
     if first["type"] == "extra_forbidden":
         wrong = str(first["loc"][-1])
         known = _keys_at(shape, first["loc"][:-1])
         if wrong == "password" and "password_env" in known:
             return f"{place}: no password stands in this file; name its variable (password_env) or file (password_file)"
         near = difflib.get_close_matches(wrong, known, n=1, cutoff=0.0)
-        return f"unknown key {place!r}; did you mean {near[0]!r}?" if near else f"unknown key {place!r}; remove it"
+        tables = any(isinstance(part, int) for part in first["loc"])
+        key = f"{_place(first['loc'][:-1], told)}: unknown key {wrong!r}" if tables else f"unknown key {place!r}"
+        return f"{key}; did you mean {near[0]!r}?" if near else f"{key}; remove it"
+    instead = _INSTEAD.get(first["type"])
+    if instead is not None and place:
+        of = " corners" if first["loc"][-1] in _CORNERS else ""
+        return f"{place} {instead.format(of=of, **first.get('ctx', {}))}"
     message = " ".join(first["msg"].removeprefix("Value error, ").split())
     return f"{place}: {message}" if place else message
 

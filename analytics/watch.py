@@ -247,7 +247,10 @@ def check(state: State, start_us: int | None = None) -> None:
         if _source(state, camera, start_us).live:
             continue
         if start_us is None:
-            raise ConfigError(f"camera {camera.name!r} is a file; say when it began: --start 2026-11-20T10:00:00+01:00")
+            raise ConfigError(
+                f"camera {camera.name!r} is a video file, which has no time of its own; say when it began: "
+                f"openaisle watch --state {state.root} --start 2026-11-20T10:00:00+01:00"
+            )
         if start_us > utc_us():
             raise ConfigError("--start lies in the future; give the instant at which the file was recorded")
 

@@ -31,6 +31,13 @@ class Parser(argparse.ArgumentParser):
         """End with exit code 2."""
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # argparse's own
+        """Refuse an unknown word here, where the command's own help is named, and not in the parser above."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return found, rest
+
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # to which a module adds its own
 
@@ -74,13 +81,32 @@ def port(text: str) -> int:
     """
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is no port; give a number from 1 to 65535")
-    with socket.socket() as probe:
+    if is_taken("127.0.0.1", int(text)):
+        raise argparse.ArgumentTypeError(f"port {text} is taken; choose another with --port")
+    return int(text)
+
+
+def is_taken(address: str, number: int) -> bool:
+    """Say whether a port of an address of this machine cannot be listened on."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", int(text)))
-        except OSError as error:
-            raise argparse.ArgumentTypeError(f"port {text} is taken; choose another with --port") from error
-    return int(text)
+            probe.bind((address, number))
+        except OSError:
+            return True
+    return False
+
+
+def whole(text: str) -> int:
+    """Read a whole number.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no whole number; write one, such as 7") from error
 
 
 def instant(text: str) -> int:

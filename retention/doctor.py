@@ -328,6 +328,9 @@ def _camera(state: State, camera: CameraTable) -> Iterator[Finding]:
         yield Finding(what, Grade.WRONG, str(error), "mend the [[camera]] table, or the camera; then run this again")
         return
     took = time.monotonic() - began
+    if not source.live:
+        do = "`openaisle watch --start TIME` watches it once; for `openaisle up` write a camera's address"
+        yield Finding(what, Grade.MIND, "a video file, which has no time of its own: `openaisle up` refuses it", do)
     fps = "" if info.fps is None else f", {info.fps:.0f} pictures a second"
     grade, do = Grade.FINE, ""
     if info.fps is not None and info.fps < 5:

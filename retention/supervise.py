@@ -216,7 +216,9 @@ class Supervisor:
             return
         one.health, one.due_s = Health.WAITING, now + one.pause_s
         if one.code == BAD_SETTINGS and not one.stood:
-            self._say(one.part.name, "refused its settings; mend what it names, or leave it out: --without")
+            self._say(
+                one.part.name, f"refused its settings; mend what it names, or leave it out: --without {one.part.name}"
+            )
             return
         how = f"signal {-one.code}" if one.code is not None and one.code < 0 else f"code {one.code}"
         self._say(one.part.name, f"ended ({how}); it starts again in {one.pause_s:.0f} s")

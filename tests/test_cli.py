@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import termios
 import time
@@ -56,17 +57,26 @@ TRUTH = "zone,person,enter_s,leave_s\n"
         ({"--zones": "{tmp}/none.toml"}, r"no file .*none\.toml; check the path"),
         ({"--zones": "{tmp}/letter.txt"}, r"letter\.txt is not TOML"),
         ({"--zones": "{tmp}"}, r"cannot be read as a file"),
-        ({"zones": ""}, r"zones\.toml: zone: "),
-        ({"zones": ZONE.replace("kind", "knid")}, r"zones\.toml: unknown key 'zone\.0\.knid'; did you mean 'kind'\?"),
-        ({"zones": ZONE + "mask = []\n"}, r"unknown key 'zone\.0\.mask'"),
+        ({"zones": ""}, r"zones\.toml: zone is missing"),
+        (
+            {"zones": ZONE.replace("kind", "knid")},
+            r"toml: zone 'shelf': unknown key 'knid'; did you mean 'kind'\?",
+        ),
+        ({"zones": ZONE + "mask = []\n"}, r"zone 'shelf': unknown key 'mask'"),
         ({"zones": CROSSING}, r"zone 'shelf' has edges that cross; list its corners in order around it"),
-        ({"zones": ZONE.replace("205]", '"a"]', 1)}, r"zones\.toml: zone\.0\.polygon\.0\.1: "),
+        (
+            {"zones": ZONE.replace("205]", '"a"]', 1)},
+            r"toml: zone 'shelf', polygon, corner 1, number 2 is no n",
+        ),
         ({"zones": ZONE.replace("205]", "nan]", 1)}, r"zones\.toml: "),
-        ({"zones": ZONE.replace("product", "shelf")}, r"zones\.toml: zone\.0\.kind: .*product"),
+        ({"zones": ZONE.replace("product", "shelf")}, r"zones\.toml: zone 'shelf', kind is none there is; .*product"),
         ({"zones": ZONE + ZONE}, r"two zones are called 'shelf'; give each its own name"),
         ({"truth": TRUTH + "till,1,0,3\n"}, r"zone 'till' is not in the zone file; it has shelf"),
         ({"truth": TRUTH + "shelf,1,0,soon\n"}, r"truth\.csv, row 2: "),
-        ({"--truth": "{tmp}/none.csv"}, r"none\.csv cannot be read as a truth file"),
+        (
+            {"--truth": "{tmp}/none.csv"},
+            r"none\.csv cannot be read .*: No such file or directory; check the path",
+        ),
         ({"--decisions": "{tmp}/letter.txt"}, r"needs the columns zone, person, start_s, leave_s, pose_s, outcome"),
         ({"--reaches": "{tmp}/letter.txt"}, r"letter\.txt needs the columns zone, person, onset_s in its first row"),
         ({"--reaches": "{tmp}/reaches.csv"}, r"--reaches needs --pose: without it no reach is looked for"),
@@ -167,6 +177,38 @@ def test_a_path_without_an_end_and_letters_that_are_none_are_one_line(
     ):
         assert cli.main(words) == 2
         assert re.fullmatch(r"openaisle: [^\n]+\n", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["backup", "x", "--frost"], r"openaisle backup: unrecognized arguments: --frost; see openaisle backup --help"),
+        (["retention", "plan", "-x"], r"openaisle retention plan: .*; see openaisle retention plan --help"),
+        (["token", "add", "till", "--days", "x"], r"openaisle token add: argument --days: 'x' is no whole number; .*"),
+    ],
+)
+def test_a_wrong_word_is_refused_by_the_command_whose_help_tells_the_right_one(
+    words: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2
+    assert re.fullmatch(line + "\n", capsys.readouterr().err)
+
+
+def test_a_dashboard_whose_port_is_taken_says_so_as_with_a_port_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["init", str(tmp_path / "shop")]) == 0
+    assert f"then run `openaisle up --state {tmp_path / 'shop'}`" in capsys.readouterr().out
+    with socket.socket() as somebody:
+        somebody.bind(("127.0.0.1", 0))
+        somebody.listen()
+        number = somebody.getsockname()[1]
+        with (tmp_path / "shop/store.toml").open("a") as file:
+            file.write(f"[dashboard]\nport = {number}\n")
+        assert cli.main(["dashboard", "--state", str(tmp_path / "shop")]) == 2
+    assert f"port {number} is taken; choose another with --port" in capsys.readouterr().err
 
 
 def test_a_number_without_an_end_in_store_toml_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from analytics.commands.opened import opened
-from consent.command import Commands, command, group, until_told
+from consent.command import Commands, command, group, until_told, whole
 
 
 def add(commands: Commands) -> None:
@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
     serve.add_argument("--certificate", type=Path, required=True, metavar="FILE", help="PEM, with its chain")
     serve.add_argument("--certificate-key", type=Path, required=True, metavar="FILE", help="PEM")
     serve.add_argument("--address", default="0.0.0.0", help="of this machine (default: all)")  # noqa: S104  it is public
-    serve.add_argument("--port", type=int, default=443, metavar="N", help="default: 443")
+    serve.add_argument("--port", type=whole, default=443, metavar="N", help="default: 443")
     serve.set_defaults(run=_mailbox_serve)
 
 

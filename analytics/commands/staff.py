@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from consent.command import Commands
+from consent.command import Commands, whole
 
 
 def add(commands: Commands) -> None:
@@ -16,7 +16,7 @@ def add(commands: Commands) -> None:
         description="Draw a marker as a picture. Print it 8 cm wide or more, wear it before the chest, and write its"
         " number into store.toml: [staff] tags = [0].",
     )
-    tag.add_argument("number", type=int, metavar="NUMBER", help="0 to 49; one for everybody will do")
+    tag.add_argument("number", type=whole, metavar="NUMBER", help="0 to 49; one for everybody will do")
     tag.add_argument("--out", type=Path, required=True, metavar="FILE.png", help="picture to write")
     tag.set_defaults(run=_draw)
 

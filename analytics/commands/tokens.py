@@ -11,7 +11,7 @@ import sys
 from datetime import UTC, datetime
 
 from analytics.commands.accounts import opened_access
-from consent.command import Commands, command, group, now_us
+from consent.command import Commands, command, group, now_us, whole
 
 _SCOPES = ("figures", "metrics")
 _DAYS = 90
@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
     made = command(parts, "add", "make a token and print it, once")
     made.add_argument("name", metavar="NAME", help="what reads with it")
     made.add_argument("--scope", required=True, choices=_SCOPES, help="figures: /api; metrics: /metrics")
-    made.add_argument("--days", type=int, default=_DAYS, metavar="N", help=f"how long it stands (default: {_DAYS})")
+    made.add_argument("--days", type=whole, default=_DAYS, metavar="N", help=f"how long it stands (default: {_DAYS})")
     made.set_defaults(run=_add)
 
     listed = command(parts, "list", "list the tokens, those that are over too")

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from analytics.commands.opened import opened
-from consent.command import Commands, command, group
+from consent.command import Commands, command, group, whole
 
 
 def add(commands: Commands) -> Commands:
@@ -28,7 +28,7 @@ def add(commands: Commands) -> Commands:
     init.set_defaults(run=_witness_init)
 
     ask = command(parts, "ask", "write what the witness needs to see, to standard output")
-    ask.add_argument("--seen", type=int, required=True, metavar="N", help="entries it has seen: `witness show`")
+    ask.add_argument("--seen", type=whole, required=True, metavar="N", help="entries it has seen: `witness show`")
     ask.set_defaults(run=_witness_ask)
 
     cosign = parts.add_parser("cosign", help="read what `ask` wrote, print the checkpoint with a cosignature")

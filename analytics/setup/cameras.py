@@ -12,6 +12,7 @@ from analytics.config import CameraTable, ConfigError
 from analytics.dashboard import desk, require
 from analytics.live import read_zones
 from analytics.model import AnalyticsError
+from analytics.pages.source import many
 from analytics.pages.style import begin
 from analytics.probe import probe
 from analytics.settings import Edit, Settings, camera_dropped, camera_put, current, edited
@@ -60,7 +61,10 @@ def _seen(state_dir: Path, names: list[str]) -> None:
         )
         return
     st.table(
-        [{"Camera": name, "Now": f"seen, {len(seen[name])} zones" if name in seen else "not seen"} for name in names],
+        [
+            {"Camera": name, "Now": f"seen, {many(len(seen[name]), 'zone')}" if name in seen else "not seen"}
+            for name in names
+        ],
         border="horizontal",
     )
 
@@ -69,7 +73,7 @@ def _camera(state_dir: Path, settings: Settings, camera: CameraTable) -> None:
     st.header(camera.name)
     pads = sum(zone.kind == "pad" for zone in camera.zone)
     st.text(
-        f"{_address(camera)}: {camera.fps:g} looks a second, {len(camera.zone)} zones"
+        f"{_address(camera)}: {camera.fps:g} looks a second, {many(len(camera.zone), 'zone')}"
         f" ({pads} of them pads), {len(camera.masks)} masks"
     )
     if camera.source == PLACEHOLDER:

@@ -24,7 +24,7 @@ def told(was: StoreFile, now: StoreFile) -> list[str]:
     found = [f"camera {name}: taken away" for name in before if name not in after]
     for name, camera in after.items():
         if name not in before:
-            found.append(f"camera {name}: new, with {len(camera.zone)} zones")
+            found.append(f"camera {name}: new, with {len(camera.zone)} zone{'' if len(camera.zone) == 1 else 's'}")
         else:
             found += [f"camera {name}: {words}" for words in _camera(before[name], camera)]
     if was.pad != now.pad:

@@ -50,7 +50,9 @@ def said(worth: Suitability, what: str) -> None:
 
 def all_told(seen: View) -> None:
     """Draw a table of what every zone is worth, where somebody asks for it."""
-    if not st.toggle(f"What all {len(seen.zones)} zones are worth", key="all-zones"):
+    if not st.toggle(
+        f"What {'the zone is' if len(seen.zones) == 1 else f'all {len(seen.zones)} zones are'} worth", key="all-zones"
+    ):
         return
     found = [(zone, judge(zone, seen)) for zone in seen.zones]
     st.table(

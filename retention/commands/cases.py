@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import date, datetime, tzinfo
 
 from analytics.commands.opened import opened
-from consent.command import Commands, command, day, group, now_us
+from consent.command import Commands, command, day, group, now_us, whole
 
 
 def add(commands: Commands) -> None:
@@ -38,12 +38,12 @@ def add(commands: Commands) -> None:
     )
     close.set_defaults(run=_close_case)
     for words in (extend, close):
-        words.add_argument("number", type=int, metavar="N", help="number of the request")
+        words.add_argument("number", type=whole, metavar="N", help="number of the request")
 
     letter = command(parts, "letter", "print a letter as Markdown, filled from store.toml")
     letter.add_argument("kind", choices=["secret", "no_secret", "never", "complaint", "extension"])
     letter.add_argument("--language", default="en", help="en, de, fr, es, zh or ar (default: en)")
-    letter.add_argument("--case", type=int, metavar="N", help="the request that it answers")
+    letter.add_argument("--case", type=whole, metavar="N", help="the request that it answers")
     letter.set_defaults(run=_letter)
 
 

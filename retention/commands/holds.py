@@ -6,7 +6,7 @@ import argparse
 import json
 
 from analytics.commands.opened import opened
-from consent.command import Commands, command, day, group, now_us
+from consent.command import Commands, command, day, group, now_us, whole
 
 
 def add(commands: Commands) -> None:
@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
     place.add_argument("--to", dest="last", type=day, required=True, metavar="DAY")
     place.add_argument("--reference", default="", metavar="REF", help="of the file; the log keeps its SHA-256")
     release = command(holding, "release", "release a hold; what is due by then is erased at once")
-    release.add_argument("entry", type=int, metavar="ENTRY", help="number that `place` printed")
+    release.add_argument("entry", type=whole, metavar="ENTRY", help="number that `place` printed")
     for words in (place, release):
         words.add_argument("--officer", required=True, metavar="NAME", help="who does it; the log keeps its SHA-256")
     place.set_defaults(run=_place_hold)

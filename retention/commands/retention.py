@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from analytics.commands.opened import opened
-from consent.command import Commands, command, group, now_us
+from consent.command import Commands, command, group, now_us, whole
 from retention.commands import holds, window
 
 
@@ -36,7 +36,7 @@ def add(commands: Commands) -> None:
     record.set_defaults(run=_processing)
 
     certificate = command(parts, "certificate", "print the certificate of an erasure, by a log entry it names")
-    certificate.add_argument("entry", type=int, metavar="ENTRY", help="that ended the consent, or says erased")
+    certificate.add_argument("entry", type=whole, metavar="ENTRY", help="that ended the consent, or says erased")
     certificate.set_defaults(run=_certificate)
 
     keys = command(parts, "keys", "print the keys that check certificates and the log, to be kept elsewhere")

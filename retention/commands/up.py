@@ -64,7 +64,9 @@ def _up(program: tuple[str, ...], arguments: argparse.Namespace) -> int:
             )
     for one in supervisor.running if code else ():
         if one.code == code and not one.stood:
-            print(one.last[-1] if one.last else f"openaisle: {one.part.name} refused its settings", file=sys.stderr)
+            why = one.last[-1] if one.last else f"openaisle: {one.part.name} refused its settings"
+            left_out = "".join(f" --without {name}" for name in [*arguments.without, one.part.name])
+            print(f"{why}; or go on without it: openaisle up --state {state.root}{left_out}", file=sys.stderr)
     return code
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from analytics.commands.opened import opened
-from consent.command import Commands, command, now_us
+from consent.command import Commands, command, now_us, whole
 
 
 def add(commands: Commands) -> None:
@@ -13,7 +13,7 @@ def add(commands: Commands) -> None:
     window = command(commands, "erase-window", "erase every consent given in a window, for somebody without their code")
     window.add_argument("--from", dest="first", required=True, metavar="TIME", help="'2026-11-21 15:05', shop's clock")
     window.add_argument("--to", dest="last", required=True, metavar="TIME")
-    window.add_argument("--yes", type=int, metavar="N", help="do it; N repeats the number that is shown without it")
+    window.add_argument("--yes", type=whole, metavar="N", help="do it; N repeats the number that is shown without it")
     window.add_argument("--officer", metavar="NAME", default="", help="who does it; the log keeps its SHA-256")
     window.set_defaults(run=_erase_window)
 

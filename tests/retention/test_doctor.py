@@ -16,9 +16,11 @@ import pytest
 
 import cli
 from analytics import models
+from analytics.config import ConfigError
 from analytics.shopfloor import record
 from analytics.start import init
 from analytics.state import State
+from analytics.watch import check
 from consent.events import Level
 from consent.keys import Role
 from retention import doctor
@@ -75,6 +77,13 @@ def test_a_sound_shop_has_nothing_wrong_and_looking_changes_nothing(shop: State,
     looked_at = {one.what for one in found}
     assert looked_at >= {"model person", "OpenCV", "permissions", "keys", "ledger", "clock", "keeper", "swap", "egress"}
     assert all(one.do for one in found if one.grade is not Grade.FINE)
+
+
+def test_a_video_file_is_for_watch_with_a_start_alone(shop: State) -> None:
+    found = [one for one in examined(shop) if one.what == "camera entrance" and one.grade is Grade.MIND]
+    assert any("openaisle watch --start TIME" in one.do and "`openaisle up` refuses it" in one.found for one in found)
+    with pytest.raises(ConfigError, match=rf"openaisle watch --state {re.escape(str(shop.root))} --start 20"):
+        check(shop)
 
 
 def test_a_changed_model(shop: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,6 +208,23 @@ def test_the_whole_shop_comes_up_and_goes(tmp_path: Path) -> None:
     assert not any(listens(port) for port in ports.values())
 
 
+def test_up_on_a_new_shop_ends_with_the_command_that_goes_on_without_a_camera(tmp_path: Path) -> None:
+    place, root = Place(tmp_path / "place"), tmp_path / "shop"
+    init(root, now_us=time.time_ns() // 1000)
+    without = [word for name in ("keeper", "kiosk", "dashboard") for word in ("--without", name)]
+    done = subprocess.run(
+        place.command("up", "--state", root, *without),
+        env=place.environment(),
+        cwd=place.here,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "example's address" in done.stderr
+    assert done.stderr.endswith(f"openaisle up --state {root} {' '.join(without)} --without watch\n")
+
+
 def listens(port: int) -> bool:
     """Say whether somebody answers there."""
     with socket.socket() as door:
