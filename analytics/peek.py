@@ -150,7 +150,7 @@ def look(root: Path, session: Session) -> Look | None:
     if seen is None:
         raise PeekError("`openaisle watch` does not run, so there is no picture; start it with `openaisle up`")
     if session.camera not in seen:
-        raise PeekError(f"camera {session.camera!r} is not seen now; test its stream, or start `watch` anew")
+        raise PeekError(f"camera {session.camera!r} is not seen now; wait a moment, or test its stream")
     return None
 
 

@@ -14,16 +14,21 @@ from analytics.model import AnalyticsError
 from analytics.settings import current, versions
 from analytics.state import digest
 
-EVERY_S = 2  # how often it is asked
+EVERY_S, QUIET_S = 2, 10  # how often it is asked: while something that was saved waits, and otherwise
 
 
-@st.fragment(run_every=EVERY_S)
 def in_force(state_dir: Path) -> None:
     """Say whether what is saved is what the cameras are watched by.
 
     Args:
         state_dir: of the store.
     """
+    told = read_settings(desk().state.live)
+    waits = told is not None and told.digest != digest(state_dir).hex()
+    st.fragment(_said, run_every=EVERY_S if waits else QUIET_S)(state_dir)
+
+
+def _said(state_dir: Path) -> None:
     told = read_settings(desk().state.live)
     try:
         saved = digest(state_dir).hex()
