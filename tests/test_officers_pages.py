@@ -161,7 +161,7 @@ def test_the_log_is_checked_on_the_spot(officer: Watched) -> None:
 
 def test_a_past_instant_tells_level_notice_and_what_cameras_did(board: Board, officer: Watched) -> None:
     page = opened(officer, address(board, "past"), "What happened")
-    expect(page.get_by_role("cell", name="4,321")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("cell", name="4,321", exact=True)).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_role("cell", name="hidden", exact=True)).to_be_visible()
     expect(page.get_by_text(re.compile("version .*1-"))).to_be_visible()
     expect(page.get_by_role("cell", name="dwell", exact=True).first).to_be_visible()

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
+from analytics.config import StoreFile
 from analytics.dashboard import desk, require
 from analytics.desk import log_keys
 from analytics.pages.style import begin
@@ -40,7 +41,7 @@ def log_page(state_dir: Path) -> None:
         " kind for ever; when and how they were said goes with the person."
     )
     _heads(state, ledger)
-    _search(ledger, state.store.timezone)
+    _search(ledger, state.store)
     _proof(state, ledger)
     _check(state, ledger)
 
@@ -86,7 +87,8 @@ def _heads(state: State, ledger: Ledger) -> None:
         st.code("\n".join(steps), language=None, wrap_lines=True)
 
 
-def _search(ledger: Ledger, zone: ZoneInfo) -> None:
+def _search(ledger: Ledger, store: StoreFile) -> None:
+    zone = store.timezone
     st.header("Find entries")
     st.caption("By kind, day and number; there is no search by anything about a person.")
     one, two, three = st.columns([2, 1, 1])
@@ -104,7 +106,7 @@ def _search(ledger: Ledger, zone: ZoneInfo) -> None:
         hint = " Entries whose time is erased are found by kind and number only." if since_us is not None else ""
         st.info(why + hint)
         return
-    entries(found[:_PAGE], zone)
+    entries(found[:_PAGE], store)
     if len(found) > _PAGE:
         st.caption(f"There are more. For older ones, give {found[_PAGE].entry} as number.")
 
@@ -124,7 +126,7 @@ def _proof(state: State, ledger: Ledger) -> None:
         return
     one = chronicle.line(ledger, entry)
     if one is not None:
-        entries([one], state.store.timezone)
+        entries([one], state.store)
     st.success(
         f"Entry {entry} (`{told.leaf.kind.value}`) stands under the signed checkpoint of {told.checkpoint.size:,}"
         f" entries, root {told.checkpoint.root.hex()}."

@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
+from analytics.config import StoreFile
 from analytics.dashboard import desk, require
-from analytics.hourly import HIDDEN, HOUR_US, Hour, camera_of
+from analytics.hourly import HIDDEN, HOUR_US, Hour
 from analytics.pages.style import begin
 from analytics.state import State
 from consent import chronicle
@@ -22,7 +23,7 @@ from consent.events import EventKind, Level
 from consent.ledger import Ledger
 from retention import paper, signage
 from retention.pages.asking import now_us
-from retention.pages.entries import WORDS, clock, entries
+from retention.pages.entries import WORDS, camera_name, clock, entries
 from retention.pages.handout import hand_out
 
 _AROUND_US = 15 * 60 * 1_000_000
@@ -81,8 +82,8 @@ def past(state_dir: Path) -> None:
     _take_along(state, _sheet(state, ledger, told), f"{day}-{at:%H%M}")
     _draw_force(state, ledger, words, hashes)
     _draw_hours(told.hours, from_us, zone)
-    _draw_entries(lines, zone)
-    _draw_remains(told.remains, moment, zone)
+    _draw_entries(lines, state.store)
+    _draw_remains(told.remains, moment, state.store)
 
 
 def _take_along(state: State, text: str, name: str) -> None:
@@ -157,16 +158,15 @@ def _no_notice(told: Mapping[str, Any]) -> str:
 
 def _hours(state: State, ledger: Ledger, from_us: int) -> list[dict[str, str]]:
     """Return what each camera did in an hour, as the log has it."""
-    names = {camera_of(camera.name): camera.name for camera in state.store.camera}
     return [
         {
-            "Camera": names.get(hour.camera, f"{hour.camera[:12]}… (not in store.toml any more)"),
+            "Camera": camera_name(hour.camera, state.store),
             "Pictures": f"{hour.frames:,}",
-            "Tracks": hour.tracks,
-            "Links": hour.links,
-            "Rows": hour.rows,
-            "Pose net": hour.looks,
-            "Expression net": hour.expression,
+            "People followed": hour.tracks,
+            "Linked to a yes": hour.links,
+            "Rows about them": hour.rows,
+            "Looks at posture": hour.looks,
+            "Looks at faces": hour.expression,
             "Entry": str(line.entry),
             "Signed": "yes" if _signed(ledger, line.entry) else "within a second of a running keeper",
         }
@@ -201,7 +201,7 @@ def _signed(ledger: Ledger, entry: int) -> bool:
     return newest is not None and entry < newest[1].size
 
 
-def _draw_entries(lines: Sequence[Line], zone: ZoneInfo) -> None:
+def _draw_entries(lines: Sequence[Line], store: StoreFile) -> None:
     st.header("Entries around it")
     if not lines:
         st.info(
@@ -209,7 +209,7 @@ def _draw_entries(lines: Sequence[Line], zone: ZoneInfo) -> None:
             " it: only its number is left."
         )
         return
-    entries(lines, zone)
+    entries(lines, store)
     if len(lines) >= _MOST:
         st.caption(f"The first {_MOST} are shown; the page “Log” has the others.")
 
@@ -265,9 +265,9 @@ def _as_table(rows: Sequence[Mapping[str, str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _draw_remains(remains: Sequence[str], moment: Moment, zone: ZoneInfo) -> None:
+def _draw_remains(remains: Sequence[str], moment: Moment, store: StoreFile) -> None:
     st.header("What is left of it")
     st.markdown("\n".join(f"- {sentence}" for sentence in remains))
     if moment.erasures:
         with st.expander("Erasures since"):
-            entries(moment.erasures[:_MOST], zone)
+            entries(moment.erasures[:_MOST], store)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 import cli
 from analytics.desk import log_keys
+from analytics.hourly import Hour, camera_of
 from consent import chronicle, proof
 from consent.events import ConsentError, EventKind, Level
 from consent.inspection import inspect
@@ -17,6 +19,7 @@ from consent.keys import Role
 from consent.witness import Witness, request
 from retention import counter, witnessed
 from retention.model import RetentionError
+from retention.pages.entries import clock, said
 from tests.officers import HOUR_US, Desk, a_past
 
 
@@ -185,3 +188,27 @@ def test_a_code_at_the_counter_reaches_the_keeper_alone(tmp_path: Path) -> None:
             assert asked.args == b""
     with shop.ledger() as ledger:
         assert said.subject not in ledger.subjects()
+
+
+def test_an_entry_is_told_with_names_and_times_of_the_shop(shop: Desk) -> None:
+    store = shop.state.store
+    name = store.camera[0].name
+    hour = Hour(camera_of(name), 1_795_284_000_000_000, 17_963, "20-49", "0-4", "hidden", "hidden", "0")
+    line = chronicle.Line(7, EventKind.TALLIED, frozenset(), None, None, None, 1, hour.details())
+    told = said(line, store)
+    for words in (
+        f"camera {name}, hour from {datetime.fromtimestamp(1_795_284_000, store.timezone):%Y-%m-%d %H:%M}:",
+        "17,963 pictures looked at, 20-49 people followed",
+        "0-4 of them linked to their yes",
+        "looks at their posture: not told (fewer than five people, or nobody); at their face: 0",
+    ):
+        assert words in told
+    for raw in ("_us", "1795284", hour.camera[:12], "hidden", "links"):
+        assert raw not in told
+    gone = chronicle.Line(
+        8, EventKind.TALLIED, frozenset(), None, None, None, 1, {**hour.details(), "camera": "ab" * 32}
+    )
+    assert "camera abababababab… (not in store.toml any more)" in said(gone, store)
+    looked = {"camera": hour.camera, "until_us": hour.from_us}
+    opened = chronicle.Line(9, EventKind.SETUP_OPENED, frozenset(), None, None, None, 1, looked)
+    assert said(opened, store) == f"camera {name}, until {clock(hour.from_us, store.timezone)}"
