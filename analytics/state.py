@@ -21,6 +21,7 @@ from consent.keys import KeyRing, Role
 from consent.ledger import Ledger
 
 STORE_TOML = "store.toml"
+KEEPER_JSON = "keeper.json"  # what the keeper noted at its last pass
 RESTORING = "restoring"  # a file that stands in a state directory until `openaisle restore` has finished
 HEAD = "head"  # a file beside the journal: the newest checkpoint that the keeper signed
 

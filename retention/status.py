@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from analytics.state import KEEPER_JSON
 from retention.clock import Clock
 
-NAME = "keeper.json"
+NAME = KEEPER_JSON
 PROBLEMS = ("blocked", "deferred", "config", "journal", "figures", "unnamed")  # of a report: what is wrong, if anything
 
 

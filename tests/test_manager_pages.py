@@ -25,6 +25,7 @@ from analytics.notes import Notes
 from analytics.pages import PAGES
 from analytics.pages.source import FOLD
 from analytics.shopfloor import opening, weeks
+from analytics.start import init
 from cli import main
 from consent.keys import Role
 from retention.keeper import Keeper
@@ -358,13 +359,27 @@ EMPTY = {  # of a shop with one day: what a page says of what it has not
 }
 
 
+NOTHING = {  # of a shop without a figure: what a page needs beside time and people
+    "journeys": "Fewer than two zones are drawn",
+    "queues": "No queue is drawn",
+    "conversion": "This page needs **receipts**",
+    "funnel": "questions at the kiosk",
+    "compare": "This page holds **two periods**",
+}
+
+
 @pytest.mark.parametrize("path", [page.path for page in PAGES])
 def test_a_shop_without_figures_and_one_with_a_single_day_say_why_and_what_to_do(
     path: str, one_day: Path, tmp_path: Path
 ) -> None:
-    nothing = said(a_shop(tmp_path / "shop").root, path)
+    nothing = said(init(tmp_path / "shop", now_us=time.time_ns() // 1000).root, path)
     assert "No figures yet" in nothing
-    assert "openaisle keeper" in nothing
+    assert "`openaisle watch` does not run" in nothing
+    assert "`openaisle keeper` does not run" in nothing
+    assert f"openaisle up --state {tmp_path / 'shop'}" in nothing
+    assert NOTHING.get(path, "") in nothing
+    assert ("No entrance is drawn" in nothing) == (path in ("today", "staffing", "conversion"))
+    assert {reason for reason in NOTHING.values() if reason in nothing} == {NOTHING.get(path)} - {None}
     of_one_day = said(one_day, path)
     assert EMPTY.get(path, "") in of_one_day
     assert ("No capture rate" in of_one_day) == (path == "conversion")  # the shop has no zone outside

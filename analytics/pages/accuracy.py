@@ -58,7 +58,7 @@ def accuracy(state_dir: Path) -> None:
         state_dir: of the store; its folder of released cells and its notes are read.
     """
     begin("Accuracy")
-    report = figures(state_dir)
+    report = figures(state_dir, "Accuracy")
     if report is None:
         return
     tz, days = report.tz, report.days()

@@ -164,7 +164,7 @@ def by_days(title: str, state_dir: Path, *, warning: str = "") -> tuple[Answers,
     begin(title)
     if warning:
         st.warning(warning)
-    report = figures(state_dir)
+    report = figures(state_dir, title)
     if report is None:
         return None
     place, _ = st.columns([2, 3])

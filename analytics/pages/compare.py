@@ -34,7 +34,7 @@ def compare_page(state_dir: Path) -> None:
         state_dir: of the store; its folder of released cells and its notes are read.
     """
     begin("Compare")
-    report = figures(state_dir)
+    report = figures(state_dir, "Compare")
     if report is None:
         return
     days, tz = report.days(), report.tz

@@ -70,7 +70,7 @@ def decisions(state_dir: Path) -> None:
         state_dir: of the store; only its folder of released cells is read.
     """
     begin("Decisions")
-    report = figures(state_dir)
+    report = figures(state_dir, "Decisions")
     if report is None:
         return
     days = report.days()

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
 import streamlit as st
 
-from analytics.bins import local
+from analytics.bins import HOUR, local
+from analytics.comparison import FEWEST_DAYS
+from analytics.config import ConfigError, StoreFile
 from analytics.figures import FIGURES, Audience, Figure
+from analytics.live import read_zones
 from analytics.pages.source import many, span
 from analytics.report import Report, Waiting
+from analytics.state import KEEPER_JSON, State
+from analytics.zones import ZoneKind
 
 NAMES = {
     "footfall": "Entries",
@@ -31,24 +37,103 @@ NAMES = {
 }
 
 
+KEEPER_S = 600.0  # a keeper that runs notes a pass every five minutes
+
+
 def name(figure: str) -> str:
     """Return what people call a figure."""
     return NAMES.get(figure, figure.replace("_", " ").capitalize())
 
 
-def nothing_yet(state_dir: Path, report: Report) -> None:
-    """Draw a page of a shop that has no figure at all."""
+def nothing_yet(state_dir: Path, report: Report, page: str) -> None:
+    """Draw a page of a shop that has no figure at all: what this page needs, what runs, and when a figure can be here.
+
+    Args:
+        state_dir: of the store.
+        report: of no cell.
+        page: its title.
+    """
     st.header("No figures yet")
-    st.markdown(
-        "A figure appears once an hour is over in which five people or more were seen in a zone. Until then:\n\n"
-        f"1. `openaisle watch --state {state_dir}` must be running and see the zones of `store.toml`.\n"
-        f"2. `openaisle keeper --state {state_dir}` must be running: it turns sums into figures.\n"
-        "3. Come back two hours after opening time and reload this page: an hour is shown when the next has passed."
-    )
+    try:
+        state = State.read(state_dir)
+    except ConfigError as error:
+        st.warning(str(error))
+        return
+    if wanted := needs(page, state.store):
+        st.markdown(wanted)
+    st.markdown("\n".join(f"- {line}" for line in (*_running(state), _expected(state.store, time.time_ns() // 1000))))
     waiting = report.waiting()
     if waiting:
         st.header("Waited for")
         waiting_table(waiting, report.tz)
+
+
+_DRAW = "Draw one on page Draw zones, or in `store.toml`."
+
+
+def needs(page: str, store: StoreFile) -> str:
+    """Return what a page shows nothing without, beside time and people; empty where the shop has it.
+
+    Args:
+        page: its title.
+        store: what the shop decided.
+    """
+    kinds = {zone.kind for camera in store.camera for zone in camera.zone}
+    entrance = ZoneKind.ENTRANCE in kinds
+    if page in ("Today", "Staffing") and not entrance:
+        return f"**No entrance is drawn**, so nobody who comes in is counted as an entry. {_DRAW}"
+    if page == "Queues" and ZoneKind.QUEUE not in kinds:
+        return (
+            f"**No queue is drawn.** It is a zone of kind `queue`, with a `service` zone before the till. {_DRAW}"
+        )
+    if page == "Decisions" and ZoneKind.PRODUCT not in kinds:
+        return f"**No shelf zone is drawn**, and decisions are made before shelves: zones of kind `product`. {_DRAW}"
+    if page == "Journeys" and len(store.kinds()) < 2:
+        return f"**Fewer than two zones are drawn**, and a journey is a step from one to another. {_DRAW}"
+    if page == "Kiosk":
+        return (
+            "This page counts **questions at the kiosk**: a day is shown when it is over and five or more were asked."
+            " `openaisle kiosk` must run at the entrance."
+        )
+    if page == "Conversion":
+        without = "" if entrance else f" No entrance is drawn, either. {_DRAW}"
+        return f"This page needs **receipts**, to hold against entries: bring them in below.{without}"
+    if page == "Compare":
+        return f"This page holds **two periods** against each other, each of {FEWEST_DAYS} whole days or more."
+    if page == "Weekly report":
+        return "The first report can be made of the week that has **the first figures**; a whole one when it is over."
+    if page == "Expression":
+        return "This page needs shoppers who **said yes to expression** at the kiosk, under privacy level `emotion`."
+    return ""
+
+
+def _running(state: State) -> Iterator[str]:
+    """Say of the two processes that make figures whether they run."""
+    seen = read_zones(state.live)
+    up = f"start everything: `openaisle up --state {state.root}`"
+    if seen:
+        yield "`openaisle watch` runs, and sees the shop."
+    elif seen is None:
+        yield f"**`openaisle watch` does not run**, so nobody is counted; {up}"
+    else:
+        yield f"**`openaisle watch` runs and sees nothing**; what is wrong: `openaisle doctor --state {state.root}`"
+    try:
+        quiet_s = max(0.0, time.time() - (state.root / KEEPER_JSON).stat().st_mtime)
+    except OSError:
+        quiet_s = float("inf")
+    if quiet_s < KEEPER_S:
+        yield "`openaisle keeper` runs, and turns sums into figures."
+    else:
+        yield f"**`openaisle keeper` does not run**, so sums do not become figures; {up}"
+
+
+def _expected(store: StoreFile, now_us: int) -> str:
+    """Say when the first figure can be here, if people come."""
+    least = "if five people or more are seen in a zone in it: each hour is shown when the next has passed."
+    if not store.is_open(now_us):
+        return f"The shop is closed now. The first figure can be here two hours after it opens, {least}"
+    at = local(now_us // HOUR * HOUR + 2 * HOUR, store.store.timezone)
+    return f"With both running, this hour can be here at {at:%H:%M}, {least}"
 
 
 def nothing_here(report: Report, *figures: Figure, audience: Audience = Audience.EVERYBODY, what: str = "") -> None:

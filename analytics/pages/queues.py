@@ -48,7 +48,7 @@ _LINE = (
 def queues(state_dir: Path) -> None:
     """Draw the page."""
     begin("Queues")
-    report = figures(state_dir)
+    report = figures(state_dir, "Queues")
     if report is None:
         return
     days = report.days()

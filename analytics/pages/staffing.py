@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from math import floor
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -51,12 +52,12 @@ def staffing(state_dir: Path) -> None:
         busiest = max(rows, key=lambda row: float(row["Visitors an hour"]))
         boxes = st.columns(3)
         boxes[0].metric("Busiest hour", f"{busiest['Weekday']} {busiest['Hour']}")
-        boxes[1].metric("Visitors in it", f"{busiest['Visitors an hour']:.0f}")
+        boxes[1].metric("Visitors in it", f"{_whole(busiest['Visitors an hour'])}")
         per_till = [row for row in rows if row["Visitors a till"] is not None]
         worst = max(per_till, key=lambda row: float(row["Visitors a till"]), default=None)
         boxes[2].metric(
             "Most visitors to one till",
-            "–" if worst is None else f"{worst['Visitors a till']:.0f}",
+            "–" if worst is None else f"{_whole(worst['Visitors a till'])}",
             help="Tills come from receipts; see page Conversion" if worst is None else None,
             delta=None if worst is None else f"{worst['Weekday']} {worst['Hour']}",
             delta_color="off",
@@ -69,13 +70,18 @@ def staffing(state_dir: Path) -> None:
             rows,
             name="Visitors an hour",
             told=f"A heat map of weekdays and hours. Most come on {busiest['Weekday']} at {busiest['Hour']}:"
-            f" {busiest['Visitors an hour']:.0f} in an hour on average.",
+            f" {_whole(busiest['Visitors an hour'])} in an hour on average.",
             by=[Counted.of(summed(Figure.FOOTFALL, came), tz, _MEAN)],
         )
         st.header("Visitors to each open till")
         _tills(rows, sold, tz)
     _crowds(report.cells(Figure.OCCUPANCY, first, last), tz)
     missing.not_shown(report, first, last, _FIGURES)
+
+
+def _whole(people: float) -> int:
+    """Round as the charts do, a half up; Python would take it to the even number."""
+    return floor(people + 0.5)
 
 
 def _tills(rows: Sequence[dict[str, Any]], sold: Sequence[Cell], tz: str) -> None:
@@ -100,7 +106,7 @@ def _tills(rows: Sequence[dict[str, Any]], sold: Sequence[Cell], tz: str) -> Non
         per_till,
         name="Visitors to each till",
         told="A heat map of weekdays and hours: entries of the hour, divided by the tills that were open. Most"
-        f" on {worst['Weekday']} at {worst['Hour']}: {worst['Visitors a till']:.0f}.",
+        f" on {worst['Weekday']} at {worst['Hour']}: {_whole(worst['Visitors a till'])}.",
         by=[counted],
     )
 

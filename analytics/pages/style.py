@@ -75,8 +75,12 @@ def begin(title: str) -> None:
     st.title(title)
 
 
-def figures(state_dir: Path) -> Answers | None:
+def figures(state_dir: Path, page: str) -> Answers | None:
     """Return the figures of the shop; where there is none yet, say so on the page, and return None.
+
+    Args:
+        state_dir: of the store.
+        page: its title, as `begin` was told.
 
     Raises:
         ReportError: a released file is not as the keeper wrote it.
@@ -84,5 +88,5 @@ def figures(state_dir: Path) -> Answers | None:
     found = answers(state_dir)
     if found.days():
         return found
-    nothing_yet(state_dir, found)
+    nothing_yet(state_dir, found, page)
     return None

@@ -40,7 +40,7 @@ def today(state_dir: Path) -> None:
     """
     begin("Today")
     _now(state_dir)
-    report = figures(state_dir)
+    report = figures(state_dir, "Today")
     if report is None:
         return
     tz = report.tz
@@ -202,7 +202,7 @@ def _zones(state_dir: Path, report: Answers, that: date, tz: str) -> None:
     notes = drawn(state_dir, that, that)
     shelves = [cell for cell in cells if cell.kind == ZoneKind.PRODUCT and not cell.suppressed]
     first, n = _by_zone(shelves or cells)[0]
-    st.markdown(f"Most visits {'of the shelves ' if shelves else ''}had **{first}**: {n}.")
+    st.markdown(f"{'Of the shelves' if shelves else 'Of the zones'}, **{first}** had most visits: {n:,}.")
     show(
         lambda colours: charts.zone_by_hour(cells, tz, colours, notes),
         [

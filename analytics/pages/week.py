@@ -20,7 +20,7 @@ def week_page(state_dir: Path) -> None:
         state_dir: of the store; its figures, notes and `store.toml` are read.
     """
     begin("Weekly report")
-    report = figures(state_dir)
+    report = figures(state_dir, "Weekly report")
     if report is None:
         return
     weeks = sorted({str(Week.of(day)) for day in report.days()}, reverse=True)

@@ -73,7 +73,7 @@ def zones(state_dir: Path) -> None:
         state_dir: of the store; its folder of released cells, its notes and the floor in its `store.toml` are read.
     """
     begin("Zones")
-    report = figures(state_dir)
+    report = figures(state_dir, "Zones")
     if report is None:
         return
     tz, days = report.tz, report.days()
@@ -143,7 +143,8 @@ def _table(found: Mapping[Where, _Zone], names: Mapping[Where, str], by: Sequenc
     held = {where: one.dwell.median.at for where, one in shelves.items() if one.dwell and one.dwell.median.at}
     if held:
         where = max(held, key=lambda one: held[one])
-        said.append(f"People stay longest at **{names[where]}**: half of them for {duration(held[where])} or more.")
+        half = f"half of them for {duration(held[where])} or more"
+        said.append(f"Of the shelves, people stay longest at **{names[where]}**: {half}.")
     stop = {where: one.engaged for where, one in shelves.items() if one.engaged is not None}
     if stop:
         where = max(stop, key=lambda one: stop[one])
