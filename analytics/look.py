@@ -80,15 +80,15 @@ class SecondLook:
 
     Args:
         lookers: who makes sense of what is seen.
-        net: makes the net, once.
+        make: loads the net, once.
 
     Attributes:
         looks: how often the net ran.
         cpu_s: CPU time of all that, lookers included, seconds; loading the net is not in it.
     """
 
-    def __init__(self, lookers: Sequence[Looker], net: Callable[[], Joints]) -> None:
-        self._lookers, self._make = tuple(lookers), net
+    def __init__(self, lookers: Sequence[Looker], make: Callable[[], Joints]) -> None:
+        self._lookers, self._make = tuple(lookers), make
         self._net: Joints | None = None
         self._next_us: dict[int, int] = {}  # by person
         self.looks = 0

@@ -164,4 +164,4 @@ def test_a_week_without_figures_and_a_shop_without_any_are_told_apart(
     with pytest.raises(AnalyticsError, match="there are no figures yet"):
         weekly(empty.root, Week.read("2020-W01"))
     assert main(["report", "--state", str(empty.root), "--out", str(tmp_path / "x.pdf")]) == 2
-    assert "run `openaisle watch`" in capsys.readouterr().err
+    assert "run `openaisle up`" in capsys.readouterr().err
