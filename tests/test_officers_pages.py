@@ -360,11 +360,15 @@ def test_a_level_is_asked_for_by_one_and_approved_by_another_who_read_it(
 
     with visiting(browser, board.url, f"{board.url}/enter/{links[Desk.ADMINISTRATOR]}") as asking:
         page = opened(asking, address(board, "level"), "Privacy level")
-        fill(page, reference="DPIA-9", password="not my password", button="Ask for it")  # noqa: S106
+        fill(page, reference=" ", password="", button="Ask for it")
+        expect(page.get_by_text("missing: the level, the reference of the assessment, your password.")).to_be_visible(
+            timeout=PATIENCE_MS
+        )
+        fill(page, level="repeat", reference="DPIA-9", password="not my password", button="Ask for it")  # noqa: S106
         expect(page.get_by_text("Name, password or code is wrong")).to_be_visible(timeout=PATIENCE_MS)
         fill(page, reference="DPIA-9", password=PASSWORD, button="Ask for it")
         expect(page.get_by_text("Asked for repeat")).to_be_visible(timeout=PATIENCE_MS)
-        expect(page.get_by_text("who asked cannot approve it, too")).to_be_visible()
+        expect(page.get_by_text("You cannot approve this. You asked for this level yourself")).to_be_visible()
         assert page.get_by_role("button", name="Approve it", exact=True).count() == 0
         photograph(page, "officer-level-asked")
         asking.check()
@@ -420,6 +424,12 @@ def test_an_outsiders_signed_file_is_taken_on_the_page(
     toml.write_text(before)
     with shop.ledger() as ledger:
         assert ledger.approved_level() == "emotion"
+    with visiting(browser, board.url, board.link(Desk.ADMINISTRATOR)) as watched:
+        page = opened(watched, address(board, "level"), "Privacy level")
+        expect(page.get_by_text("emotion is the highest level there is")).to_be_visible(timeout=PATIENCE_MS)
+        assert page.get_by_role("button", name="Ask for it").count() == 0
+        watched.check()
+    with shop.ledger() as ledger:
         ledger.set_level(Level.DWELL, now_us=time.time_ns() // 1000)
 
 

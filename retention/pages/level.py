@@ -51,7 +51,9 @@ def privacy_level(state_dir: Path) -> None:
     st.markdown("\n".join(f"- **{level}**: {means}" for level, means in _MEANS.items()))
     st.header("A higher level")
     proposal = pending(ledger, at.access)
-    if proposal is not None:
+    if approved is Level.EMOTION:
+        st.info(f"**{approved}** is the highest level there is: there is none to ask for.")
+    elif proposal is not None:
         _proposed(state, ledger, at.access, who, proposal)
     else:
         st.info(
@@ -73,7 +75,7 @@ def _proposed(state: State, ledger: Ledger, access: Access, who: Who, proposal: 
         f" Assessment: SHA-256 `{proposal.dpia.hex()}`. To say no, leave it: nothing changes."
     )
     if why := approval.objection(ledger, access, who, proposal):
-        st.info(f"You cannot approve this: {why}.")
+        st.info(f"You cannot approve this. {why[:1].upper()}{why[1:]}.")
     else:
         _approve(ledger, access, who, proposal)
     _outside(state, ledger, access, proposal)
@@ -86,8 +88,7 @@ def _approve(ledger: Ledger, access: Access, who: Who, proposal: Proposal) -> No
         reference = st.text_input("Reference of the assessment that you read", autocomplete="off")
         typed = _secrets("approve")
         if st.form_submit_button("Approve it", type="primary"):
-            if level is None:
-                st.error("Choose the level that you approve.")
+            if _lacks(level, reference, typed) or level is None:
                 return
             _do(
                 lambda: approval.approve(ledger, access, _checked(access, who, typed), Level(level), reference),
@@ -132,10 +133,12 @@ def _by_file(state: State, ledger: Ledger, access: Access, note: str, key: str) 
 def _ask(ledger: Ledger, access: Access, who: Who, approved: Level, *, again: bool) -> None:
     with st.form("ask", border=True):
         st.markdown("**Ask for another level instead**" if again else "**Ask for a higher level**")
-        level = st.selectbox("Level", [one for one in Level if one > approved])
+        level = st.selectbox("Level", [one for one in Level if one > approved], index=None)
         reference = st.text_input("Reference of the assessment (DPIA) that speaks for it", autocomplete="off")
         typed = _secrets("ask")
-        if st.form_submit_button("Ask for it", type="primary") and level is not None:
+        if st.form_submit_button("Ask for it", type="primary"):
+            if _lacks(level, reference, typed) or level is None:
+                return
             _do(
                 lambda: approval.ask(ledger, access, _checked(access, who, typed), Level(level), reference),
                 lambda made: f"Asked for {made.level}. Give somebody else the assessment; they approve it here.",
@@ -148,6 +151,15 @@ def _secrets(form: str) -> tuple[str, str]:
     password = one.text_input("Your password", type="password", autocomplete="current-password", key=f"{form}-password")
     code = two.text_input("Code", autocomplete="one-time-code", key=f"{form}-code", help="only with a second factor")
     return password, code
+
+
+def _lacks(level: str | None, reference: str, typed: tuple[str, str]) -> bool:
+    """Say whether something is missing that whoever signs must fill in, and draw what."""
+    fields = {"the level": level, "the reference of the assessment": reference.strip(), "your password": typed[0]}
+    missing = [name for name, value in fields.items() if not value]
+    if missing:
+        st.error(f"Nothing was done yet. Still missing: {', '.join(missing)}.")
+    return bool(missing)
 
 
 def _checked(access: Access, who: Who, typed: tuple[str, str]) -> Who:
