@@ -311,6 +311,7 @@ def _dashboard(arguments: argparse.Namespace) -> int:
         if not accounts.accounts():
             _tell_how_to_begin(accounts.set_up_code(now_us=now_us()), state, number)
     words = dashboard.command(number, state)
+    print(f"the pages are at {up.address(str(table.address), number, tls=table.certificate is not None)}")
     sys.stdout.flush()
     os.execve(words[0], words, dashboard.environment(state.root, keys=arguments.keys))  # noqa: S606  our own words
 
@@ -318,11 +319,11 @@ def _dashboard(arguments: argparse.Namespace) -> int:
 def _tell_how_to_begin(code: str | None, state: State, number: int) -> None:
     """Say how the first account is made; a code stands on a terminal only, never in a file that somebody keeps."""
     if sys.stdout.isatty():
-        scheme = "http" if state.store.dashboard.certificate is None else "https"
+        here = up.address("127.0.0.1", number, tls=state.store.dashboard.certificate is not None)
         print(f"set-up code: {code}  (works once, for an hour)")
-        print(f"nobody has an account yet: open {scheme}://localhost:{number}/first on this machine and type the code")
+        print(f"{up.NOBODY}: open {here}/first on this machine and type the code")
     else:
-        print("nobody has an account yet: openaisle user add NAME --desk administrator", file=sys.stderr)
+        print(f"{up.NOBODY}: openaisle user add NAME --desk administrator", file=sys.stderr)
 
 
 if __name__ == "__main__":

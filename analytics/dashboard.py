@@ -64,6 +64,7 @@ _OPTIONS = {
     # Streamlit walks the whole heap after every click, 0.15 s with a year of cells in it; Python's own rule suffices
     "runner.postScriptGC": "false",
     "browser.gatherUsageStats": "false",
+    "logger.hideWelcomeMessage": "true",  # the command says where the pages are, in its own words
     "client.toolbarMode": "minimal",
     "client.showErrorDetails": "none",
     "theme.light.primaryColor": LIGHT.accent,

@@ -155,7 +155,7 @@ def objection(ledger: Ledger, access: Access, who: Who, proposal: Proposal) -> s
         proposal: what is asked for.
     """
     if who.account == proposal.account:
-        return "you asked for this level yourself, and whoever asks cannot approve; somebody else must, on their own account"
+        return "you asked for this level yourself, and whoever asks cannot approve; somebody else must, with an account"
     since_us = in_hands_since(ledger, access, who)
     if since_us > proposal.asked_us:
         return (

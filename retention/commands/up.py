@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from retention.supervise import Part, Running
 
 NAMES = ("keeper", "watch", "kiosk", "dashboard")  # in the order in which they start
+NOBODY = "nobody has an account yet"  # as the dashboard says it at its start
 _LAST = 10  # lines shown beneath the table
 _KNOCK_S = 0.2
 
@@ -58,10 +59,12 @@ def _up(program: tuple[str, ...], arguments: argparse.Namespace) -> int:
     else:
         from rich.live import Live
 
+        def show() -> None:
+            settle(state, said)
+            page.update(_drawn(state, supervisor.running, list(said)), refresh=True)
+
         with Live(auto_refresh=False) as page:
-            code = supervisor.run(
-                stop, show=lambda: page.update(_drawn(state, supervisor.running, list(said)), refresh=True)
-            )
+            code = supervisor.run(stop, show=show)
     for one in supervisor.running if code else ():
         if one.code == code and not one.stood:
             why = one.last[-1] if one.last else f"openaisle: {one.part.name} refused its settings"
@@ -89,7 +92,7 @@ def _parts(program: tuple[str, ...], state: State, keys: Path | None, names: Ite
             (*program, name, *where),
             ready[name],
             ends=name == "watch",
-            where="" if name not in doors else _address(*doors[name], tls=scheme[name] is not None),
+            where="" if name not in doors else address(*doors[name], tls=scheme[name] is not None),
         )
         for name in names
     ]
@@ -111,8 +114,19 @@ def _open(address: str, port: int) -> bool:
     return True
 
 
-def _address(address: str, port: int, *, tls: bool) -> str:
-    return f"{'https' if tls else 'http'}://{'localhost' if address == '127.0.0.1' else address}:{port}"
+def address(host: str, port: int, *, tls: bool) -> str:
+    """Return where a page is opened, as somebody types it."""
+    return f"{'https' if tls else 'http'}://{'localhost' if host == '127.0.0.1' else host}:{port}"
+
+
+def settle(state: State, said: deque[str]) -> None:
+    """Take away what a process said at its start and what is not so any more: that nobody has an account."""
+    from analytics.dashboard import open_accounts
+
+    for line in [line for line in list(said) if NOBODY in line]:
+        with open_accounts(state) as accounts:
+            if accounts.accounts():
+                said.remove(line)
 
 
 _COLOURS = {"ready": "green", "starting": "yellow", "waiting": "red", "done": "cyan", "stopped": "dim"}

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,8 +17,11 @@ from pathlib import Path
 
 import pytest
 
+from analytics.dashboard import open_accounts
 from analytics.start import init
+from consent.access import Desk
 from retention import supervise
+from retention.commands import up
 from retention.supervise import Health, Part, Supervisor
 from tests.analytics.rtsp_server import free_port
 from tests.command import Place
@@ -205,6 +209,8 @@ def test_the_whole_shop_comes_up_and_goes(tmp_path: Path) -> None:
             process.wait(timeout=GENEROUS_S)
             reader.join()
     assert process.returncode == 0, "".join(lines)
+    assert f"the pages are at http://localhost:{ports['dashboard']}\n" in "".join(lines)
+    assert "Streamlit" not in "".join(lines)
     assert not any(listens(port) for port in ports.values())
 
 
@@ -223,6 +229,17 @@ def test_up_on_a_new_shop_ends_with_the_command_that_goes_on_without_a_camera(tm
     assert done.returncode == 2
     assert "example's address" in done.stderr
     assert done.stderr.endswith(f"openaisle up --state {root} {' '.join(without)} --without watch\n")
+
+
+def test_what_is_not_so_any_more_is_not_said_on(tmp_path: Path) -> None:
+    state = init(tmp_path / "shop", now_us=time.time_ns() // 1000)
+    said = deque(["keeper: one", f"dashboard: {up.NOBODY}: openaisle user add NAME --desk administrator"])
+    up.settle(state, said)
+    assert len(said) == 2
+    with open_accounts(state) as accounts:
+        accounts.add("Ada", Desk.ADMINISTRATOR, now_us=time.time_ns() // 1000)
+    up.settle(state, said)
+    assert list(said) == ["keeper: one"]
 
 
 def listens(port: int) -> bool:
