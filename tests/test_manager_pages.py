@@ -9,10 +9,12 @@ import csv
 import io
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, TimeoutError, expect
@@ -22,7 +24,7 @@ from analytics.audits import Audit, keep
 from analytics.live import Board as Told
 from analytics.live import Live
 from analytics.notes import Notes
-from analytics.pages import PAGES
+from analytics.pages import PAGES, picture
 from analytics.pages.source import FOLD
 from analytics.shopfloor import opening, weeks
 from analytics.start import init
@@ -383,6 +385,34 @@ def test_a_shop_without_figures_and_one_with_a_single_day_say_why_and_what_to_do
     of_one_day = said(one_day, path)
     assert EMPTY.get(path, "") in of_one_day
     assert ("No capture rate" in of_one_day) == (path == "conversion")  # the shop has no zone outside
+
+
+WORDED = re.compile(r"[+-]?[\d.,]+ ?(%|s|h|min)\b.*|[+-]?[\d.,]+%.*|.*\d s? ?– ?\d.* s")
+
+
+@pytest.mark.parametrize("path", ["zones", "compare", "decisions", "accuracy", "queues", "funnel", "staffing"])
+def test_files_hold_numbers_where_the_page_has_words(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files: list[pd.DataFrame] = []
+
+    def made(make: Callable[..., bytes], *given: object) -> Callable[[], bytes]:
+        if make is picture.csv and isinstance(given[0], pd.DataFrame):
+            files.append(given[0])
+        return partial(make, *given)
+
+    monkeypatch.setattr(picture, "partial", made)
+    state = opening.open_shop(
+        tmp_path / "shop", name=weeks.NAME, source="simulated", now_us=time.time_ns() // 1000, hours=True
+    )
+    weeks.unpack(state)
+    keep(state.root, Audit(1, opening.CAMERA, 300.0, 0.97, 40, 39, 37, 0.937, 0.81, None, None))
+    said(state.root, path)
+    assert files
+    for file in files:
+        for name in file.columns.drop(picture.COUNTED, errors="ignore"):
+            worded = [text for text in file[name] if isinstance(text, str) and WORDED.fullmatch(text)]
+            assert worded == [], f"{name} of {list(file.columns)}"
 
 
 def test_a_blind_day_and_what_is_held_back_are_said(tmp_path: Path) -> None:

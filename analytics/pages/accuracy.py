@@ -102,7 +102,7 @@ def by_camera(cells: Sequence[Cell], tz: str) -> dict[str, dict[date, Seen]]:
 def _coverage(state_dir: Path, choice: Choice, cells: Sequence[Cell], left_out: int, tz: str) -> None:
     st.header("What the cameras saw")
     cameras = by_camera(cells, tz)
-    rows = []
+    rows, numbers = [], []
     for camera, days in cameras.items():
         whole = Seen(sum(one.seen_us for one in days.values()), sum(one.meant_us for one in days.values()))
         low = [day for day, one in days.items() if one.share is not None and one.share < FLAGGED]
@@ -114,6 +114,15 @@ def _coverage(state_dir: Path, choice: Choice, cells: Sequence[Cell], left_out: 
                 "Of open time": f"{whole.meant_us / HOUR:.0f} h",
                 "Days under 90 %": len(low),
                 "The lowest": _lowest(days),
+            }
+        )
+        numbers.append(
+            {
+                "camera": camera,
+                "coverage": whole.share,
+                "blind time, h": whole.blind_h,
+                "open time, h": whole.meant_us / HOUR,
+                "days under 90 %": len(low),
             }
         )
     by = [
@@ -131,7 +140,7 @@ def _coverage(state_dir: Path, choice: Choice, cells: Sequence[Cell], left_out: 
         else "The cameras saw at least 90 % of every day: the numbers of these days can be trusted to be whole."
     )
     st.dataframe(rows, hide_index=True, height="content")
-    beside(rows, name="coverage", by=by)
+    beside(rows, name="coverage", by=by, numbers=numbers)
     camera = next(iter(cameras))
     if len(cameras) > 1:
         camera = st.selectbox("Camera", list(cameras), key="camera", bind="query-params") or camera
@@ -228,7 +237,13 @@ def _suppressed(report: Answers, choice: Choice, tz: str) -> None:
         f"**{parts:,}** of {many(whole, 'part')} {'is' if parts == 1 else 'are'} held back: too few people were there."
     )
     st.dataframe(rows, hide_index=True, height="content")
-    beside(rows, name="held back")
+    beside(
+        rows,
+        name="held back",
+        numbers=[
+            {**row, "Share suppressed": row["Suppressed"] / (row["Suppressed"] + row["Cells shown"])} for row in rows
+        ],
+    )
 
 
 def _audits(state_dir: Path, tz: str) -> None:
@@ -256,7 +271,22 @@ def _audits(state_dir: Path, tz: str) -> None:
         boxes[3].metric("Clip seen", f"{newest.coverage:.0%}")
     rows = [_line(audit, tz) for audit in kept]
     st.dataframe(rows, hide_index=True, height="content")
-    beside(rows, name="audits")
+    numbers = [
+        {
+            **row,
+            "Clip": audit.seconds,
+            "Coverage": audit.coverage,
+            "F1": audit.f1,
+            "Stay off by": audit.dwell_error_s,
+            "HOTA": audit.hota,
+            "IDF1": audit.idf1,
+        }
+        for row, audit in zip(rows, kept, strict=True)
+    ]
+    units = {"Clip": "Clip, s", "Stay off by": "Stay off by, s"}
+    beside(
+        rows, name="audits", numbers=[{units.get(name, name): value for name, value in one.items()} for one in numbers]
+    )
     fold(Counted("`audit.visit_f1` at temporal IoU 0.5, one to one within a zone · by `openaisle measure`"))
 
 

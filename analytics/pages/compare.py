@@ -21,7 +21,7 @@ from analytics.pages.missing import not_shown, nothing_here
 from analytics.pages.picture import beside, show
 from analytics.pages.source import Counted
 from analytics.pages.style import begin, figures
-from analytics.pages.verdicts import Row, Span, counted, points, rows, said, table
+from analytics.pages.verdicts import Row, Span, counted, numbers, points, rows, said, table
 
 TWO, AROUND = "Two periods", "Before and after a note"
 LONGEST = 28  # days on either side of a note
@@ -131,7 +131,7 @@ def _too_few() -> None:
 def _table(found: Sequence[Row], by: Sequence[Counted]) -> None:
     lines = table(found)
     st.dataframe(lines, hide_index=True)
-    beside(lines, name="comparison", by=by)
+    beside(lines, name="comparison", by=by, numbers=numbers(found))
 
 
 def _one(state_dir: Path, found: Sequence[Row], before: Span, after: Span, tz: str) -> None:

@@ -26,7 +26,7 @@ from analytics.lifetable import Quantile
 from analytics.pages.choice import Choice, choose
 from analytics.pages.missing import not_shown, nothing_here
 from analytics.pages.picture import beside, show
-from analytics.pages.source import Counted, half, interval, many, quantile, summed
+from analytics.pages.source import Counted, ends, half, interval, many, quantile, summed
 from analytics.pages.style import begin, figures
 from analytics.released import Cell
 from analytics.report import Report
@@ -133,7 +133,8 @@ def _advice(
         " unlike days counted in; everything else is noise until more people came."
     )
     counted = [Counted(f"{one.question.value} {name(one.place)}: {_of(one)}") for one in found]
-    beside(rows, name="What to look at", by=[Counted(how), *counted])
+    numbers = [{**row, "Coverage": one.total.coverage} for row, one in zip(rows, found, strict=True)]
+    beside(rows, name="What to look at", by=[Counted(how), *counted], numbers=numbers)
 
 
 def _answer(question: Question, found: Sequence[Finding], before: str) -> None:
@@ -211,7 +212,19 @@ def _durations(tz: str, whole: _Kept, agreed: _Kept, name: Callable[[Place], str
         Counted.of(summed(Figure.DECISION, whole[0]), tz, _UPPER_BOUND, left_out=whole[1]),
         Counted.of(summed(Figure.DECISION, agreed[0], Audience.CONSENTING), tz, _BIAS, left_out=agreed[1]),
     ]
-    beside(rows, name="How long they take", by=by)
+    numbers = [
+        {
+            "zone": name(place),
+            **ends("median", None if one is None else quantile_of(one, 0.5)),
+            "decisions": None if one is None else one.n,
+            "end not seen": None if one is None else sum(one.lost) / one.n,
+            **ends("consenting: median", None if other is None else quantile_of(other, 0.5)),
+            "consenting: decisions": None if other is None else other.n,
+        }
+        for place in sorted({*everybody, *consenting})
+        for one, other in [(everybody.get(place), consenting.get(place))]
+    ]
+    beside(rows, name="How long they take", by=by, numbers=numbers)
     places = sorted({*everybody, *consenting})
     labels = {name(place): place for place in places}
     shelf = st.selectbox("Curve of", list(labels), key="shelf", bind="query-params")
@@ -232,7 +245,7 @@ def _outcomes(report: Report, posed: _Kept, name: Callable[[Place], str]) -> Non
     if not known:
         nothing_here(report, Figure.POSE, audience=Audience.CONSENTING, what="what came of decisions")
         return
-    marks, rows = [], []
+    marks, rows, numbers = [], [], []
     for place, found in known.items():
         median = quantile_of(found.together, 0.5)
         row: dict[str, Any] = {
@@ -242,18 +255,27 @@ def _outcomes(report: Report, posed: _Kept, name: Callable[[Place], str]) -> Non
             "Decisions": found.n,
             "End not seen": f"{sum(found.lost) / found.n:.0%}",
         }
+        number: dict[str, Any] = {
+            "zone": name(place),
+            **ends("median", median),
+            "decisions": found.n,
+            "end not seen": sum(found.lost) / found.n,
+        }
         for outcome, words in _WORDS.items():
             one = incidence(found, OUTCOMES.index(outcome))
             share = Quantile(one.share, one.low, one.high)
             row[words.capitalize()] = _percent(share)
             row[f"{words.capitalize()}: half by"] = "–" if one.half_s is None else duration(one.half_s)
+            number |= {words: one.share, f"{words}, low": one.low, f"{words}, high": one.high}
+            number[f"{words}: half by, s"] = one.half_s
             marks.append({"Zone": name(place), "Outcome": words, "share": one.share, "low": one.low, "high": one.high})
         rows.append(row)
+        numbers.append(number)
     left = {place: incidence(found, OUTCOMES.index(Outcome.NO_TOUCH)).share or 0.0 for place, found in known.items()}
     most = max(left, key=lambda place: left[place])
     st.markdown(f"Most leave **{name(most)}** without touching anything: {left[most]:.0%} of decisions there.")
     by = [Counted.of(summed(Figure.POSE, posed[0], Audience.CONSENTING), report.tz, _NO_SALE, left_out=posed[1])]
-    show(partial(curves.shares, marks), rows, name="What came of it", told=_told(rows), by=by)
+    show(partial(curves.shares, marks), rows, name="What came of it", told=_told(rows), by=by, numbers=numbers)
     st.dataframe(rows, hide_index=True)
 
 

@@ -123,7 +123,7 @@ def _reasons(sums: dict[str, int], by: Sequence[Counted]) -> None:
     st.header("Why the pad linked nobody")
     failed = sum(sums[word] for word in _WHY)
     tried = failed + sums["linked"]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"Why": why, "Links": sums[word], "Share of tries": f"{sums[word] / tried:.0%}", "What to do": remedy}
         for word, (why, remedy) in sorted(_WHY.items(), key=lambda one: -sums[one[0]])
         if sums[word]
@@ -134,7 +134,12 @@ def _reasons(sums: dict[str, int], by: Sequence[Counted]) -> None:
     st.markdown(f"**{failed:,}** of {many(tried, 'try', 'tries')} linked nobody.")
     st.dataframe(rows, hide_index=True, key="reasons")
     note = Counted("Counts are rounded; a try that failed and then worked is a link.")
-    picture.beside(rows, name="Why the pad linked nobody", by=[*by, note])
+    picture.beside(
+        rows,
+        name="Why the pad linked nobody",
+        by=[*by, note],
+        numbers=[{**row, "Share of tries": row["Links"] / tried} for row in rows],
+    )
 
 
 def _days(cells: Sequence[Cell], tz: str, notes: Sequence[Note], by: Sequence[Counted]) -> None:

@@ -83,9 +83,7 @@ def needs(page: str, store: StoreFile) -> str:
     if page in ("Today", "Staffing") and not entrance:
         return f"**No entrance is drawn**, so nobody who comes in is counted as an entry. {_DRAW}"
     if page == "Queues" and ZoneKind.QUEUE not in kinds:
-        return (
-            f"**No queue is drawn.** It is a zone of kind `queue`, with a `service` zone before the till. {_DRAW}"
-        )
+        return f"**No queue is drawn.** It is a zone of kind `queue`, with a `service` zone before the till. {_DRAW}"
     if page == "Decisions" and ZoneKind.PRODUCT not in kinds:
         return f"**No shelf zone is drawn**, and decisions are made before shelves: zones of kind `product`. {_DRAW}"
     if page == "Journeys" and len(store.kinds()) < 2:

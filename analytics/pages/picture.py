@@ -27,7 +27,15 @@ _BENEATH = {"orient": "bottom", "anchor": "start", "fontSize": 10, "fontWeight":
 SCALE = 2  # pixels of a PNG for each of the chart's
 
 
-def show(chart: Drawn, rows: Sequence[Mapping[str, Any]], *, name: str, told: str, by: Sequence[Counted] = ()) -> None:
+def show(
+    chart: Drawn,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    name: str,
+    told: str,
+    by: Sequence[Counted] = (),
+    numbers: Sequence[Mapping[str, Any]] | None = None,
+) -> None:
     """Draw a chart, its numbers beside it, the buttons that hand both out, and how it was counted.
 
     Args:
@@ -36,9 +44,10 @@ def show(chart: Drawn, rows: Sequence[Mapping[str, Any]], *, name: str, told: st
         name: of the files, and unique on the page.
         told: what the chart shows, in a sentence or two.
         by: how its figures were counted; it stands in every file, too.
+        numbers: what files hold where the rows are words: shares, seconds and ends of intervals, a column each.
     """
     st.vega_lite_chart(chart(colours()) if callable(chart) else chart, key=f"chart-{name}", alt=told)
-    beside(rows, name=name, chart=chart, told=told, by=by)
+    beside(rows, name=name, chart=chart, told=told, by=by, numbers=numbers)
 
 
 def beside(
@@ -48,11 +57,14 @@ def beside(
     chart: Drawn | None = None,
     told: str = "",
     by: Sequence[Counted] = (),
+    numbers: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
     """Draw the numbers of a chart or table that is drawn already, the buttons, and how it was counted; see `show`."""
     file = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     table = pd.DataFrame(list(rows))
-    whole = table.assign(**{COUNTED: " | ".join(one.plain for one in by)}) if by else table
+    whole = table if numbers is None else pd.DataFrame(list(numbers))
+    if by:
+        whole = whole.assign(**{COUNTED: " | ".join(one.plain for one in by)})
     kinds: list[tuple[str, str, Callable[[], bytes], str]] = [
         ("CSV", "csv", partial(csv, whole), "text/csv"),
         ("Parquet", "parquet", partial(parquet, whole), "application/vnd.apache.parquet"),

@@ -94,7 +94,7 @@ def _waiting(found: Wait, by: Sequence[Counted]) -> None:
         f" {half('the others', 'waited', found.median)}"
     )
     first = bin_index(AT_ONCE_US)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"Waited up to": duration(EDGES_US[at] / SECOND), "order": at, "Waits": n, "How it ended": how}
         for how, counts in (("served", found.served_after), ("gave up", found.gone_after))
         for at, n in enumerate(counts[:-1], start=1)
@@ -105,6 +105,17 @@ def _waiting(found: Wait, by: Sequence[Counted]) -> None:
         [
             {"Waited up to": "served at once", "Waits": found.at_once, "How it ended": "served"},
             *({name: value for name, value in row.items() if name != "order"} for row in rows),
+        ],
+        numbers=[
+            {"waited up to, s": AT_ONCE_US / SECOND, "waits": found.at_once, "how it ended": "served at once"},
+            *(
+                {
+                    "waited up to, s": EDGES_US[row["order"]] / SECOND,
+                    "waits": row["Waits"],
+                    "how it ended": row["How it ended"],
+                }
+                for row in rows
+            ),
         ],
         name="Waits by length",
         told=f"Bars: {found.served - found.at_once:,} waits of 4 s or more that ended at the till and"

@@ -163,6 +163,17 @@ def interval(point: Quantile) -> str:
     return f"{low} – {'?' if point.high is None else duration(point.high)}"
 
 
+def ends(what: str, point: Quantile | None) -> dict[str, float | None]:
+    """Return a time and its 95 % interval in seconds, a column each, for a file.
+
+    Args:
+        what: it is, as in "median stay".
+        point: None where it is not known.
+    """
+    at, low, high = (None, None, None) if point is None else (point.at, point.low, point.high)
+    return {f"{what}, s": at, f"{what}, low, s": low, f"{what}, high, s": high}
+
+
 def span(cell: Cell, tz: str) -> str:
     """Return the stretch of time of a cell on the store's clock."""
     start, end = local(cell.start_us, tz), local(cell.end_us, tz)

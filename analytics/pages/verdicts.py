@@ -162,6 +162,32 @@ def told(measure: Measure, value: float | None) -> str:
     return f"{value:.0%}" if measure is Measure.ENGAGED else f"{value:,.0f} a day"
 
 
+def numbers(found: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the comparison as numbers for a file: seconds, shares or a day's count, and relative differences."""
+    return [
+        {
+            "what": str(row.measure),
+            "unit": "s" if is_time(row.measure) else "share" if row.measure is Measure.ENGAGED else "a day",
+            "zone": row.zone,
+            "earlier": row.change.before,
+            "later": row.change.after,
+            "difference": _less(row.change.ratio),
+            "difference, low": _less(row.change.low),
+            "difference, high": _less(row.change.high),
+            "p among all": None if row.change.ratio is None else row.worth,
+            "verdict": row.verdict,
+            "days earlier": row.change.days[0],
+            "days later": row.change.days[1],
+            "left out": len(row.days.left_out) + row.change.left_out,
+        }
+        for row in found
+    ]
+
+
+def _less(ratio: float | None) -> float | None:
+    return None if ratio is None else ratio - 1
+
+
 def table(found: Sequence[Row]) -> list[dict[str, Any]]:
     """Return the comparison as rows of a table."""
     return [

@@ -19,7 +19,7 @@ from analytics.pages.lines import TIER_WORDS, no_stay, parts
 from analytics.pages.missing import not_shown, nothing_here
 from analytics.pages.picture import beside, show
 from analytics.pages.plan import Heat, plan
-from analytics.pages.source import ROUNDED, Counted, interval, quantile, summed
+from analytics.pages.source import ROUNDED, Counted, ends, interval, quantile, summed
 from analytics.pages.stays import one_zone
 from analytics.pages.style import begin, figures
 from analytics.released import Cell
@@ -164,8 +164,25 @@ def _table(found: Mapping[Where, _Zone], names: Mapping[Where, str], by: Sequenc
         }
         for where, one in found.items()
     ]
-    st.dataframe(rows, hide_index=True, height="content")
-    beside(rows, name="zones", by=by)
+    st.dataframe(
+        rows,
+        hide_index=True,
+        height="content",
+        column_config={"Visits": st.column_config.NumberColumn(format="localized")},
+    )
+    numbers = [
+        {
+            "zone": names[where],
+            "visits": one.n or None,
+            "visits an hour": one.an_hour,
+            "engaged": one.engaged,
+            **ends("median stay", None if one.dwell is None else one.dwell.median),
+            **ends("90 % stay under", None if one.dwell is None else one.dwell.p90),
+            "end not seen": None if one.dwell is None else one.dwell.censored,
+        }
+        for where, one in found.items()
+    ]
+    beside(rows, name="zones", by=by, numbers=numbers)
 
 
 def _counted(visits: Kept, stays: Kept, audience: Audience, tz: str) -> list[Counted]:
