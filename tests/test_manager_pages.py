@@ -338,7 +338,8 @@ def said(shop: Path, path: str, **asked: list[str]) -> str:
     app.run()
     assert not app.exception
     kinds = (app.header, app.subheader, app.markdown, app.info, app.warning, app.caption)
-    return "\n".join(part.value for kind in kinds for part in kind)
+    told = [part.value for kind in kinds for part in kind]
+    return "\n".join([*told, *(table.value.to_csv() for table in app.dataframe)])
 
 
 @pytest.fixture(scope="module")
@@ -413,6 +414,22 @@ def test_files_hold_numbers_where_the_page_has_words(
         for name in file.columns.drop(picture.COUNTED, errors="ignore"):
             worded = [text for text in file[name] if isinstance(text, str) and WORDED.fullmatch(text)]
             assert worded == [], f"{name} of {list(file.columns)}"
+
+
+def test_what_is_not_shown_is_told_in_words_of_a_shop_and_promises_nothing_that_is_over(tmp_path: Path) -> None:
+    state = opening.open_shop(
+        tmp_path / "shop", name=weeks.NAME, source="simulated", now_us=time.time_ns() // 1000, hours=True
+    )
+    weeks.unpack(state)
+    with state.open_ledger(Role.KEEPER) as ledger, Keeper(state, ledger) as keeper:
+        keeper.run_once(time.time_ns() // 1000)  # long after the last day
+    compared, floor = said(state.root, "compare"), said(state.root, "zones")
+    assert "Not reached" in compared
+    assert "no rate known yet" not in compared
+    assert not re.search(r"\d tracks", compared + floor)
+    assert "nobody stops there: all walk through" in floor
+    assert "Of the shelves, people stay longest at" in floor
+    assert "The median by day is told of everybody alone" in said(state.root, "zones", of=["Consenting shoppers"])
 
 
 def test_a_blind_day_and_what_is_held_back_are_said(tmp_path: Path) -> None:

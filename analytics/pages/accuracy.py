@@ -21,7 +21,7 @@ from analytics.pages.lines import over_days
 from analytics.pages.missing import name as named
 from analytics.pages.missing import not_shown, nothing_here
 from analytics.pages.picture import beside, show
-from analytics.pages.source import Counted, fold, many, summed, unit_of
+from analytics.pages.source import Counted, fold, many, people, summed, unit_of
 from analytics.pages.style import begin, figures
 from analytics.released import FLAGGED, Cell
 
@@ -225,7 +225,7 @@ def _suppressed(report: Answers, choice: Choice, tz: str) -> None:
                         "Cells shown": total.cells,
                         "Suppressed": held,
                         "Share suppressed": f"{held / len(cells):.0%}",
-                        "Why": f"fewer than {cells[0].k} {cells[0].unit.replace('_', '-')}" if held else "–",
+                        "Why": f"fewer than {cells[0].k} {people(cells[0].unit)}" if held else "–",
                     }
                 )
     if not rows:

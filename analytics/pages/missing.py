@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import streamlit as st
@@ -14,7 +14,7 @@ from analytics.comparison import FEWEST_DAYS
 from analytics.config import ConfigError, StoreFile
 from analytics.figures import FIGURES, Audience, Figure
 from analytics.live import read_zones
-from analytics.pages.source import many, span
+from analytics.pages.source import many, people, span
 from analytics.report import Report, Waiting
 from analytics.state import KEEPER_JSON, State
 from analytics.zones import ZoneKind
@@ -37,6 +37,7 @@ NAMES = {
 }
 
 
+WALK_THROUGH = "nobody stops there: all walk through"
 KEEPER_S = 600.0  # a keeper that runs notes a pass every five minutes
 
 
@@ -148,7 +149,7 @@ def nothing_here(report: Report, *figures: Figure, audience: Audience = Audience
     days = report.days()
     reach = f" Figures reach from {days[0]} to {days[-1]}." if days else ""
     when = f" It can be expected about {local(min(expected), report.tz):%Y-%m-%d %H:%M}." if expected else ""
-    least = f"{waiting[0].k} {waiting[0].unit}" if waiting else "five people or more"
+    least = f"{waiting[0].k} {people(waiting[0].unit)}" if waiting else "five people or more"
     st.info(
         f"**Not enough people for {what or name(figures[0]).lower()}** in what you chose: a cell is shown from {least}"
         f" on. Choose a longer period, more hours or another zone.{reach}{when}",
@@ -166,6 +167,7 @@ def not_shown(report: Report, first: date, last: date, figures: Iterable[Figure]
         figures: those of the page.
     """
     chosen = tuple(figures)
+    through = _walked_through(report, first, last)
     rows = [
         {
             "Figure": name(figure),
@@ -173,7 +175,9 @@ def not_shown(report: Report, first: date, last: date, figures: Iterable[Figure]
             "Zone": cell.zone,
             "Day": f"{local(cell.start_us, report.tz):%Y-%m-%d}",
             "Time": span(cell, report.tz),
-            "Why": f"fewer than {cell.k} {cell.unit.replace('_', '-')}",
+            "Why": WALK_THROUGH
+            if figure is Figure.DWELL and (cell.camera, cell.zone) in through
+            else f"fewer than {cell.k} {people(cell.unit)}",
         }
         for audience in Audience
         for figure in FIGURES[audience]
@@ -181,7 +185,12 @@ def not_shown(report: Report, first: date, last: date, figures: Iterable[Figure]
         for cell in report.cells(figure, first, last, audience=audience)
         if cell.suppressed
     ]
-    waiting = [one for one in report.waiting() if one.metric.partition(".")[2] in set(chosen)]
+    waiting = [
+        one
+        for one in report.waiting()
+        if one.metric.partition(".")[2] in set(chosen)
+        and not (one.metric.endswith(f".{Figure.DWELL}") and (one.camera, one.zone) in through)
+    ]
     if not rows and not waiting:
         st.caption(":material/visibility: Nothing is held back in this period.")
         return
@@ -195,12 +204,30 @@ def not_shown(report: Report, first: date, last: date, figures: Iterable[Figure]
             )
             st.dataframe(rows, hide_index=True)
         if waiting:
-            st.markdown("**Waited for**, until enough people are in it:")
-            waiting_table(waiting, report.tz)
+            newest = max(report.days(), default=last)
+            over = newest < local(time.time_ns() // 1000, report.tz).date() - timedelta(days=1)
+            st.markdown(
+                f"**Not reached** up to {newest}, the last day with figures: too few people. Nothing more is expected"
+                " unless the shop is watched again."
+                if over
+                else "**Waited for**, until enough people are in it:"
+            )
+            waiting_table(waiting, report.tz, over=over)
 
 
-def waiting_table(waiting: Sequence[Waiting], tz: str) -> None:
-    """List figures that are not there yet, and when each can be expected."""
+def _walked_through(report: Report, first: date, last: date) -> set[tuple[str, str]]:
+    """Return the zones, as (camera, zone), in which nobody stopped, so that there is no stay to time."""
+    sums: dict[tuple[str, str], list[int]] = {}
+    for cell in report.cells(Figure.VISITS, first, last):
+        if not cell.suppressed:
+            of = sums.setdefault((cell.camera, cell.zone), [0, 0])
+            of[0] += sum(cell.tiers.values())
+            of[1] += cell.tiers["pass_by"]
+    return {where for where, (visits, passed) in sums.items() if visits and visits == passed}
+
+
+def waiting_table(waiting: Sequence[Waiting], tz: str, *, over: bool = False) -> None:
+    """List figures that are not there yet, and when each can be expected; nothing is where all figures are `over`."""
     rows = []
     for one in waiting:
         audience, figure = one.metric.split(".")
@@ -209,9 +236,11 @@ def waiting_table(waiting: Sequence[Waiting], tz: str) -> None:
                 "Figure": name(figure),
                 "Of": "everybody" if audience == Audience.EVERYBODY else "consenting shoppers",
                 "Zone": one.zone,
-                "Needs": f"{one.k} {one.unit}",
+                "Needs": f"{one.k} {people(one.unit)}",
                 "Shown up to": "not yet" if one.since_us is None else f"{local(one.since_us, tz):%Y-%m-%d %H:%M}",
-                "Expected": "no rate known yet"
+                "Expected": "not any more"
+                if over
+                else "no rate known yet"
                 if one.expected_us is None
                 else f"about {local(one.expected_us, tz):%Y-%m-%d %H:%M}",
             }

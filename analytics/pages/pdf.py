@@ -22,7 +22,7 @@ from analytics.notes import Note, Notes
 from analytics.pages.capture import by_day, whole
 from analytics.pages.lines import TIER_WORDS, VERDICTS, differences, no_stay, parts
 from analytics.pages.missing import name
-from analytics.pages.source import interval, quantile, summed, told
+from analytics.pages.source import interval, people, quantile, summed, told
 from analytics.pages.verdicts import HOW, Span, points, rows, said, table
 from analytics.released import FLAGGED, Cell
 from analytics.state import STORE_TOML
@@ -242,7 +242,7 @@ def _missing(paper: Paper, report: Answers, week: Week) -> None:
         cells = report.cells(figure, week.monday, week.sunday)
         total = summed(figure, cells)
         if total.suppressed:
-            why = f"{total.suppressed} of {len(cells)} cells: fewer than {cells[0].k} {cells[0].unit}"
+            why = f"{total.suppressed} of {len(cells)} cells: fewer than {cells[0].k} {people(cells[0].unit)}"
             lines.append([name(figure), why])
     if lines:
         paper.rows(["Figure", "Suppressed for good"], lines, [1, 3])
@@ -250,4 +250,4 @@ def _missing(paper: Paper, report: Answers, week: Week) -> None:
         paper.say("Nothing of this week is suppressed.")
     for one in report.waiting():
         when = "no rate known yet" if one.expected_us is None else f"about {local(one.expected_us, report.tz):%Y-%m-%d}"
-        paper.small(f"{one.metric} of {one.zone}: waited for, {one.k} {one.unit} are needed; expected {when}.")
+        paper.small(f"{one.metric} of {one.zone}: waited for, {one.k} {people(one.unit)} are needed; expected {when}.")

@@ -84,6 +84,14 @@ def summed(figure: Figure, cells: Sequence[Cell], audience: Audience = Audience.
     return replace(total, n=round(total.n / PARTS)) if figure is Figure.EXPRESSION else total
 
 
+_PEOPLE = {"tracks": "people", "visitors": "shoppers who said yes", "visitor_days": "days of shoppers who said yes"}
+
+
+def people(unit: str) -> str:
+    """Return in plain words of whom a cell needs some number: somebody followed by a camera is one of its people."""
+    return _PEOPLE.get(unit, unit.replace("_", "-"))
+
+
 def unit_of(figure: str) -> str:
     """Return what n counts of a figure."""
     return _OF[Figure(figure)]
@@ -114,7 +122,7 @@ def told(total: Sum, tz: str, *, left_out: int = 0) -> str:
     if total.coverage is not None and total.coverage < FLAGGED:
         coverage = f"**{coverage}, under 90 %**"
     missing = f" · {total.suppressed} more suppressed: too few people" if total.suppressed else ""
-    units = " and ".join(unit.replace("_", "-") for unit in total.units)
+    units = " and ".join(map(people, total.units))
     return (
         f"`{total.metric}` · rule {total.rule} · n = {total.n:,} {unit_of(total.metric.partition('.')[2])}"
         f" · {many(total.cells, 'cell')} of {units}{missing}{beside} · {whole} · {coverage}"

@@ -53,10 +53,15 @@ def one_zone(
         by=[Counted.of(stay.total, tz)],
     )
     if audience is not Audience.EVERYBODY:
+        st.caption(
+            "The median by day is told of everybody alone: a figure of consenting shoppers takes ten of them, which a"
+            " day may not have."
+        )
         return
     cells, _ = choice.keep(report.cells(Figure.DWELL, choice.first, choice.last), tz)
     days = by_zone(Measure.STAY, cells, tz).get(where)
     if days is None or len(days.values) < 2:
+        st.caption("Fewer than two days have a median of their own, so that none is drawn by day.")
         return
     medians = {day: one.value for day, one in days.values.items()}
     notes = drawn(state_dir, choice.first, choice.last, (where[1],))

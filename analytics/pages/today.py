@@ -210,7 +210,7 @@ def _zones(state_dir: Path, report: Answers, that: date, tz: str) -> None:
                 "zone": cell.zone,
                 "time": span(cell, tz),
                 "visits": cell.n,
-                "why not": f"fewer than {cell.k} tracks" if cell.suppressed else "",
+                "why not": f"fewer than {cell.k} people" if cell.suppressed else "",
                 "coverage": cell.observed_us / cell.open_us if cell.open_us else None,
             }
             for cell in joined(cells, zones_apart=True)
