@@ -47,6 +47,7 @@ def plan(state: State, now_us: int) -> dict[str, Any]:
             "at": instant(now_us),
             "now": [*_subjects_due(due, ledger, scope), *_rows_due(rows), *_forgotten(state, ledger, now_us)],
             "held": [*_subjects_held(due, scope), *_rows_held(rows)],
+            "ended": _ended(due, ledger, scope, now_us),
             "holds": [told_of(h) for h in scope.holds],
             "later": _later(state, ledger, visits, scope, now_us),
             "unnamed": unnamed(state, ledger, visits),
@@ -96,6 +97,7 @@ def status(state: State, now_us: int) -> dict[str, Any]:
             "due_now": sum(one["count"] for one in told["now"]),
             "inbox_rows": waiting,
         },
+        "ended_and_known": told["ended"],
         "oldest": oldest,
         "holds": told["holds"],
         "held": told["held"],
@@ -111,6 +113,8 @@ def text(told: Mapping[str, Any]) -> str:
         stale = "  (overdue: is the keeper running?)" if told["overdue"] else ""
         lines += [f"last sweep: {told['last_sweep'] or 'none yet'}{stale}"]
         lines += [f"backlog: {', '.join(f'{name} {n}' for name, n in told['backlog'].items())}"]
+        known = ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in told["ended_and_known"].items() if n)
+        lines += [f"of those who ended a consent, still known: {known or 'nobody'}"]
         lines += ["oldest: " + (", ".join(f"{name} {at}" for name, at in told["oldest"].items()) or "nothing is held")]
         lines += [f"next due: {told['next_due'] or 'nothing'}"]
         lines += [f"problem: {problem}" for problem in told["problems"]]
@@ -168,6 +172,17 @@ def _rows_held(rows: list[Any]) -> list[dict[str, Any]]:
 def _subjects_held(due: Due, scope: Scope) -> list[dict[str, Any]]:
     kept = len(due.kept(scope))
     return [_one("consent", "subjects", kept, "due, wait for a hold")] if kept else []
+
+
+def _ended(due: Due, ledger: Ledger, scope: Scope, now_us: int) -> dict[str, int]:
+    """Return how many of those who ended a consent are known still, by the reason."""
+    ended = ledger.ended_since(0)
+    reasons = {
+        "another_yes_in_force": ledger.live_subjects(now_us),
+        "on_hold": due.kept(scope),
+        "due_now": due.subjects(scope),
+    }
+    return {name: len(ended.intersection(subjects)) for name, subjects in reasons.items()}
 
 
 def _forgotten(state: State, ledger: Ledger, now_us: int) -> Iterator[dict[str, Any]]:

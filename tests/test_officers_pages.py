@@ -192,6 +192,7 @@ def test_consents_hide_small_numbers_and_hand_out_certificates(
 ) -> None:
     page = opened(officer, address(board, "consents"), "Consents")
     expect(page.get_by_role("cell", name="too few to tell").first).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("From the first end that a certificate names")).to_be_visible()
     with shop.ledger(Role.DASHBOARD) as ledger:
         ended = next(i for i, data in ledger.leaves(0, ledger.size) if Leaf.decode(data).kind is EventKind.WITHDRAWN)
         keys, logs = certificate.key_lines(ledger), log_keys(ledger)

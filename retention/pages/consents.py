@@ -19,8 +19,9 @@ from consent import chronicle
 from consent.access import Action
 from consent.events import ConsentError, Purpose
 from consent.ledger import Ledger
-from retention import certificate
+from retention import certificate, holds
 from retention.model import RetentionError
+from retention.pages.asking import at_once, now_us
 from retention.pages.entries import clock
 from retention.pages.handout import hand_out
 
@@ -106,7 +107,6 @@ class Certified:
 def _erasures(state: State, ledger: Ledger) -> None:
     st.header("Ended and erased")
     zone = state.store.timezone
-    waiting = len(ledger.ended_since(0))
     found = certificates(state.certificates)
     with st.container(key="cards"):
         one, two, three = st.columns(3)
@@ -114,11 +114,16 @@ def _erasures(state: State, ledger: Ledger) -> None:
         times = sorted(each.seconds for each in found if each.seconds is not None)
         two.metric("From the end to the erasure", "–" if not times else _length(times[len(times) // 2]), help="median")
         three.metric("The longest", "–" if not times else _length(times[-1]))
-    if waiting:
-        st.info(
-            f"{waiting} of those who ended a consent are still known: another consent of theirs lives, a hold covers"
-            " them, or the keeper has not erased them yet. `openaisle retention status` says which."
+    if times:
+        st.caption(
+            "From the first end that a certificate names. Who ends one consent and keeps another is certified twice: at"
+            " once for its rows, and for the person when the last consent ended, perhaps days later, counted from the"
+            " first. A hold, or a keeper that did not run, makes it longer, too."
         )
+    if why := still_known(ledger, now_us()):
+        st.info("\n".join(("Some who ended a consent are still known:", "", *(f"- {reason}" for reason in why))))
+        if late := at_once():
+            st.warning(late)
     if not found:
         st.info("No certificate: nothing was erased within 90 days. One is written by the keeper at every erasure.")
         return
@@ -138,6 +143,23 @@ def _erasures(state: State, ledger: Ledger) -> None:
         border="horizontal",
     )
     _one(ledger, found)
+
+
+def still_known(ledger: Ledger, at_us: int) -> list[str]:
+    """Say of those who ended a consent and are known still how many there are for which reason; empty for none."""
+    ended = ledger.ended_since(0)
+    live = len(ended.intersection(ledger.live_subjects(at_us)))
+    placed = holds.holds(ledger)
+    reasons = {
+        "said yes to something else, or again, and that yes is in force": live,
+        (
+            f"have no yes in force: a hold may cover them (entry {', '.join(str(hold.entry) for hold in placed)}, see"
+            " the page “Holds”); where none does, the keeper erases them at its next sweep"
+            if placed
+            else "have no yes in force, and no hold is: the keeper erases them at its next sweep, within four minutes"
+        ): len(ended) - live,
+    }
+    return [f"**{count}** {reason}" for reason, count in reasons.items() if count]
 
 
 def _one(ledger: Ledger, found: Sequence[Certified]) -> None:

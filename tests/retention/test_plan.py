@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import threading
 import time
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ import cli
 from analytics.store import StoreError
 from consent.events import Purpose
 from consent.keys import Role
-from retention import plan, snapshot
+from retention import holds, plan, snapshot
 from retention.keeper import Keeper
 from retention.model import RetentionError
+from retention.pages.consents import still_known
 from tests.apart import read_apart
 from tests.retention import keeper_child
 from tests.retention.keeping import DAY_US, NOON, SECOND, Shop
@@ -181,6 +183,26 @@ def test_the_status_says_what_waits_and_how_old_it_is(shop: Shop) -> None:
     told = plan.status(shop.state, NOON + 21 * MINUTE)
     assert any("plan.parquet" in problem for problem in told["problems"])
     assert "problem: " in plan.text(told)
+
+
+def test_the_status_says_why_somebody_who_ended_a_consent_is_known_still(shop: Shop) -> None:
+    her, him, them = (shop.yes(Purpose.DWELL, Purpose.REPEAT) for _ in range(3))
+    for one in (her, him, them):
+        shop.stay(one.subject, NOON + SECOND)
+    run_once(shop, NOON + MINUTE)
+    shop.ledger.withdraw_subject(her.subject, now_us=NOON + 2 * MINUTE, purposes=[Purpose.REPEAT])
+    shop.ledger.withdraw(him.secret, now_us=NOON + 2 * MINUTE)
+    told = plan.status(shop.state, NOON + 3 * MINUTE)
+    assert told["ended_and_known"] == {"another_yes_in_force": 1, "on_hold": 0, "due_now": 1}
+    assert still_known(shop.ledger, NOON + 3 * MINUTE)[0].startswith("**1** said yes to something else")
+    assert still_known(shop.ledger, NOON + 3 * MINUTE)[1].startswith("**1** have no yes in force, and no hold is")
+    day = date.fromisoformat(told["at"][:10])
+    entry = holds.place(shop.ledger, ["consent"], day, day, officer="o", reference="r", now_us=NOON + 3 * MINUTE).entry
+    told = plan.status(shop.state, NOON + 4 * MINUTE)
+    assert told["ended_and_known"] == {"another_yes_in_force": 1, "on_hold": 1, "due_now": 0}
+    assert f"a hold may cover them (entry {entry}," in still_known(shop.ledger, NOON + 4 * MINUTE)[1]
+    said = "of those who ended a consent, still known: another yes in force 1, on hold 1"
+    assert said in plan.text(told).splitlines()
 
 
 def test_a_second_sweep_beside_a_keeper_is_refused_in_one_line(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
