@@ -79,7 +79,7 @@ def parts(rows: Sequence[Mapping[str, Any]], names: Sequence[str], colours: Colo
     """Draw shares of a whole, a bar a row: columns ``zone``, ``part`` (one of `names`), ``share`` and ``n``."""
     tones = [colours.soft, colours.pale, colours.accent, colours.deep]
     bars = {
-        "y": channel("zone:N", title=None, axis={"labelLimit": 160, "ticks": False}),
+        "y": channel("zone:N", title=None, axis={"labelLimit": 160, "labelOverlap": False, "ticks": False}),
         "x": channel("share:Q", title=None, axis={"format": "%", **FEW}, scale={"domain": [0, 1]}),
         "color": channel(
             "part:N",
@@ -106,7 +106,7 @@ def differences(rows: Sequence[Mapping[str, Any]], colours: Colours = LIGHT) -> 
     tones = {"domain": list(VERDICTS), "range": [colours.accent, colours.other, "#78716c"]}
     shapes = {"domain": list(VERDICTS), "range": ["triangle-up", "triangle-down", "circle"]}
     row = {
-        "y": channel("what:N", sort=None, title=None, axis={"labelLimit": 220, "ticks": False}),
+        "y": channel("what:N", sort=None, title=None, axis={"labelLimit": 220, "labelOverlap": False, "ticks": False}),
         "color": channel("verdict:N", scale=tones, legend=LEGEND),
         "tooltip": [
             channel("what:N", title="What"),

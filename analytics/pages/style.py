@@ -20,6 +20,7 @@ STYLE = """
 [data-testid="stCaptionContainer"] {opacity: 1; overflow-wrap: anywhere;}
 [data-testid="stCaptionContainer"] code {color: inherit;}
 h2 {font-size: 1.45rem !important; padding-top: 1.2rem !important;}
+[data-testid="stElementContainer"]:has([data-testid="stDataFrame"]) {margin-top: 1.4rem;}
 @media (max-width: 640px) {
   .block-container {padding: 3.8rem .9rem 3rem;}
   [data-testid="stMetric"] {padding: .5rem .7rem;}

@@ -221,7 +221,8 @@ def _zones(state_dir: Path, report: Answers, that: date, tz: str) -> None:
             Counted.of(
                 total,
                 tz,
-                "A wide box is several hours together, because one alone held too few people. A dashed edge: cameras"
+                "A wide box is several hours together, because one alone held too few people; it may reach past closing"
+                " time. A dashed edge: cameras"
                 f" saw under 90 % of it. {ROUNDED}",
             )
         ],

@@ -168,7 +168,10 @@ def _table(found: Mapping[Where, _Zone], names: Mapping[Where, str], by: Sequenc
         rows,
         hide_index=True,
         height="content",
-        column_config={"Visits": st.column_config.NumberColumn(format="localized")},
+        column_config={
+            "Visits": st.column_config.NumberColumn(format="localized"),
+            **dict.fromkeys(("95 % interval", "Its interval"), st.column_config.TextColumn(width=165)),
+        },
     )
     numbers = [
         {
