@@ -312,10 +312,13 @@ def test_an_interrupt_ends_it_in_one_line(terminal: tuple[int, int], data: Path,
     with subprocess.Popen(
         words, env=place.environment(), cwd=place.here, stdout=subprocess.PIPE, stderr=terminal[1], text=True
     ) as process:
-        shown = _until(r"[1-9]%\|", terminal[0], 60)  # the first figure that it shows: a busy machine skips some
-        process.send_signal(signal.SIGINT)
-        shown = _until("stopped", terminal[0], 60)
-        printed, _ = process.communicate(timeout=60)
+        try:
+            shown = _until(r"[1-9]%\|", terminal[0], 60)  # the first figure that it shows: a busy machine skips some
+            process.send_signal(signal.SIGINT)
+            shown = _until("stopped", terminal[0], 60)
+            printed, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "openaisle: stopped" in shown
     assert "Traceback" not in shown
