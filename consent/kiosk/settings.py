@@ -96,8 +96,11 @@ class Shop:
         return self.public_url or self.mailbox_url
 
     def offers(self) -> frozenset[Purpose]:
-        """Return the purposes a shopper can say yes to at the level in force; none where no pad can link anybody."""
-        level = self.level()
-        if self.pad is None:
-            return frozenset()
-        return frozenset(p for p in Purpose if level.allows(p) and p not in self.without)
+        """Return the purposes a shopper can say yes to at the level in force.
+
+        Without a pad nobody can be linked, so that only what a tablet does by itself is left to ask for.
+        """
+        level, linked = self.level(), self.pad is not None
+        return frozenset(
+            p for p in Purpose if level.allows(p) and p not in self.without and (linked or p is Purpose.SMILE)
+        )

@@ -130,7 +130,7 @@ def test_a_second_tap_while_the_camera_thinks_asks_it_once(front: Front) -> None
 
 
 def test_a_kiosk_without_a_pad_asks_for_no_yes_that_could_never_take_effect(front: Front) -> None:
-    front.open(pad=None)
+    front.open(pad=None, without=frozenset({Purpose.SMILE}))
     person = front.browser()
     assert "camera-text" not in person.page.text
     assert EN("welcome.what_counts") in html.unescape(person.page.text)
