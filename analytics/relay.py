@@ -8,15 +8,20 @@ that comes back is read, and an answer of that kind ends the connection before i
 - Whatever libav could take for a status line counts as one, in pictures too: it drops carriage returns wherever they
   stand, and reads the status as C reads a number. A status that is not plainly 1xx, 2xx, 4xx or 5xx leads elsewhere.
 - What comes is passed on at once, and nothing is kept but the line that is not over.
+- Whoever else has an account on this machine is not let in: a caller is of our own user by `/proc/self/net/tcp`, or its
+  connection ends before anything of it is read. The door is shut behind the first who is; libav calls once.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import selectors
 import socket
 import ssl
+import sys
 import threading
+from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
 
@@ -24,6 +29,8 @@ PORTS = {"rtsp": 554, "rtsps": 322}
 CONNECT_S = 5.0
 _AWAY = re.compile(rb"RTSP/[^ \t\n]*[ \t]+[\v\f]*(?![1245]\d\d\D)[+-]?\d+\D")
 _LINE = 4096  # bytes of a line that libav keeps
+_CALLERS = Path("/proc/self/net/tcp")
+_LOOKS = 3  # at that list, which is no snapshot, before somebody is taken not to be on it
 
 
 class Sieve:
@@ -49,6 +56,23 @@ def host_of(address: str) -> tuple[str, int]:
     if not parts.hostname or parts.scheme.lower() not in PORTS:
         raise ValueError("an RTSP address names its host")
     return parts.hostname, parts.port or PORTS[parts.scheme.lower()]
+
+
+def _end(place: tuple[str, int]) -> str:
+    """Return one end of a connection as the kernel writes it."""
+    return f"{int.from_bytes(socket.inet_aton(place[0]), sys.byteorder):08X}:{place[1]:04X}"
+
+
+def _ours(client: socket.socket) -> bool:
+    """Say whether our own user is at the other end of a connection on loopback."""
+    here, there = _end(client.getsockname()), _end(client.getpeername())
+    for _ in range(_LOOKS):
+        for line in _CALLERS.read_text().splitlines():
+            words = line.split()
+            if words[1:3] == [there, here]:
+                # 01 is open: of an end that is closed already the kernel says user 0, whosever it was
+                return words[3] == "01" and words[7] == str(os.geteuid())
+    return False
 
 
 class Relay:
@@ -97,7 +121,15 @@ class Relay:
             except TimeoutError:
                 continue
             with client:
+                try:
+                    if not _ours(client):
+                        continue
+                except OSError as error:  # who it is cannot be told
+                    self.failure = error
+                    continue
+                self._door.close()
                 self._one(client)
+                return
 
     def _one(self, client: socket.socket) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import socket
@@ -17,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.probe import probe
-from analytics.relay import Relay, Sieve
+from analytics.relay import Relay, Sieve, _ours
 from tests.analytics import rtsp_server
 from tests.conftest import ROOT
 
@@ -211,6 +212,41 @@ def test_a_relay_leads_to_one_place_and_hides_nothing_of_the_address() -> None:
                 assert client.recv(100) == b"RTSP/1.0 200 hello"
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", near), timeout=1)
+
+
+def test_another_user_of_this_machine_does_not_reach_the_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    me = os.geteuid()
+    looked = threading.Event()
+    with server(lambda asked: b"RTSP/1.0 200 " + asked) as (port, asked), Relay(f"rtsp://127.0.0.1:{port}/a") as relay:
+        near = int(relay.url.rsplit(":", 1)[1].split("/")[0])
+
+        def somebody_else() -> int:
+            looked.set()
+            return me + 1
+
+        monkeypatch.setattr("os.geteuid", somebody_else)
+        with socket.create_connection(("127.0.0.1", near), timeout=5) as stranger, suppress(ConnectionError):
+            stranger.sendall(b"DESCRIBE")
+            assert stranger.recv(100) == b""
+        assert looked.is_set()
+        monkeypatch.setattr("os.geteuid", lambda: me)
+        with socket.create_connection(("127.0.0.1", near), timeout=5) as client:
+            client.sendall(b"hello")
+            assert client.recv(100) == b"RTSP/1.0 200 hello"
+            with pytest.raises(OSError, match="refused"):  # the door is shut behind whom it is for
+                socket.create_connection(("127.0.0.1", near), timeout=1)
+    assert asked == [b"", b"hello"]
+
+
+def test_whoever_sent_and_left_is_not_taken_for_the_administrator_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)  # as the kernel calls the owner of what is closed
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        with socket.create_connection(door.getsockname(), timeout=5) as stranger:
+            stranger.sendall(b"DESCRIBE")
+        with door.accept()[0] as left:
+            assert not _ours(left)
 
 
 def test_a_camera_with_tls_is_called_over_tls(tmp_path: Path) -> None:
