@@ -135,11 +135,19 @@ class Tally:
             if line is not None:
                 self._bin(line, t_us).add(track, one.at)
 
-    def forget(self, track: int) -> None:
-        """Take a track out of every bin that has not left: it objected."""
+    def came_out(self, track: int) -> None:
+        """Take a track that was first seen at a door."""
+        self._doors.came_out(track)
+
+    def leave(self, track: int) -> None:
+        """Tell no more of a track: it may be another's from now on. What was counted of it stays."""
         self._walks.forget(track)
         self._waits.forget(track)
         self._doors.forget(track)
+
+    def forget(self, track: int) -> None:
+        """Take a track out of every bin that has not left: it objected."""
+        self.leave(track)
         for line in self._lines.values():
             for each in line.bins():
                 each.people.pop(track, None)

@@ -3,7 +3,8 @@
 - A visit of an entrance is *footfall* where it is its person's first visit of any zone of the shop and they were seen
   to walk on from it: whoever leaves has been elsewhere, or is lost at the door. What they did outside is no matter.
 - A *passer-by* was seen in a zone of kind `outside`, and under this number in no other zone, pads and staff zones too.
-  They are told once, when they have gone, however often they came back meanwhile.
+  They are told once, when they have gone, however often they came back meanwhile. Who was first seen at a door came
+  out of it and passes by nobody: they may be somebody who was lost there, and may have objected.
 
 So nobody is both. It takes an entrance before the same camera that reaches across the whole door: without it nothing
 would tell those who come in from those who pass.
@@ -12,6 +13,7 @@ would tell those who come in from those who pass.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 
 from analytics.figures import Figure
 from analytics.model import EndReason, StartReason, Visit
@@ -28,7 +30,7 @@ class Doors:
 
     def __init__(self, zones: Iterable[Zone]) -> None:
         self._kinds = {zone.name: zone.kind for zone in zones}
-        self._inside: dict[int, int] = {}  # person: first instant in any zone of the shop
+        self._inside: dict[int, float] = {}  # person: first instant in any zone of the shop; inf: before they were seen
         self._outside: dict[int, str] = {}  # person: first zone outside
 
     def people(self) -> set[int]:
@@ -46,6 +48,10 @@ class Doors:
         came = visit.start_reason in (StartReason.CROSSED, StartReason.APPEARED)
         walked_on = visit.end_reason is EndReason.CROSSED
         return kind is ZoneKind.ENTRANCE and came and walked_on and visit.enter_us < first
+
+    def came_out(self, person: int) -> None:
+        """Take somebody who was first seen at a door: they pass by nobody, and may still turn and come in."""
+        self._inside.setdefault(person, inf)
 
     def gone(self, person: int) -> list[Told]:
         """Say that somebody will not come back under this number."""

@@ -49,6 +49,7 @@ class Rules:
         max_speed: nobody in a shop is faster.
         guard_s: shortest time base of the switch guard; one frame's jitter is no speed.
         exit_m: who is last seen nearer than this to an exit or the frame's edge has gone.
+        door_m: who is first seen nearer than this to an entrance or exit came out of it.
         gait: the STOP and RESUME rules.
     """
 
@@ -69,6 +70,7 @@ class Rules:
     max_speed: float = 3.0
     guard_s: float = 0.5
     exit_m: float = 0.5
+    door_m: float = 1.0
     gait: GaitRules = field(default_factory=GaitRules)
 
 
@@ -133,7 +135,8 @@ class DwellEngine:
         self._zones = tuple(zones)
         if len({zone.name for zone in self._zones}) != len(self._zones):
             raise ValueError("two zones share a name; give each its own")
-        self._exits = tuple(z for z in self._zones if z.kind in (ZoneKind.EXIT, ZoneKind.ENTRANCE, ZoneKind.OUTSIDE))
+        self._doors = tuple(z for z in self._zones if z.kind in (ZoneKind.EXIT, ZoneKind.ENTRANCE))
+        self._exits = (*self._doors, *(z for z in self._zones if z.kind is ZoneKind.OUTSIDE))
         self._ground = ground or Ground()
         self._rules = rules or Rules()
         self._floors = {zone.name: self._ground.floor(zone.polygon) for zone in self._zones}
@@ -142,6 +145,7 @@ class DwellEngine:
         self._numbers = 0
         self._t_us: int | None = None
         self.stitches: list[Stitch] = []  # made in the last step
+        self.came_out: list[int] = []  # numbers of whoever was first seen in the last step, at a door
 
     def person(self, track: int) -> int:
         """Return the person number of a track seen lately; stitched tracks share it.
@@ -176,7 +180,7 @@ class DwellEngine:
         if self._t_us is not None and t_us - self._t_us > self._rules.blind_s * SECOND:
             closed += self.blind(self._t_us, t_us)
         self._t_us = t_us
-        self.stitches = []
+        self.stitches, self.came_out = [], []
         closed += self._let_time_pass(t_us)
         closed += self._expire(t_us)
         known = sorted((s for s in sightings if s.track in self._people), key=lambda s: s.track)
@@ -251,6 +255,8 @@ class DwellEngine:
         )
         self._people[sighting.track] = person
         self._place(t_us, person, sighting)
+        if self._at(self._doors, sighting, self._rules.door_m):
+            self.came_out.append(person.number)
 
     def _see_again(self, t_us: int, sighting: Sighting) -> list[Visit]:
         person = self._people[sighting.track]
@@ -362,7 +368,10 @@ class DwellEngine:
                 or self._ground.distance(here.x, here.y, here.x + edge, here.y, here.height) <= self._rules.exit_m
             ):
                 return True
-        return any(zone.contains(here.x, here.y) or self._near(zone, here, self._rules.exit_m) for zone in self._exits)
+        return self._at(self._exits, here, self._rules.exit_m)
+
+    def _at(self, zones: Sequence[Zone], here: Sighting, metres: float) -> bool:
+        return any(zone.contains(here.x, here.y) or self._near(zone, here, metres) for zone in zones)
 
     def _near(self, zone: Zone, sighting: Sighting, metres: float) -> bool:
         if self._ground.calibrated:

@@ -254,6 +254,8 @@ def measure(
             continue
         seen = vision.see(item)
         close(engine.step(item.t_us, seen.sightings))
+        for person in engine.came_out:
+            doors.came_out(person)
         if look is not None:
             people = {s.track: engine.person(s.track) for s in seen.sightings}
             everybody = dict.fromkeys(people, frozenset({Purpose.DWELL}))

@@ -233,6 +233,8 @@ class CameraWatch:
         seen = self._vision.see(item)
         visits = self._engine.step(t_us, seen.sightings)
         people = {s.track: self._engine.person(s.track) for s in seen.sightings}
+        for person in self._engine.came_out:
+            self._tally.came_out(person)
         for sighting in seen.sightings:
             if self._staff.see(t_us, people[sighting.track], sighting.x, sighting.y):
                 self._tally.forget(people[sighting.track])  # what they walked through before is no shopper's visit
@@ -259,6 +261,9 @@ class CameraWatch:
                     self._hourly.forget(self._engine.person(track))
             for answer in answers:
                 self._carry_out(t_us, answer)
+        for track, person in people.items():
+            if self._uncounted(track):
+                self._tally.leave(person)  # or what is remembered of them would be told when they have gone
         self._close(t_us, visits)
         if self._look is not None:
             self._look_again(self._look, item, seen, people)
@@ -306,11 +311,7 @@ class CameraWatch:
 
         The board gets bands of zones, and the pads.
         """
-        counted = [
-            s
-            for s in sightings
-            if people[s.track] not in self._staff and not any(k.uncounted(s.track) for k in self._pads.values())
-        ]
+        counted = [s for s in sightings if people[s.track] not in self._staff and not self._uncounted(s.track)]
         inside = {z.name: [people[s.track] for s in counted if z.contains(s.x, s.y)] for z in self._zones}
         if tally:
             self._tally.count(t_us, inside)
@@ -320,6 +321,9 @@ class CameraWatch:
         self._board.show_zones(self._camera.name, {z.name: band(len(inside[z.name]), z.kind) for z in self._zones})
         for name, linker in self._pads.items():
             self._board.show_pad(name, linker.view())
+
+    def _uncounted(self, track: int) -> bool:
+        return any(linker.uncounted(track) for linker in self._pads.values())
 
     def _show_nothing(self) -> None:
         if self._board is None:
@@ -390,7 +394,7 @@ class CameraWatch:
         level = self._level()
         permitted: dict[int, frozenset[Purpose]] = {}
         for track in look.wanted(frame.t_us, seen.sightings, people):
-            if people[track] in self._staff or any(linker.uncounted(track) for linker in self._pads.values()):
+            if people[track] in self._staff or self._uncounted(track):
                 continue
             permit = next((p for linker in self._pads.values() if (p := linker.links.look(track)) is not None), None)
             if permit is not None:
@@ -414,9 +418,7 @@ class CameraWatch:
         """Take one picture into the hour, without whoever is in no figure."""
         level = self._level()
         counted = {
-            person
-            for track, person in people.items()
-            if person not in self._staff and not any(linker.uncounted(track) for linker in self._pads.values())
+            person for track, person in people.items() if person not in self._staff and not self._uncounted(track)
         }
         self._hourly.see(t_us, counted, looks=level.allows(Purpose.DWELL), expression=level.allows(Purpose.EMOTION))
 

@@ -114,6 +114,31 @@ def test_who_comes_in_is_no_passer_by_and_who_objected_is_nothing(shop: State) -
     assert rows == []
 
 
+@pytest.mark.parametrize("lingers", [(195.0, 203.0), (60.0, 230.0), (340.0, 20.0)], ids=["door", "shelf", "street"])
+def test_who_may_have_changed_places_with_an_objector_is_not_told_of_when_they_have_gone(
+    shop: State, lingers: tuple[float, float]
+) -> None:
+    in_street = lingers[1] < BEFORE[1]  # over the pavement's far edge, in no zone at all
+    way = [(WITHIN, 0.0), (BEFORE, 0.0)] if in_street else [(WITHIN, 0.0)]
+    objector = Shopper(0, [((60.0, 228.0), 0), (ON_PAD, 4.0), *way, (lingers, 540.0)], PadKind.OBJECT)
+    crossing = Shopper(0, [(STREET, 0), (BEFORE, 0), ((195.0, 45.0), 0), (lingers, 0), ((374.0, 10.0), 0)])
+    others = [crossing if in_street else customer() for _ in range(7)]
+    cells, _, visits, answers = watched(shop, [objector, *others])
+    assert answers == [PadOutcome.SUPPRESSED]
+    assert len({visit.track for visit in visits if visit.zone == "pavement"} - {1}) == 7  # they were seen outside first
+    assert of(cells, Figure.PASSERS) == [("pavement", 0, True)]
+    assert [cell.zone for cell in cells if cell.figure is Figure.TRANSITIONS and not cell.suppressed] == []
+
+
+def test_who_is_lost_in_the_door_and_found_outside_it_passes_by_nobody(shop: State) -> None:
+    inside = Shopper(0, [((60.0, 228.0), 0), (ON_PAD, 4.0), (WITHIN, 0), ((195.0, 140.0), 0)], PadKind.OBJECT)
+    outside = Shopper(0, [((195.0, 100.0), 0), (BEFORE, 0), (AWAY, 0)])  # nearly a minute later, under a new number
+    cells, _, visits, answers = watched(shop, [inside, outside] * 6)
+    assert answers == [PadOutcome.SUPPRESSED] * 6
+    assert len([visit for visit in visits if visit.zone == "pavement"]) == 6
+    assert of(cells, Figure.PASSERS) == [("pavement", 0, True)]
+
+
 def test_four_passers_by_are_not_told_from_none(shop: State) -> None:
     four, *_ = watched(shop, [passer() for _ in range(4)])
     assert of(four, Figure.PASSERS) == [("pavement", 0, True)]

@@ -56,6 +56,20 @@ def test_whoever_comes_out_of_the_shop_passes_by_nobody(zone: str) -> None:
     assert doors.gone(1) == []
 
 
+def test_whoever_was_first_seen_at_the_door_passes_by_nobody_and_may_still_come_in() -> None:
+    doors = Doors(ZONES)
+    doors.came_out(1)
+    assert doors.people() == {1}
+    doors.add(visit("outside", 1))
+    assert doors.gone(1) == []
+    doors.came_out(2)
+    doors.add(visit("outside", 1, person=2))
+    assert doors.add(visit("entrance", 5, person=2))
+    doors.forget(3)
+    doors.came_out(3)
+    assert not doors.add(visit("entrance", 5, person=3))
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_whoever_is_forgotten_neither_passes_nor_comes_in(first: bool) -> None:
     doors = Doors(ZONES)

@@ -771,3 +771,14 @@ def test_the_band_costs_only_visits_and_absences_that_hardly_leave_it(
         joined.update(within)
     for zone_name, person, enter, leave in missed - joined:
         assert beyond(zone_name, person, enter, leave, inside=True) < RULES.enter_s
+
+
+@pytest.mark.parametrize("kind", ZoneKind)
+def test_whoever_is_first_seen_within_a_metre_of_a_door_came_out_of_it(kind: ZoneKind) -> None:
+    engine = DwellEngine([square("door", 300, 300, 400, 400, kind)])
+    steps = [[at(1, 350, 350), at(2, 350, 490), at(3, 350, 510)], [at(1, 350, 352), at(2, 350, 492), at(3, 350, 490)]]
+    out = []
+    for number, sightings in enumerate(steps):
+        engine.step(T0 + number * SECOND, sightings)
+        out.append({track for track in (1, 2, 3) if engine.person(track) in engine.came_out})
+    assert out == [{1, 2} if kind in (ZoneKind.ENTRANCE, ZoneKind.EXIT) else set(), set()]
