@@ -7,6 +7,7 @@ Rules:
 - The order of a change: the former text is kept, the log says who sets out to write what, the file is replaced in one
   piece, the new text is kept with its note. A kill in between leaves one of the two files whole, and a log entry that
   says what somebody set out to do; what is in force is said by the keeper's entry `config_changed`, as ever.
+- A kept text that is not what its digest says is damaged, and is offered to nobody.
 - Who wrote a version stands in the log alone, under the account's number, and is forgotten there.
 
 Versions are lines of `versions/store.jsonl` in the state directory. The edits themselves are in `analytics.edits`.
@@ -20,7 +21,6 @@ import json
 import os
 import tempfile
 import time
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ from analytics.edits import (
     zone_put,
 )
 from analytics.state import STORE_TOML
-from analytics.tables import explain
+from analytics.tables import LONGEST, explain, parsed
 from consent.access import Access, Action, Who
 from consent.events import EventKind
 
@@ -80,7 +80,6 @@ __all__ = [
 FOLDER = "versions"
 FILE = "store.jsonl"
 MOST_VERSIONS = 100  # ours: years of a shop's changes
-LONGEST = 1 << 20  # of store.toml, bytes; ours: far above 256 zones on each of ten cameras
 LONGEST_NOTE = 200
 _ROOM = 6 << 20  # of all versions, bytes; below what `lines` reads
 _PART = ".store.toml."
@@ -215,18 +214,22 @@ def versions(root: Path, ledger: Ledger | None = None) -> tuple[Version, ...]:
 
 
 def text_of(root: Path, digest: str) -> str:
-    """Return the text of a version.
+    """Return the text of a version, as it was written.
 
     Raises:
-        ConfigError: there is none of that digest.
+        ConfigError: there is none of that digest, or its text is another by now.
         AnalyticsError: the file of versions is damaged.
     """
     now = current(root)
     if digest == now.digest:
         return now.text
-    for line in reversed(lines.read(root / FOLDER / FILE)):
-        if line["digest"] == digest:
-            return str(line["text"])
+    kept = [str(line["text"]) for line in lines.read(root / FOLDER / FILE) if line["digest"] == digest]
+    for text in reversed(kept):
+        # an editor's mark at the head of the file is no part of the text
+        if digest in (hashlib.sha256(text.encode(code, "replace")).hexdigest() for code in ("utf-8", "utf-8-sig")):
+            return text
+    if kept:
+        raise ConfigError("this version is damaged: its text is not what was written then; choose another")
     raise ConfigError("this version is not kept any more; choose another")
 
 
@@ -258,7 +261,7 @@ def _checked(whole: bytes, where: str) -> Settings:
     told: dict[str, Any] = {}
     try:
         text = whole.decode("utf-8-sig")
-        told = tomllib.loads(text)
+        told = parsed(text)
         store = StoreFile.model_validate(told)
     except ValidationError as error:
         raise ConfigError(f"{where}: {explain(error, StoreFile, told)}") from error

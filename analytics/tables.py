@@ -29,6 +29,25 @@ class Strict(BaseModel):
 
 Table = TypeVar("Table", bound=BaseModel)
 
+LONGEST = 1 << 20  # of a file, bytes; ours: far above 256 zones on each of ten cameras
+MOST_PARTS = 32  # of a dotted key; tables of ours stand four deep, and the parser's work grows with the square
+_PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+# every step is possessive and starts where a key can, so that a search is linear
+_CHAIN = re.compile(rf"(?<![^\s\[{{,])(?:{_PART}[ \t]*+\.[ \t]*+){{{MOST_PARTS}}}")
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """Return what a TOML text says; a chain of words and dots that no person writes is refused before it is parsed.
+
+    Raises:
+        ValueError: it is not TOML.
+        RecursionError: tables in tables without end.
+    """
+    if chain := _CHAIN.search(text):
+        line = text.count("\n", 0, chain.start()) + 1
+        raise ValueError(f"line {line}: a key of over {MOST_PARTS} parts; write it with fewer dots")
+    return tomllib.loads(text)
+
 
 def read_toml(path: Path, shape: type[Table]) -> Table:
     """Read and check a TOML file.
@@ -39,8 +58,12 @@ def read_toml(path: Path, shape: type[Table]) -> Table:
     text, told = "", {}
     try:
         refuse_pipe(path)
-        text = path.read_bytes().decode("utf-8-sig")  # editors put a mark first
-        told = tomllib.loads(text)
+        with path.open("rb") as file:
+            whole = file.read(LONGEST + 1)
+        if len(whole) > LONGEST:
+            raise ConfigError(f"{path} has over {LONGEST} bytes; name a file that people write")
+        text = whole.decode("utf-8-sig")  # editors put a mark first
+        told = parsed(text)
         return shape.model_validate(told)
     except FileNotFoundError as error:
         raise ConfigError(f"no file {path}; check the path") from error

@@ -101,6 +101,7 @@ class Access:
         self._addresses = Tries(accounts, "address", TRIES, TRIES_PER_S)
         self._links = Tries(accounts, "link", TRIES, TRIES_PER_S)
         self._names = Tries(accounts, "name", ACCOUNT_TRIES, ACCOUNT_TRIES_PER_S, counted_as=str)
+        self._strangers = Tries(accounts, "stranger", ACCOUNT_TRIES, ACCOUNT_TRIES_PER_S, counted_as=str)
         self._codes = Tries(accounts, "code", CODES, CODES_PER_S, counted_as=str)
         self._broken = Tries(accounts, "message", BROKEN, BROKEN_PER_S, counted_as=str)
         self._wrong_tokens = Pace(TRIES, TRIES_PER_S)
@@ -149,7 +150,7 @@ class Access:
             DeniedError: wrong name, password or code, or too many were wrong; it does not say which.
         """
         folded = fold(name)[:64]
-        counted = self._slow_down(folded, address)
+        names, counted = self._slow_down(folded, address)
         account = self.accounts.check(name, password)
         if account is None:
             if code:
@@ -164,7 +165,7 @@ class Access:
             while len(self._known) > _MOST_KNOWN:
                 self._known.popitem(last=False)
         self._addresses.forgive(address)
-        self._names.forgive(counted)
+        names.forgive(counted)
         return account.who()
 
     def _check_code(self, account: Account, password: str, code: str) -> None:
@@ -227,7 +228,7 @@ class Access:
         return self.let_in(account)
 
     def _own_password(self, who: Who, password: str, address: str) -> None:
-        self._slow_down(fold(who.name), address)
+        self._slow_down(fold(who.name)[:64], address)
         if self.accounts.check(who.name, password) is None:
             self.log.denied(Refusal.PASSWORD, account=who.account)
             raise DeniedError(Refusal.PASSWORD, "the password you have now is another one")
@@ -340,16 +341,24 @@ class Access:
         """
         self._wait(self._links.wait_s(address, self.now_us()))
 
-    def _slow_down(self, folded: str, address: str) -> str:
-        """Count one try on an account; return under what it was counted."""
-        now_us, counted = self.now_us(), self._count_of(folded, address)
-        self._wait(max(self._addresses.wait_s(address, now_us), self._names.wait_s(counted, now_us)))
-        return counted
+    def _slow_down(self, folded: str, address: str) -> tuple[Tries, str]:
+        """Count one try on an account; return where and under what. An address that waits counts none."""
+        now_us = self.now_us()
+        self._wait(self._addresses.wait_s(address, now_us))
+        names, counted = self._count_of(folded, address)
+        self._wait(names.wait_s(counted, now_us))
+        return names, counted
 
-    def _count_of(self, folded: str, address: str) -> str:
-        """Return the name of the count that a try on an account falls into."""
+    def _count_of(self, folded: str, address: str) -> tuple[Tries, str]:
+        """Return the count that a try on an account falls into; names of nobody never take the room of accounts.
+
+        Names of nobody are counted alike, each apart, so that who has to wait does not tell which names there are.
+        """
         with self._lock:
-            return f"{folded}\n{address}" if (folded, address) in self._known else folded
+            if (folded, address) in self._known:
+                return self._names, f"{folded}\n{address}"
+        known = any(fold(one.name)[:64] == folded for one in self.accounts.accounts())
+        return self._names if known else self._strangers, folded
 
     def _wait(self, wait_s: int) -> None:
         if wait_s:

@@ -3,6 +3,8 @@
 Rules:
 - Whose tries they are stands there as a salted SHA-256, and only until they may try as often as at first.
 - A clock that was put back gives no try back.
+- Each kind has room of its own, and whoever used up the fewest tries makes room: nobody is forgotten who has to wait.
+  Where all of a kind have to, whoever is new waits, too. One that waits writes nothing.
 """
 
 from __future__ import annotations
@@ -10,14 +12,16 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
+import sqlite3
 from collections.abc import Callable
 
 from consent.accessfile import AccessFile
 from consent.kiosk.pace import network
 
-MOST = 4096  # remembered at once; the one tried longest ago makes room
+MOST = 4096  # of a kind remembered at once
 _SECOND_US = 1_000_000
 _SALT = "tries"
+_KIND = 4  # bytes of a key that say of what kind it is
 
 
 class Tries:
@@ -50,14 +54,29 @@ class Tries:
         with self._file.write() as db:
             found = db.execute("SELECT spare, at_us FROM tries WHERE key = ?", (key,)).fetchone()
             spare, at_us = found or (self._most, now_us)
-            spare = min(self._most, spare + max(0, now_us - at_us) / _SECOND_US * self._per_s)
+            spare = self._spare(spare, at_us, now_us)
             if spare < 1:
                 return math.ceil((1 - spare) / self._per_s)
+            if found is None and (wait_s := self._make_room(db, key[:_KIND], now_us)):
+                return wait_s
             full_us = now_us + math.ceil((self._most - spare + 1) / self._per_s) * _SECOND_US
             db.execute("INSERT OR REPLACE INTO tries VALUES (?, ?, ?, ?)", (key, spare - 1, now_us, full_us))
-            if found is None:
-                sql = "DELETE FROM tries WHERE key IN (SELECT key FROM tries ORDER BY at_us DESC LIMIT -1 OFFSET ?)"
-                db.execute(sql, (MOST,))
+        return 0
+
+    def _spare(self, spare: float, at_us: int, now_us: int) -> float:
+        return min(self._most, spare + max(0, now_us - at_us) / _SECOND_US * self._per_s)
+
+    def _make_room(self, db: sqlite3.Connection, kind: bytes, now_us: int) -> int:
+        """Forget who used up the fewest tries where there are too many; return how long to wait where all have to."""
+        sql = "SELECT key, spare, at_us FROM tries WHERE key >= ? AND key < ? ORDER BY full_us"
+        rows = db.execute(sql, (kind + bytes(32 - _KIND), kind + b"\xff" * (32 - _KIND))).fetchall()
+        if len(rows) < MOST:
+            return 0
+        key, spare, at_us = rows[0]
+        spare = self._spare(spare, at_us, now_us)
+        if spare < 1:
+            return math.ceil((1 - spare) / self._per_s)
+        db.execute("DELETE FROM tries WHERE key = ?", (key,))
         return 0
 
     def forgive(self, whose: str) -> None:
@@ -69,7 +88,8 @@ class Tries:
 
     def _key(self, whose: str) -> bytes:
         salt = salt_of(self._file)
-        return hashlib.sha256(f"{salt}\n{self._what}\n{self._counted_as(whose)}".encode()).digest()
+        key = hashlib.sha256(f"{salt}\n{self._what}\n{self._counted_as(whose)}".encode()).digest()
+        return hashlib.sha256(self._what.encode()).digest()[:_KIND] + key[_KIND:]
 
 
 def salt_of(file: AccessFile) -> str:

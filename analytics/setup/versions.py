@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from analytics.pages.style import begin
 from analytics.settings import Settings, Version, current, restored, text_of, versions
 from analytics.setup.inforce import in_force
 from analytics.setup.saving import propose, proposed, said, shown
+from analytics.tables import parsed
 from consent.access import Action
 
 
@@ -36,7 +36,6 @@ def versions_page(state_dir: Path) -> None:
     proposed(state_dir)
     kept = versions(state_dir, desk().ledger)
     names = {one.id: one.name for one in desk().access.accounts.accounts()}
-    texts = [text_of(state_dir, one.digest) for one in kept]
     st.table(
         [
             {
@@ -56,11 +55,10 @@ def versions_page(state_dir: Path) -> None:
     words = {each.at_us: f"{_clock(each, now)} {each.note}".strip() for each in kept}
     chosen = st.selectbox("Version", list(words), format_func=words.__getitem__, key="version")
     number = list(words).index(chosen)
-    one, text = kept[number], texts[number]
-    read = _read(text, one.digest)
+    one, read = kept[number], _read(state_dir, kept[number].digest)
     if number + 1 < len(kept) and read is not None:
         st.markdown("**What it changed**")
-        before = _read(texts[number + 1], kept[number + 1].digest)
+        before = _read(state_dir, kept[number + 1].digest)
         if before is not None:
             shown(before, read)
     if one.digest == now.digest:
@@ -79,11 +77,12 @@ def versions_page(state_dir: Path) -> None:
     st.caption("Cameras, zones, masks and pads come back; what is edited by hand alone stays as it is.")
 
 
-def _read(text: str, digest: str) -> Settings | None:
-    """Return a version as settings; None where the software of today does not read it any more."""
+def _read(state_dir: Path, digest: str) -> Settings | None:
+    """Return a version as settings; None where it is damaged, or the software of today does not read it any more."""
     try:
-        return Settings(text, digest, StoreFile.model_validate(tomllib.loads(text)))
-    except (ValidationError, ValueError):
+        text = text_of(state_dir, digest)
+        return Settings(text, digest, StoreFile.model_validate(parsed(text)))
+    except (ConfigError, ValidationError, ValueError):
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import tomllib
 import traceback
 from datetime import UTC, datetime
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from analytics import tables
 from analytics.config import ConfigError, StoreFile, read_store, read_zones
 from analytics.start import init, template
 from analytics.state import State, keys_beside
+from analytics.tables import LONGEST
 from analytics.zones import Shelf, ZoneKind
 from consent.events import DEFAULT_TERM, ConsentError, EventKind, Level, Purpose
 from consent.keys import Role
@@ -443,3 +446,43 @@ def test_a_mark_that_an_editor_put_first_is_no_letter_of_the_file(tmp_path: Path
     file = state.root / "store.toml"
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
     assert State.read(state.root).store == state.store
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ".".join(["a"] * 20_000) + " = 1",
+        "[" + " . ".join(["a"] * 20_000) + "]",
+        "x = { " + ".".join(['"\\""', "''"] * 10_000) + " = 1 }",
+        "x = [{" + "\t.\t".join(["1"] * 20_000) + " = 1}]",
+    ],
+)
+def test_a_key_of_thousands_of_parts_is_refused_before_it_is_parsed(
+    tmp_path: Path, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tomllib.loads", lambda _: pytest.fail("it was parsed"))
+    assert "line 7: a key of over 32 parts" in refusal(tmp_path, f"{SHOP}\n{line}\n")
+
+
+def test_a_file_larger_than_a_person_writes_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tomllib.loads", lambda _: pytest.fail("it was parsed"))
+    path = tmp_path / "store.toml"
+    path.write_text(SHOP)
+    with path.open("r+b") as file:
+        file.truncate(1 << 34)
+    with pytest.raises(ConfigError, match="over 1048576 bytes"):
+        read_store(path)
+
+
+def test_many_dots_that_are_no_key_are_read(tmp_path: Path) -> None:
+    corners = ", ".join(f"[{i}.5, {i * i}.25]" for i in range(64))
+    many = ZONE.replace("[0, 0], [100, 0], [100, 100], [0, 100]", corners)
+    shop = store(tmp_path, f"# {'. ' * 99}{'.' * 99}\n{SHOP}{CAMERA}{many}")
+    assert len(shop.camera[0].zones()[0].polygon) == 64
+
+
+@pytest.mark.parametrize("piece", ["a", " ", "'", '"', '\\"', "a ", ' "', "a. ", '"a" ', "[", "a.\n", " \\", "a,"])
+def test_looking_for_such_a_key_takes_no_time(piece: str) -> None:
+    begun = time.process_time()
+    tables._CHAIN.search('"' + piece * (LONGEST // len(piece)))
+    assert time.process_time() - begun < 5  # hundredths of a second; minutes where it grew with the square

@@ -268,6 +268,20 @@ def test_an_older_version_brings_back_what_was_drawn_and_nothing_else(shop: Shop
         restored(shop.root, "00" * 32)
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_version_that_is_not_what_its_digest_says_is_offered_to_nobody(shop: Shop, mark: str) -> None:
+    path, kept = shop.root / STORE_TOML, shop.root / FOLDER / FILE
+    path.write_text(mark + path.read_text())
+    was = current(shop.root)
+    shop.write(settings.zone_put("entrance", DOOR))
+    assert text_of(shop.root, was.digest) == was.text
+    kept.write_text(kept.read_text().replace("#", "# and", 1))
+    for way in (text_of, restored):
+        with pytest.raises(ConfigError, match="this version is damaged"):
+            way(shop.root, was.digest)
+    assert len(versions(shop.root)) == 2
+
+
 def test_an_older_version_does_not_raise_the_level(shop: Shop) -> None:
     path = shop.root / STORE_TOML
     path.write_text(path.read_text().replace('level = "counts"', 'level = "dwell"'))
