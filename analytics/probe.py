@@ -6,6 +6,8 @@ Rules:
 - The address comes to the child through a pipe: it stands in no command line and no environment, and no error or log
   holds its password.
 - The one host of the address is all that is called; see `analytics.relay`. Nobody is followed elsewhere.
+- Of a file it says that it is a video, or one and the same sentence: whoever asks learns of no file of this machine
+  whether it is there, empty, or may be read.
 - The picture is decoded, measured and forgotten; not a pixel of it leaves the child.
 """
 
@@ -80,15 +82,30 @@ def probe(source: str, *, limit_s: float = LIMIT_S) -> Probe:
             return Probe(error=f"this computer is too busy to open it: nothing began within {START_S:g} s; try again")
         os.read(child.stdout.fileno(), len(_READY))
         said, _ = child.communicate(source.encode(), timeout=limit_s)
-        return Probe(**json.loads(said))
+        found = Probe(**json.loads(said))
+        return Probe(error=_no_video(source)) if found.error and not _camera(source) else found
     except subprocess.TimeoutExpired:
         return Probe(error=f"it brought no picture within {limit_s:g} s; check that it is on and its address is right")
     except (ValueError, TypeError):
+        if not _camera(source):
+            return Probe(error=_no_video(source))
         return Probe(error="what it sends ends the program that reads it; set the camera to H.264 and try again")
     finally:
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
             child.communicate()
+
+
+def _camera(source: str) -> bool:
+    from analytics.source import Source
+
+    return Source(source).live
+
+
+def _no_video(source: str) -> str:
+    from analytics.source import Source
+
+    return f"{Source(source).name} is no video that can be read here; check its path, its owner, and whether it plays"
 
 
 def _unreadable(source: str) -> str | None:

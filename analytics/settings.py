@@ -32,6 +32,7 @@ from pydantic import ValidationError
 from tomlkit.exceptions import TOMLKitError
 
 from analytics import lines
+from analytics.addressees import refuse_others
 from analytics.config import ConfigError, StoreFile
 from analytics.document import put
 from analytics.edits import (
@@ -171,7 +172,8 @@ def write(root: Path, new: Settings, *, was: str, by: Who, access: Access, note:
 
     Raises:
         DeniedError: they may not.
-        ConfigError: somebody else changed the file meanwhile, the note does not fit, or it cannot be written.
+        ConfigError: somebody else changed the file meanwhile, the note does not fit, it cannot be written, or a
+            password would go where it is not meant to (`analytics.addressees`).
         ConsentError: the log cannot be written; the file is as it was.
     """
     access.require(by, Action.SET_UP)
@@ -186,6 +188,7 @@ def write(root: Path, new: Settings, *, was: str, by: Who, access: Access, note:
         if new.digest == was:
             return
         _only_own(now.store, new.store)
+        refuse_others(root, now.store, new.store)
         _keep(root, now, at_us=_written_us(root), note="")
         access.log.settings(by.account, was=was, now=new.digest)
         _replace(root, new, was=was)

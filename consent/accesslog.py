@@ -2,7 +2,7 @@
 
 Rules:
 - An entry names an account by its random number, an action, a reason, and how often. No name, address, host, path or
-  typed text has a way in; a camera and a text are named by their SHA-256.
+  typed text has a way in; a camera, a host that was called and a text are named by their SHA-256.
 - Nobody can grow the log by knocking. The first of a kind is an entry at once; what follows of the same kind is summed
   into one more entry when its window is over. The window is a minute, doubles up to an hour while it goes on, and is a
   minute again after a quiet one. Whatever is refused without an account is one kind for each reason.
@@ -142,6 +142,20 @@ class AccessLog:
         details: dict[str, Value] = {"account": account, "camera": camera, "session": session}
         entry = Entry(EventKind.SETUP_CLOSED, self._now_us(), details, count=looks)
         self._ledger.append_once(entry, hashlib.sha256(f"closed {session}".encode()).digest())
+
+    def tested(self, account: str, *, camera: str, host: str) -> None:
+        """Write down that an account has an address called, to see whether a camera answers there.
+
+        Args:
+            account: number of the account.
+            camera: SHA-256 of its name, hex.
+            host: SHA-256 of the host that is called, hex; of nothing where it is a file or a camera of this machine.
+
+        Raises:
+            ConsentError: the log cannot be written: call nobody.
+        """
+        details: dict[str, Value] = {"account": account, "camera": camera, "host": host}
+        self._ledger.append_events([Entry(EventKind.STREAM_TESTED, self._now_us(), details)])
 
     def flush(self, *, end: bool = False) -> None:
         """Write what is due; at the end, all there is. What cannot be written is tried again.

@@ -25,7 +25,7 @@ LEVELS = (EventKind.LEVEL_RAISED, EventKind.LEVEL_LOWERED)
 # of a personal payload
 _TOLD = (
     *("language", "version", "channel", "account", "action", "reason", "what", "desk", "by"),
-    *("was", "now", "camera"),
+    *("was", "now", "camera", "host"),
 )
 _TOLD_OF_A_LOOK = (*_TOLD, "until_us")  # a shopper's yes has an end, too, and that is theirs alone
 _COLUMNS = "SELECT l.idx, l.data, r.at_us, r.payload FROM leaves l LEFT JOIN records r ON r.leaf = l.idx"

@@ -209,6 +209,7 @@ class EventKind(StrEnum):
     SETTINGS_WRITTEN = "settings_written"  # a page set out to write store.toml
     SETUP_OPENED = "setup_opened"  # a camera may be looked at for some minutes
     SETUP_CLOSED = "setup_closed"
+    STREAM_TESTED = "stream_tested"  # an address that somebody typed is called
 
     LEVEL_RAISED = "level_raised"
     LEVEL_LOWERED = "level_lowered"
@@ -237,6 +238,7 @@ STAFF_EVENTS = frozenset(
         EventKind.SETTINGS_WRITTEN,
         EventKind.SETUP_OPENED,
         EventKind.SETUP_CLOSED,
+        EventKind.STREAM_TESTED,
     }
 )
 

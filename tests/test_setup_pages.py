@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -28,6 +29,7 @@ from consent.events import EventKind
 from consent.keys import Role
 from tests.analytics import rtsp_server
 from tests.analytics.rtsp_server import Camera
+from tests.analytics.test_probe import server
 from tests.apart import read_apart
 from tests.chromium import chromium, violations
 from tests.conftest import ROOT
@@ -525,6 +527,15 @@ def found(board: Board, picture: bytes) -> list[Path]:
 # --- cameras ----------------------------------------------------------------------------------------------------------
 
 
+def _whom_it_knows(asked: bytes) -> bytes:
+    number = re.search(rb"CSeq: (\d+)", asked)
+    return (
+        b"RTSP/1.0 401 Unauthorized\r\nCSeq: "
+        + (number[1] if number else b"1")
+        + b'\r\nWWW-Authenticate: Basic realm="x"\r\n\r\n'
+    )
+
+
 def test_a_camera_is_tested_added_changed_and_removed(browser: Browser, board: Board) -> None:
     with at_work(browser, board, "cameras") as watched:
         page = watched.page
@@ -537,7 +548,7 @@ def test_a_camera_is_tested_added_changed_and_removed(browser: Browser, board: B
         expect(page.get_by_text("the address may hold a password")).to_be_visible()
         address.fill("nothing.mp4")
         new.get_by_role("button", name="Test the stream").click()
-        expect(page.get_by_text("No picture: there is no")).to_be_visible()
+        expect(page.get_by_text("is no video that can be read here")).to_be_visible()
         address.fill(str(record.HERE / record.CLIP))
         new.get_by_role("button", name="Test the stream").click()
         expect(page.get_by_text("640 × 360 pixels")).to_be_visible()
@@ -551,6 +562,26 @@ def test_a_camera_is_tested_added_changed_and_removed(browser: Browser, board: B
         expect(page.get_by_text("camera clip: other looks a second")).to_be_visible()
         save(page, "Slower")
         assert camera(board, "clip").fps == 5
+        (board.state.root / "till.password").write_text("hunter2-of-the-till")
+        (board.state.root / "till.password").chmod(0o600)
+        with server(_whom_it_knows) as (port, asked):
+            new = page.locator("[data-testid=stForm]").last
+            new.get_by_role("textbox", name="Name").fill("elsewhere")
+            new.get_by_role("textbox", name="Address").fill(f"rtsp://me@127.0.0.1:{port}/x")
+            new.get_by_role("textbox", name="File with its password").fill("till.password")
+            new.get_by_role("button", name="Test the stream").click()
+            expect(page.get_by_text("Tested without its password")).to_be_visible()
+            expect(page.get_by_text(f"No picture: rtsp://127.0.0.1:{port}/x refuses")).to_be_visible()
+        assert asked
+        sent = [base64.b64decode(one) for one in re.findall(rb"Basic (\S+)", b"".join(asked))]
+        assert not any(b"hunter2" in one for one in sent)
+        assert (
+            told(board, EventKind.STREAM_TESTED)[-1].items()
+            >= {
+                "camera": hashlib.sha256(b"elsewhere").hexdigest(),
+                "host": hashlib.sha256(b"127.0.0.1").hexdigest(),
+            }.items()
+        )
         clip.get_by_role("button", name="Remove it").click()
         page.get_by_role("button", name="Remove this camera").click()
         save(page, "It is gone")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from analytics.addressees import host as addressee
+from analytics.addressees import known, refuse_others
 from analytics.config import CameraTable, ConfigError
 from analytics.dashboard import desk, require
+from analytics.hourly import camera_of
 from analytics.live import read_zones
 from analytics.model import AnalyticsError
 from analytics.pages.source import many
@@ -20,7 +24,8 @@ from analytics.setup.inforce import in_force
 from analytics.setup.saving import propose, proposed, said
 from analytics.source import Source
 from analytics.start import PLACEHOLDER
-from consent.access import Action
+from consent.access import Action, Who
+from consent.events import ConsentError
 
 EVERY_S = 5  # how often the page asks which cameras are seen
 
@@ -83,7 +88,7 @@ def _camera(state_dir: Path, settings: Settings, camera: CameraTable) -> None:
     with st.popover("Remove it", icon=":material/delete:"):
         st.markdown("Its zones and masks go with it. Figures that are released stay.")
         if st.button("Remove this camera", key=f"remove-{camera.name}"):
-            _propose(settings, camera_dropped(camera.name))
+            _propose(state_dir, settings, camera_dropped(camera.name))
 
 
 def _address(camera: CameraTable) -> str:
@@ -143,7 +148,7 @@ def _fields(state_dir: Path, settings: Settings, camera: CameraTable | None) -> 
             review = st.form_submit_button("Review the change" if camera else "Add it")
     if not test and not review:
         return
-    require(Action.SET_UP)
+    who = require(Action.SET_UP)
     fields: Mapping[str, Any] = {
         "source": source.strip(),
         "fps": fps,
@@ -157,18 +162,19 @@ def _fields(state_dir: Path, settings: Settings, camera: CameraTable | None) -> 
         return
     edit = camera_put(name, **fields) if camera is None else camera_put(camera.name, rename=name, **fields)
     if review:
-        _propose(settings, edit)
+        _propose(state_dir, settings, edit)
         return
     try:
         new = edited(settings, edit)
-        _test(state_dir, next(one for one in new.store.camera if one.name == name))
-    except AnalyticsError as error:
+        _test(state_dir, settings, next(one for one in new.store.camera if one.name == name), who)
+    except (AnalyticsError, ConsentError) as error:
         st.error(str(error))
 
 
-def _propose(settings: Settings, edit: Edit) -> None:
+def _propose(state_dir: Path, settings: Settings, edit: Edit) -> None:
     try:
         new = edited(settings, edit)
+        refuse_others(state_dir, settings.store, new.store)
     except ConfigError as error:
         st.error(str(error))
         return
@@ -179,9 +185,19 @@ def _propose(settings: Settings, edit: Edit) -> None:
     st.rerun()
 
 
-def _test(state_dir: Path, camera: CameraTable) -> None:
+def _test(state_dir: Path, settings: Settings, camera: CameraTable, who: Who) -> None:
+    own = known(state_dir, settings.store, camera)
+    address = camera.address(state_dir) if own else camera.source
+    host = hashlib.sha256(addressee(camera).encode()).hexdigest()
+    desk().access.log.tested(who.account, camera=camera_of(camera.name), host=host)
+    if not own:
+        st.info(
+            "Tested without its password: that is sent only to the host for which it stands in `store.toml`. Save the"
+            " camera first, or write it there by hand.",
+            icon=":material/key_off:",
+        )
     with st.spinner("The camera is asked; that takes up to twelve seconds, and longer where this computer is busy."):
-        found = probe(camera.address(state_dir))
+        found = probe(address)
     if found.error is not None:
         st.error(f"No picture: {found.error}", icon=":material/videocam_off:")
         return

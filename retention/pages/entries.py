@@ -28,6 +28,7 @@ WORDS: dict[EventKind, str] = {
     EventKind.SETTINGS_WRITTEN: "an administrator wrote the settings on a page",
     EventKind.SETUP_OPENED: "session opened: an administrator may look at a camera",
     EventKind.SETUP_CLOSED: "session closed: an administrator has looked at a camera",
+    EventKind.STREAM_TESTED: "an administrator tested a stream",
     EventKind.LEVEL_RAISED: "privacy level raised",
     EventKind.LEVEL_LOWERED: "privacy level lowered",
     EventKind.CONFIG_CHANGED: "settings, notice or policy changed",

@@ -109,8 +109,8 @@ def test_its_password_is_in_no_error_and_in_no_command_line(tmp_path: Path) -> N
         ("", "no video source"),
         ("http://127.0.0.1/x", "not a kind of address"),
         ("usb:77", "plug the camera in"),
-        ("/nothing/here.mp4", "check the path"),
-        ("/etc/passwd", "not a video"),
+        ("/nothing/here.mp4", "no video that can be read"),
+        ("/etc/passwd", "no video that can be read"),
         ("rtsp://127.0.0.1:1/x", "check that it is on"),
         ("rtsp://no-such-host.invalid/x", "check that it is on"),
         ("rtsp://[::1/x", "no address"),
@@ -126,6 +126,17 @@ def test_what_cannot_be_read_is_one_clear_line(source: str, said: str) -> None:
     assert said in found.error
     assert "\n" not in found.error
     assert found.width == 0
+
+
+def test_of_a_file_it_says_only_whether_it_is_a_video(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "text").write_text("a secret of somebody else")
+    (tmp_path / "list.m3u8").write_text("#EXTM3U\n/etc/passwd\n")
+    names = [str(tmp_path / name) for name in ("missing", "empty", "pipe", "text", "list.m3u8", "")]
+    said = {(probe(name).error or "").replace(name, "") for name in (*names, "/proc/self/environ")}
+    assert len(said) == 1
+    assert "no video that can be read" in said.pop()
 
 
 @pytest.mark.parametrize("source", ["", "http://h/x", "rtsp://[::1/x", "rtsp://h:99999/x", "rtsp:///x", "a\nb"])

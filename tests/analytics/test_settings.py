@@ -16,6 +16,7 @@ from hypothesis import settings as patience
 from hypothesis import strategies as st
 
 from analytics import settings
+from analytics.addressees import known
 from analytics.config import ConfigError
 from analytics.settings import FILE, FOLDER, Settings, current, edited, restored, text_of, versions, write
 from analytics.start import init
@@ -424,3 +425,70 @@ def test_any_zone_that_can_be_drawn_comes_back_as_it_was_drawn(
     assert after.store.camera[0].zones()[1] == zone
     assert edited(after, settings.zone_dropped("c", name)).store == before.store
     assert after.text.endswith("# the end\n")
+
+
+# --- passwords --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def locked(shop: Shop) -> Shop:
+    """A shop whose camera and broker have passwords, by hand."""
+    for name in ("door", "broker"):
+        (shop.root / f"{name}.password").write_text(f"{name}-secret")
+        (shop.root / f"{name}.password").chmod(0o600)
+    own = {"source": "rtsp://me@192.0.2.1/x", "password_file": "door.password"}
+    shop.write(settings.camera_put("entrance", **own))
+    with (shop.root / STORE_TOML).open("a") as file:
+        file.write(
+            '\n[alerts.mqtt]\nhost = "192.0.2.9"\nusername = "shop"\npassword_file = "broker.password"\n'
+            '[oidc]\nclient_id = "shop"\nclient_secret_env = "SHOP_PASSWORD"\n'
+        )
+    return shop
+
+
+@pytest.mark.parametrize(
+    ("source", "file"),
+    [
+        ("rtsp://me@192.0.2.66/x", "door.password"),
+        ("rtsp://me@192.0.2.1:8554/x", "door.password"),
+        ("rtsps://me@192.0.2.1:554/x", "door.password"),
+        ("rtsp://me@192.0.2.1/x", "broker.password"),
+        ("rtsp://me@192.0.2.66/x", "unnamed.password"),
+        ("http://me@192.0.2.1/x", "door.password"),
+    ],
+)
+def test_a_password_is_meant_for_the_one_place_that_the_file_names(locked: Shop, source: str, file: str) -> None:
+    was = current(locked.root)
+    typed = edited(was, settings.camera_put("entrance", source=source, password_file=file)).store.camera[0]
+    assert not known(locked.root, was.store, typed)
+
+
+@pytest.mark.parametrize("file", ["door.password", "./door.password", "versions/../door.password", "link.password"])
+def test_by_whatever_path_it_is_named_it_is_the_same_password(locked: Shop, file: str) -> None:
+    (locked.root / "link.password").symlink_to("door.password")
+    was = current(locked.root)
+    same = settings.camera_put("entrance", source="rtsp://you@192.0.2.1:554/other", password_file=file)
+    assert known(locked.root, was.store, edited(was, same).store.camera[0])
+    before = was.digest
+    with pytest.raises(ConfigError, match="goes to another host"):
+        locked.write(settings.camera_put("new", source="rtsp://me@192.0.2.66/x", password_file=file))
+    assert current(locked.root).digest == before
+
+
+@pytest.mark.parametrize("secret", [{"password_file": "./broker.password"}, {"password_env": "SHOP_PASSWORD"}])
+@pytest.mark.parametrize("host", ["192.0.2.1", "192.0.2.9"])
+def test_no_page_makes_the_brokers_or_the_providers_password_a_cameras(
+    locked: Shop, secret: dict[str, str], host: str
+) -> None:
+    edit = settings.camera_put("new", source=f"rtsp://me@{host}/x", **secret)
+    with pytest.raises(ConfigError, match="goes to another host"):
+        locked.write(edit)
+    by_hand = edited(current(locked.root), edit)
+    (locked.root / STORE_TOML).write_text(by_hand.text)
+    locked.write(settings.camera_put("new", fps=4))
+    assert current(locked.root).store.camera[1].fps == 4
+
+
+def test_a_camera_that_moved_takes_its_own_password_along_once_that_is_saved(locked: Shop) -> None:
+    new = locked.write(settings.camera_put("entrance", source="rtsp://me@192.0.2.2/x"))
+    assert known(locked.root, new.store, new.store.camera[0])
