@@ -21,6 +21,12 @@ address = "Marktgasse 1, 10115 Berlin"
 contact = "privacy@example.com"
 jurisdiction = "DE"
 """
+PAD = """
+[[camera.zone]]
+name = "pad"
+kind = "pad"
+polygon = [[560, 600], [720, 600], [720, 690], [560, 690]]
+"""
 
 
 @pytest.fixture
@@ -110,7 +116,8 @@ def test_the_notice_follows_the_level_in_force_and_not_the_wish(
 ) -> None:
     # store.toml asks for more; nobody has approved it
     file = shop / STORE_TOML
-    file.write_text(file.read_text(encoding="utf-8").replace('level = "counts"', 'level = "emotion"'), encoding="utf-8")
+    text = file.read_text(encoding="utf-8").replace('level = "counts"', 'level = "emotion"')
+    file.write_text(text.replace(CONTROLLER, PAD + CONTROLLER), encoding="utf-8")
     capsysbinary.readouterr()
     assert cli.main(["notice", "--state", str(shop)]) == 0
     before = capsysbinary.readouterr().out.decode()
