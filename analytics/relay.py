@@ -75,6 +75,18 @@ def _ours(client: socket.socket) -> bool:
     return False
 
 
+def _heard(end: socket.socket) -> bytes | None:
+    """Return what an end that has something says, None where that was TLS's own word or half of one."""
+    patience = end.gettimeout()
+    end.settimeout(0)  # who waits for the rest here hears nobody else meanwhile
+    try:
+        return end.recv(64 * 1024)
+    except ssl.SSLWantReadError:
+        return None
+    finally:
+        end.settimeout(patience)
+
+
 class Relay:
     """A door on loopback that leads to the host of one address; enter it to open, leave it to close.
 
@@ -150,7 +162,9 @@ class Relay:
             try:
                 while not self._stop.is_set():
                     for key, _ in events.select(0.1):
-                        part = key.fileobj.recv(64 * 1024)  # type: ignore[union-attr]
+                        part = _heard(client if key.fileobj is client else camera)
+                        if part is None:
+                            continue
                         if not part:
                             return
                         if key.fileobj is client:
