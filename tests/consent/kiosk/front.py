@@ -91,8 +91,10 @@ class Floor:
     def __init__(self) -> None:
         self.people: dict[int, tuple[float, float, float]] = {}
         self._tracks = itertools.count(1)
+        self._looks = 0
 
     def see(self, frame: Frame) -> Seen:
+        self._looks += 1
         found = []
         for track, (x, y, height) in dict(self.people).items():
             box = (x - height / 5, y - height, x + height / 5, y)
@@ -119,14 +121,21 @@ class Floor:
         for step in range(1, steps + 1):
             share = step / steps
             self.people[track] = (x + (where[0] - x) * share, y + (where[1] - y) * share, height)
-            time.sleep(STEP_S)
+            self._wait(1)
 
     def clear(self) -> None:
         """Everybody walks out of the picture."""
         for track in list(self.people):
             self.walk(track, (self.people[track][0], EDGE))
             del self.people[track]
-        time.sleep(3 * STEP_S)
+        self._wait(3)
+
+    def _wait(self, steps: int) -> None:
+        """Wait some steps, and until the camera has looked as often: on a busy machine nobody jumps for it."""
+        wanted, patience = self._looks + steps, time.monotonic() + 5.0
+        time.sleep(steps * STEP_S)
+        while self._looks < wanted and time.monotonic() < patience:
+            time.sleep(STEP_S / 4)
 
 
 @contextmanager
