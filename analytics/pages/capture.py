@@ -111,9 +111,8 @@ def capture(report: Report, first: date, last: date, notes: Sequence[Note]) -> N
             icon=":material/storefront:",
         )
         return
-    came = [
-        cell for cell in report.cells(Figure.FOOTFALL, first, last) if cell.camera in {one.camera for one in passed}
-    ]
+    cameras = {cell.camera for cell in passed}
+    came = [cell for cell in report.cells(Figure.FOOTFALL, first, last) if cell.camera in cameras]
     days = by_day(came, passed, report.tz)
     if not days:
         missing.nothing_here(report, Figure.PASSERS, what="passers-by and entries of one day")
