@@ -2,7 +2,7 @@
 
 A `Vision` is one camera's eyes: a detector, a motion gate that skips looks at still pictures, a tracker that gives
 numbers, and foot points. It keeps one grey thumbnail of 160 pixels' width in memory for the gate, and writes nothing.
-Nobody is recognised: a track number says only "the same box a moment ago".
+Nobody is recognised: a track number says only "the same box a moment ago, in clothes of much the same colours".
 """
 
 from __future__ import annotations
@@ -120,11 +120,15 @@ class Vision:
         """Forget every track; to be called after a blind interval. Track numbers are not used again."""
         from trackers import OCSORTTracker
 
+        from analytics.clothing import Clothing
+
+        self._clothing = Clothing(self._tracking.overlap)
         self._tracker = OCSORTTracker(
             lost_track_buffer=round(self._tracking.lost_s * 30),  # the library counts frames at 30 a second
             minimum_consecutive_frames=self._tracking.confirm,
             minimum_iou_threshold=self._tracking.overlap,
             high_conf_det_threshold=self._tracking.sure,
+            iou=self._clothing,
         )
         self._renumber: dict[int, int] = {}
         self._last = sv.Detections.empty()
@@ -144,7 +148,11 @@ class Vision:
             self.inferences += 1
             for box, confidence in _rows(self._last):
                 self._bodies.learn(box, confidence)
-        tracked = self._tracker.update(self._trust(self._last, frame.t_us), timestamp=frame.t_us / SECOND)
+        offered = self._trust(self._last, frame.t_us)
+        sure = offered.xyxy if offered.confidence is None else offered.xyxy[offered.confidence >= self._tracking.sure]
+        self._clothing.look(frame.image, sure, self._tracker.tracks)
+        tracked = self._tracker.update(offered, timestamp=frame.t_us / SECOND)
+        self._clothing.learn(self._tracker.tracks)
         sightings, untracked = [], []
         numbers = np.full(len(tracked), -1) if tracked.tracker_id is None else tracked.tracker_id
         for number, (box, confidence) in zip(numbers.tolist(), _rows(tracked), strict=True):

@@ -11,6 +11,7 @@ import pytest
 import supervision as sv
 from numpy.typing import NDArray
 
+from analytics import clothing
 from analytics.body import Box
 from analytics.detect import PERSON
 from analytics.model import SECOND, Frame
@@ -212,6 +213,72 @@ def test_the_foot_point_is_the_middle_of_the_lower_edge_of_a_whole_body() -> Non
     sighting = watch(Vision(Marks()), [[(HERE, SURE)]] * 3)[-1].sightings[0]
     assert (sighting.x, sighting.y) == pytest.approx((230, 340), abs=4)
     assert sighting.height == pytest.approx(180, abs=4)
+
+
+# --- clothes ----------------------------------------------------------------------------------------------------------
+
+RED, BLUE = (40, 40, 200), (200, 60, 40)
+
+
+def meeting() -> list[list[tuple[Box, tuple[int, int, int]]]]:
+    """Two who walk up to each other, hide each other for half a second, and turn back."""
+    scene: list[list[tuple[Box, tuple[int, int, int]]]] = []
+    for step in [*range(16), *[16] * 5, *range(15, -1, -1)]:
+        left, right = (80 + 14 * step, 160, 140 + 14 * step, 340), (540 - 14 * step, 160, 600 - 14 * step, 340)
+        scene.append([(left, RED), (right, BLUE)] if step < 16 else [((304, 160, 376, 340), RED)])
+    return scene
+
+
+def colour_at(frame: Frame, x: float, y: float) -> tuple[int, ...]:
+    return tuple(int(v) for v in frame.image[round(y), round(x)])
+
+
+def numbers_by_colour(vision: Vision) -> dict[tuple[int, ...], set[int]]:
+    """Show the meeting and tell which numbers each colour of clothes had when both were seen apart."""
+    found: dict[tuple[int, ...], set[int]] = {RED: set(), BLUE: set()}
+    for i, people in enumerate(meeting()):
+        frame = picture(i * PERIOD, [(box, SURE) for box, _ in people])
+        for (x1, y1, x2, y2), colour in people:
+            frame.image[int(y1) : int(y2), int(x1) : int(x2)] = colour
+        frame.image[:8, :2] = picture(0, [(box, SURE) for box, _ in people]).image[:8, :2]
+        for sighting in vision.see(frame).sightings:
+            if len(people) == 2:
+                found[colour_at(frame, sighting.x, sighting.y - 60)].add(sighting.track)
+    return found
+
+
+def test_two_who_meet_and_turn_back_keep_their_numbers_by_what_they_wear(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = numbers_by_colour(Vision(Marks()))
+    assert [len(kept[RED]), len(kept[BLUE])] == [1, 1]
+    assert not kept[RED] & kept[BLUE]
+    monkeypatch.setattr(clothing, "WEIGHT", 0.0)
+    exchanged = numbers_by_colour(Vision(Marks()))
+    assert exchanged[RED] & exchanged[BLUE] or len(exchanged[RED] | exchanged[BLUE]) > 2  # boxes alone cannot tell
+
+
+def test_colours_cannot_give_a_number_to_a_box_that_is_nowhere_near() -> None:
+    vision = Vision(Marks())
+    before = {n for s in watch(vision, [[(HERE, SURE)]] * 4) for n in numbers(s)}
+    after = {n for s in watch(vision, [[(THERE, SURE)]] * 4, SECOND // 2) for n in numbers(s)}
+    assert before
+    assert not before & after  # the very same colours, two widths away
+
+
+def test_of_clothes_six_colours_are_known_and_gone_with_the_track() -> None:
+    vision = Vision(Marks())
+    watch(vision, [[(HERE, SURE), (THERE, SURE)]] * 4)
+    worn = [value for value, _ in vision._clothing._worn.values()]
+    assert [value.shape for value in worn] == [(clothing.BANDS, 3)] * 2
+    watch(vision, [[]] * 20, SECOND)
+    gc.collect()
+    assert not len(vision._clothing._worn)
+
+
+@pytest.mark.parametrize("box", [(-90, -90, -10, -10), (700, 500, 800, 600), (600, 400, 700, 500), (5, 5, 5, 5)])
+def test_a_box_outside_the_picture_has_colours_too(box: Box) -> None:
+    found = clothing.colours(picture(0).image, np.array(box, np.float32))
+    assert found.shape == (clothing.BANDS, 3)
+    assert np.isfinite(found).all()
 
 
 # --- nothing stays ----------------------------------------------------------------------------------------------------
