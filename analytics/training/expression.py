@@ -5,6 +5,8 @@ Rules
 - The file is what DeepFace loads as its emotion model under ``DEEPFACE_BACKEND_ENGINE=onnx``: grey (n, 48, 48, 1) in
   [0, 1] in, seven probabilities in `LABELS` order out. Standardisation, the mirror image and the fitted temperature
   are inside the graph, so no caller has to know them.
+- Two nets stand in the file and their answers are averaged. The second learns half from the labels and half from what
+  the first says of the same face: labels are wrong about one time in three, and the first net knows where.
 - Non-faces are taught the even answer (1/7 each). Doubt about the face and doubt about the expression then look
   alike, and one threshold on the largest probability serves both.
 - A checkpoint after every epoch; the same command goes on where it stopped, with the same random choices.
@@ -44,7 +46,7 @@ from analytics.training.expression_faces import (
     twins,
 )
 from analytics.training.expression_figures import answers, threshold
-from analytics.training.expression_net import ExpressionNet, export
+from analytics.training.expression_net import Both, ExpressionNet, export
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Recipe:
         mix: Beta parameter of mixup, applied to every second batch before epoch ``mix_until``: by then the net fits
             its training faces hardly better than the held-out ones, and wants them plain.
         decay: of the running mean of the weights, per step.
+        taught: share of the target that is the first net's answer; none for the first itself.
     """
 
     sizes: tuple[tuple[int, int], ...] = ((12, 32), (10, 40), (8, 48), (6, 40), (8, 48))
@@ -69,6 +72,7 @@ class Recipe:
     mix_until: int = 30
     decay: float = 0.998
     seed: int = SEED
+    taught: float = 0.0
 
     def side(self, epoch: int) -> int:
         """Side of the training pictures in this epoch (from 0)."""
@@ -87,6 +91,42 @@ class Recipe:
     def epochs(self) -> int:
         """All epochs."""
         return sum(epochs for epochs, _ in self.sizes)
+
+
+FIRST = Recipe()
+SECOND = Recipe(
+    sizes=((14, 32), (14, 40), (16, 48)),
+    rates=((0, 0.004), (4, 0.1), (14, 0.09), (24, 0.06), (34, 0.025), (40, 0.006), (44, 0.0)),
+    smoothing=0.0,
+    mix_until=28,
+    seed=SEED + 1,
+    taught=0.5,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What there is to learn from, and what only chooses.
+
+    Attributes:
+        faces: (n, SIZE, SIZE) uint8, grey.
+        classes: (n,) their labels.
+        held: (n,) true for those that only choose and calibrate.
+        nonfaces: (m, SIZE, SIZE) uint8 to learn from.
+        nonfaces_held: those that only choose.
+    """
+
+    faces: NDArray[np.uint8]
+    classes: NDArray[np.int64]
+    held: NDArray[np.bool_]
+    nonfaces: NDArray[np.uint8]
+    nonfaces_held: NDArray[np.uint8]
+
+
+def gather(data: Path) -> Material:
+    """Read the archives below a folder: ``emotion/fer2013_train.zip`` and ``products/grocery_store_small.zip``."""
+    faces, classes = read(data / TRAINING)
+    return Material(faces, classes, hold_out(twins(faces)), *clutter(data / PRODUCTS, NONFACES))
 
 
 def vary(x: Tensor, side: int) -> Tensor:
@@ -147,21 +187,18 @@ def tensor(grey: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(grey)[:, None].float() / 255
 
 
-def train(data: Path, checkpoint: Path, recipe: Recipe) -> tuple[nn.Module, float]:
-    """Train, and fit the temperature.
+def train(material: Material, checkpoint: Path, recipe: Recipe, first: nn.Module | None = None) -> nn.Module:
+    """Train one net; returns it with averaged weights.
 
     Args:
-        data: folder with ``emotion/fer2013_train.zip`` and ``products/grocery_store_small.zip``.
+        material: see `gather`.
         checkpoint: file to go on from and to write after each epoch; weights only, no picture.
         recipe: the numbers.
-
-    Returns:
-        The net with averaged weights, and the temperature that its logits are divided by.
+        first: whose answers are the share ``recipe.taught`` of the target.
     """
-    faces, classes = read(data / TRAINING)
-    held = hold_out(twins(faces))
-    nonfaces, nonfaces_held = clutter(data / PRODUCTS, NONFACES)
+    faces, classes, held, nonfaces = material.faces, material.classes, material.held, material.nonfaces
     chosen = np.flatnonzero(~held)
+    said = None if first is None else probabilities(first, material)
     even = torch.full((len(LABELS),), 1 / len(LABELS))
     torch.manual_seed(recipe.seed)
     net = ExpressionNet().to(memory_format=torch.channels_last)
@@ -191,6 +228,8 @@ def train(data: Path, checkpoint: Path, recipe: Recipe) -> tuple[nn.Module, floa
             target = even.repeat(len(x), 1)
             own = F.one_hot(torch.from_numpy(classes[pick]), len(LABELS))
             target[: len(pick)] = own * (1 - recipe.smoothing) + recipe.smoothing / len(LABELS)
+            if said is not None:
+                target[: len(pick)].lerp_(said[pick], recipe.taught)
             x = vary(x, recipe.side(epoch))
             if step % 2 and epoch < recipe.mix_until:
                 share, partner = float(chance.beta(recipe.mix, recipe.mix)), torch.randperm(len(x))
@@ -213,10 +252,21 @@ def train(data: Path, checkpoint: Path, recipe: Recipe) -> tuple[nn.Module, floa
         if epoch % 4 == 3 or epoch + 4 > recipe.epochs:
             answer = logits(mean, tensor(faces[held]))
             right = (answer.argmax(1).numpy() == classes[held]).mean()
-            sure = logits(mean, tensor(nonfaces_held)).softmax(1).amax(1)
+            sure = logits(mean, tensor(material.nonfaces_held)).softmax(1).amax(1)
             line += f" held-out accuracy {right:.4f} non-faces' largest probability {sure.mean():.2f}"
         print(f"{line} ({time.monotonic() - began:.0f} s)", flush=True)
-    return mean, temperature(logits(mean, tensor(faces[held])), torch.from_numpy(classes[held]))
+    return mean
+
+
+def calibrated(net: nn.Module, material: Material) -> float:
+    """The temperature that a net's logits are divided by, fitted on the held-out faces."""
+    held = material.held
+    return temperature(logits(net, tensor(material.faces[held])), torch.from_numpy(material.classes[held]))
+
+
+def probabilities(net: nn.Module, material: Material) -> Tensor:
+    """What a net says of every face, (n, 7), calibrated."""
+    return (logits(net, tensor(material.faces)) / calibrated(net, material)).softmax(1)
 
 
 def temperature(answer: Tensor, classes: Tensor) -> float:
@@ -234,10 +284,14 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1, help="more only when the cores are idle")
     given = parser.parse_args(words)
     torch.set_num_threads(given.threads)
-    net, divisor = train(given.data, given.checkpoint, Recipe())
+    material = gather(given.data)
+    first = train(material, given.checkpoint, FIRST)
+    second = train(material, given.checkpoint.with_suffix(".second.pt"), SECOND, first)
+    net = Both(first, second)
+    divisor = calibrated(net, material)
     graph = export(net, divisor)
     session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
-    least = threshold(answers(session, clutter(given.data / PRODUCTS, NONFACES)[1]))
+    least = threshold(answers(session, material.nonfaces_held))
     # a file carries its own threshold, so that a shop's own file can bring another
     onnx.helper.set_model_props(
         graph, {"labels": ",".join(LABELS), "temperature": f"{divisor:.3f}", "answer_at_least": f"{least:.2f}"}

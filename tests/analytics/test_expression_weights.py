@@ -262,10 +262,12 @@ def test_training_goes_on_after_an_interruption_as_if_there_had_been_none(
     labelled = {f"{label}/{i}.png": face_like(100 * n + i) for n, label in enumerate(faces.LABELS) for i in range(12)}
     pack(tmp_path / faces.TRAINING, labelled)
     pack(tmp_path / faces.PRODUCTS, {f"{i}.png": face_like(1000 + i) for i in range(10)})
-    recipe = expression.Recipe(sizes=((1, 32), (1, 32)), batch=32)
+    recipe = expression.Recipe(sizes=((1, 32), (1, 32)), batch=32, taught=0.5)
     torch.set_num_threads(1)
     monkeypatch.setattr(expression, "NONFACES", 64)
-    whole, _ = expression.train(tmp_path, tmp_path / "whole.pt", recipe)
+    material = expression.gather(tmp_path)
+    first = expression.train(material, tmp_path / "first.pt", expression.Recipe(sizes=((1, 32),), batch=32))
+    whole = expression.train(material, tmp_path / "whole.pt", recipe, first)
     real, calls = expression.vary, iter(range(100))
 
     def pulled_plug(x: Any, side: int) -> Any:
@@ -275,8 +277,8 @@ def test_training_goes_on_after_an_interruption_as_if_there_had_been_none(
 
     monkeypatch.setattr(expression, "vary", pulled_plug)
     with pytest.raises(KeyboardInterrupt):
-        expression.train(tmp_path, tmp_path / "parts.pt", recipe)
+        expression.train(material, tmp_path / "parts.pt", recipe, first)
     monkeypatch.setattr(expression, "vary", real)
-    parts, _ = expression.train(tmp_path, tmp_path / "parts.pt", recipe)
+    parts = expression.train(material, tmp_path / "parts.pt", recipe, first)
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(parts.state_dict()[name], value, msg=name)
