@@ -56,11 +56,11 @@ class Thresholds:
 
     Attributes:
         floor: least confidence handed to the tracker; weak boxes keep known tracks alive through occlusions.
-        overlap: boxes of one picture that overlap by more than this IoU are one person (docs/decisions/tracking.md).
+        overlap: boxes of one picture that overlap by more than this IoU are one person (ultralytics' default).
     """
 
     floor: float = 0.1
-    overlap: float = 0.55
+    overlap: float = 0.7
 
 
 def detector(model: Path | None, *, thresholds: Thresholds | None = None, fit_aspect: bool = True) -> Detector:

@@ -34,6 +34,8 @@ class Tracking:
         lost_s: seconds an unmatched track waits for its person; the dwell engine stitches beyond.
         weak_overlap: a weaker detection is trusted where it overlaps by this IoU with where a track was last seen...
         taken: ... that no sure detection covers by this IoU.
+        twice: of two boxes that overlap by more than this IoU the less sure one carries no track, as it is mostly the
+            same person twice; it still counts as somebody where doubt does.
     """
 
     sure: float = 0.4
@@ -42,6 +44,7 @@ class Tracking:
     lost_s: float = 1.0
     weak_overlap: float = 0.4
     taken: float = 0.3
+    twice: float = 0.55
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +183,19 @@ class Vision:
         rules = self._tracking
         oldest = t_us - int(rules.lost_s * SECOND)
         self._places = {track: place for track, place in self._places.items() if place[0] >= oldest}
-        if not len(found) or found.confidence is None or not self._places:
+        if not len(found) or found.confidence is None:
             return found
-        sure = np.asarray(found.confidence >= rules.sure)
-        places = np.array([box for _, box in self._places.values()], dtype=np.float32)
-        overlaps = sv.box_iou_batch(found.xyxy, places)  # (detections, tracks)
         among = sv.box_iou_batch(found.xyxy, found.xyxy)
+        order = np.argsort(-found.confidence)
+        single = np.zeros(len(found), bool)
+        for index in order:
+            single[index] = not (among[index, single] > rules.twice).any()
+        carried = np.where(single, found.confidence, 0.0)
+        sure = np.asarray(carried >= rules.sure)
+        places = np.array([box for _, box in self._places.values()], dtype=np.float32).reshape(-1, 4)
+        overlaps = sv.box_iou_batch(found.xyxy, places)  # (detections, tracks)
         free = np.asarray(~(overlaps[sure] >= rules.taken).any(axis=0))
-        carried = found.confidence.copy()
-        for index in np.argsort(-found.confidence):
+        for index in order if len(places) else ():
             if sure[index] or (among[index, sure] >= 0.5).any():  # a second box of somebody surely seen
                 continue
             track = int(np.argmax(np.where(free, overlaps[index], 0.0)))

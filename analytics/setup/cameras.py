@@ -115,7 +115,7 @@ def _fields(state_dir: Path, settings: Settings, camera: CameraTable | None) -> 
             "" if camera is None else camera.source,
             placeholder="rtsp://user@192.168.1.20/stream",
             key=f"{key}-source",
-            help="rtsp://user@host/path, /dev/video0, usb:0, or a video file. Never a password.",
+            help="rtsp://user@host/path, /dev/video0 or usb:0. Never a password.",
         )
         one, two = st.columns(2)
         fps = one.number_input(

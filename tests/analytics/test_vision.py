@@ -215,6 +215,16 @@ def test_the_foot_point_is_the_middle_of_the_lower_edge_of_a_whole_body() -> Non
     assert sighting.height == pytest.approx(180, abs=4)
 
 
+def test_of_two_boxes_on_one_body_one_is_tracked_and_the_other_still_counts_as_doubt() -> None:
+    close: Box = (212, 160, 272, 340)  # IoU 0.67 with HERE
+    seen = watch(Vision(Marks()), [[(HERE, SURE), (close, SURE - 0.1)]] * 5)
+    assert all(len(s.sightings) == 1 for s in seen[1:])
+    assert all(len(s.untracked) == 1 for s in seen[1:])
+    assert seen[-1].untracked[0] == pytest.approx(close, abs=4)
+    beside: Box = (236, 160, 296, 340)  # IoU 0.25
+    assert len(watch(Vision(Marks()), [[(HERE, SURE), (beside, SURE - 0.1)]] * 5)[-1].sightings) == 2
+
+
 # --- clothes ----------------------------------------------------------------------------------------------------------
 
 RED, BLUE = (40, 40, 200), (200, 60, 40)
