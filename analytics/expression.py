@@ -47,7 +47,7 @@ class Unread(Enum):
     """Why a face is not read.
 
     Attributes:
-        BESIDE: there surely is a second face, of a score with which it could be read itself.
+        BESIDE: there surely is a second face: in the whole surroundings, of a score with which it could be read itself.
         PERHAPS: there is a less sure one, or another's box: a child that is turned away, a passer-by, or nothing.
         OTHER: anything else.
     """

@@ -216,7 +216,7 @@ def face_of(
         second = max([second, *(one.score for one in found[1:])])
         sure = sure and bool(found) and found[0].score >= rules.sure
     if second:
-        return _second(second, rules)
+        return Unread.BESIDE if second >= rules.sure else Unread.PERHAPS
     if not sure:
         return Unread.OTHER
     (face,) = found
@@ -240,15 +240,8 @@ def face_of(
         for one in search((nose[0] + dx, nose[1] + dy), rules.close, rules.close_second):
             x, y = (one.box[0] + one.box[2]) / 2, (one.box[1] + one.box[3]) / 2
             if not (x1 < x < x2 and y1 < y < y2):
-                second = max(second, one.score)
-    if second:
-        return _second(second, rules)
+                return Unread.PERHAPS  # so near, hair and shoulders reach 0.6, too
     return crop
-
-
-def _second(score: float, rules: FaceRules) -> Unread:
-    """Return what a second face of this score is."""
-    return Unread.BESIDE if score >= rules.sure else Unread.PERHAPS
 
 
 def _frontal(nose: tuple[float, float], left: tuple[float, ...], right: tuple[float, ...], rules: FaceRules) -> bool:
