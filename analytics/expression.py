@@ -3,6 +3,8 @@
 Rules:
 - A face is looked at only where `analytics.look` found a live grant for it at this very picture, only in a measured
   zone, and at most twice a second. Whether it can be read is `analytics.reading`'s to say; where not, it is `unknown`.
+- A child is carried for all of a visit and noticed in some looks only. So nothing is told of a visit in which a second
+  face was surely seen once, or that begins within a minute of it, nor of one with no more answers than second heads.
 - Numbers of classes stay in memory until their visit is closed; then they are shares and a count. No picture, crop,
   face template or series is kept.
 - What reads, DeepFace with it, is loaded only where the level in force is `emotion`. No picture waits for that.
@@ -18,6 +20,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
 from analytics.model import SECOND, AnalyticsError, Sighting
@@ -32,17 +35,33 @@ if TYPE_CHECKING:
     from analytics.zones import Zone
 
 MOST_HZ = 2.0  # looks a second at one face
+HOLD_US = 60 * SECOND  # nothing is told of a visit that begins so soon after a second face was surely seen
+_UNKNOWN = CLASSES.index("unknown")
 _EARLY_US = SECOND // 50  # pictures of 10 a second come up to so much early
 _KEEP = 4 * 3600  # looks remembered of one person: two hours of them
 
 _log = logging.getLogger(__name__)
 
 
+class Unread(Enum):
+    """Why a face is not read.
+
+    Attributes:
+        BESIDE: there surely is a second face: in the whole surroundings, of a score with which it could be read itself.
+        PERHAPS: there is a less sure one, or another's box: a child that is turned away, a passer-by, or nothing.
+        OTHER: anything else.
+    """
+
+    BESIDE = auto()
+    PERHAPS = auto()
+    OTHER = auto()
+
+
 class Reader(Protocol):
     """Reads a face; `analytics.reading.FaceReader`, or the simulated shop."""
 
-    def read(self, image: NDArray[np.uint8], keypoints: NDArray[np.float32], others: Sequence[Box]) -> int:
-        """Return what a face shows, as `CLASSES` numbers it.
+    def read(self, image: NDArray[np.uint8], keypoints: NDArray[np.float32], others: Sequence[Box]) -> int | Unread:
+        """Return what a face shows, as `CLASSES` numbers it, or why it is not read.
 
         Args:
             image: (height, width, 3) uint8, BGR, the whole picture; not to be kept.
@@ -77,7 +96,7 @@ class Expression:
         self._zones, self._make, self._allowed = tuple(zones), make, allowed
         self._reader: Reader | None = None
         self._loading: threading.Thread | None = None
-        self._seen: dict[int, deque[tuple[int, int]]] = {}  # by person: instant, class
+        self._seen: dict[int, deque[tuple[int, int | Unread]]] = {}  # by person: instant, what the reader said
         self.looks = 0
         self.cpu_s = 0.0
 
@@ -123,14 +142,24 @@ class Expression:
     def take(self, person: int, enter_us: int, leave_us: int) -> tuple[int, ...] | None:
         """Return how many looks of a visit showed each of `CLASSES`; None where there was none.
 
+        All of them are `unknown` where a second face was surely seen in the visit or less than `HOLD_US` before it,
+        and where a second head was perhaps there in as many looks of the visit as showed an expression.
+
         Args:
             person: number of the dwell engine.
             enter_us: first instant of the visit, as the gate admitted it.
             leave_us: its last.
         """
-        looks = [0] * len(CLASSES)
-        for t_us, found in self._seen.get(person, ()):
-            looks[found] += enter_us <= t_us <= leave_us
+        seen, looks = self._seen.get(person, ()), [0] * len(CLASSES)
+        beside = any(found is Unread.BESIDE and enter_us - HOLD_US <= t_us <= leave_us for t_us, found in seen)
+        perhaps = 0
+        for t_us, found in seen:
+            if enter_us <= t_us <= leave_us:
+                looks[_UNKNOWN if isinstance(found, Unread) else found] += 1
+                perhaps += found is Unread.PERHAPS
+        total = sum(looks)
+        if beside or perhaps >= total - looks[_UNKNOWN]:
+            looks = [total if i == _UNKNOWN else 0 for i in range(len(CLASSES))]
         return tuple(looks) if any(looks) else None
 
     def forget(self, keep: Collection[int]) -> None:

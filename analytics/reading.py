@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 
 from analytics.detect import ModelError
+from analytics.expression import Unread
 from analytics.faces import Face, Faces
 from analytics.guard import intersection
 from analytics.pose import POINTS
@@ -115,11 +116,11 @@ class FaceReader:
         self._finder, self._net, self._rules = Faces(), DeepFaceReader(file), rules or FaceRules()
         self.reads = 0
 
-    def read(self, image: NDArray[np.uint8], keypoints: NDArray[np.float32], others: Sequence[Box]) -> int:
-        """Return what a face shows, as `CLASSES` numbers it; see `analytics.expression.Reader`."""
+    def read(self, image: NDArray[np.uint8], keypoints: NDArray[np.float32], others: Sequence[Box]) -> int | Unread:
+        """Return what a face shows, or why it is not read; see `analytics.expression.Reader`."""
         crop = face_of(image, keypoints, others, self._finder, self._rules)
-        if crop is None:
-            return _UNKNOWN
+        if isinstance(crop, Unread):
+            return crop
         self.reads += 1
         return self._net.read(crop)
 
@@ -179,8 +180,8 @@ class DeepFaceReader:
 
 def face_of(
     image: NDArray[np.uint8], keypoints: NDArray[np.float32], others: Sequence[Box], finder: Finder, rules: FaceRules
-) -> NDArray[np.uint8] | None:
-    """Return the crop of the one face that may be read, a view of the picture; None where none may.
+) -> NDArray[np.uint8] | Unread:
+    """Return the crop of the one face that may be read, a view of the picture; why not, where none may.
 
     Args:
         image: (height, width, 3) uint8, BGR, the whole picture.
@@ -191,11 +192,11 @@ def face_of(
     """
     head = keypoints[[_NOSE, *_EYES]].astype(float)
     if head[:, 2].min() < rules.point:
-        return None
+        return Unread.OTHER
     nose, eyes = (float(head[0, 0]), float(head[0, 1])), sorted(map(tuple, head[1:, :2].tolist()))
     apart = math.dist(*eyes)
     if apart < 1 or not _frontal(nose, eyes[0], eyes[1], rules):
-        return None
+        return Unread.OTHER
     height, width = image.shape[:2]
 
     def search(middle: tuple[float, float], side: float, least: float) -> list[Face]:
@@ -209,32 +210,37 @@ def face_of(
         return finder.find(image, area, least=least)
 
     found: list[Face] = []
+    second, sure = 0.0, True  # score of the surest face but the first; whether that is sure wherever it was looked for
     for side in rules.areas:
         found = search(nose, side, rules.second)
-        if len(found) != 1 or found[0].score < rules.sure:
-            return None
+        second = max([second, *(one.score for one in found[1:])])
+        sure = sure and bool(found) and found[0].score >= rules.sure
+    if second:
+        return Unread.BESIDE if second >= rules.sure else Unread.PERHAPS
+    if not sure:
+        return Unread.OTHER
     (face,) = found
     x1, y1, x2, y2 = face.box
     if not (x1 < nose[0] < x2 and y1 < nose[1] < y2 and _frontal(face.nose, *face.eyes, rules)):
-        return None
+        return Unread.OTHER
     wide = x2 - x1
     near = rules.beside * wide
     if any(intersection((x1 - near, y1 - near, x2 + near, y2 + near), other) > 0 for other in others):
-        return None
+        return Unread.PERHAPS
     side = rules.side * wide
     left, top = round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2 - rules.up * wide)
     pixels = round(side)
     if side < rules.size or left < 0 or top < 0 or left + pixels > width or top + pixels > height:
-        return None
+        return Unread.OTHER
     crop = image[top : top + pixels, left : left + pixels]
     if sharpness(crop) < rules.sharp:
-        return None
+        return Unread.OTHER
     off = rules.off * apart
     for dx, dy in ((-off, -off), (off, -off), (-off, off), (off, off)):
         for one in search((nose[0] + dx, nose[1] + dy), rules.close, rules.close_second):
             x, y = (one.box[0] + one.box[2]) / 2, (one.box[1] + one.box[3]) / 2
             if not (x1 < x < x2 and y1 < y < y2):
-                return None
+                return Unread.PERHAPS  # so near, hair and shoulders reach 0.6, too
     return crop
 
 

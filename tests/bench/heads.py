@@ -9,7 +9,8 @@ one of which the pose net sees nose and both eyes, *side* one of which it sees t
 
 Told, for each kind and distance: in which share the first face is not read by what the face finder sees alone, by the
 rule as it is (with the person detector's boxes), and if each head counted, too, that the pose net sees in the crop in
-any box but the person's own. Nothing is written.
+any box but the person's own; and where that is remembered for the visit: in which share a second face is surely seen,
+and in which one a second head is perhaps there. Nothing is written.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import numpy as np
 
 from analytics.body import Box
 from analytics.detect import Detector, Thresholds, _letterbox, detector
+from analytics.expression import Unread
 from analytics.faces import Faces
 from analytics.guard import overlap
 from analytics.model import Frame
@@ -160,7 +162,7 @@ def main(words: Sequence[str] | None = None) -> int:
     net, finder, rules = Pose(), Faces(), FaceRules()
     heads_by, goods_by = random.Random(5), random.Random(6)
     laid = heads(given.data, net)
-    tally: dict[tuple[str, bool, float], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    tally: dict[tuple[str, bool, float], list[int]] = defaultdict(lambda: [0] * 6)
     first = refused = 0
     for name, step in READ:
         eyes = detector(None)
@@ -170,7 +172,7 @@ def main(words: Sequence[str] | None = None) -> int:
                 points = net.points(image, box)
                 before = boxes_of(eyes, image)
                 beside = [b for b in before if overlap(b, box)[0] < 0.6]
-                if points is None or face_of(image, points, beside, finder, rules) is None:
+                if points is None or isinstance(face_of(image, points, beside, finder, rules), Unread):
                     continue
                 x, y = points[:3, :2].mean(axis=0).tolist()
                 wide = 2.0 * math.dist(points[1, :2], points[2, :2])  # a face is two eye distances wide, about
@@ -194,25 +196,33 @@ def main(words: Sequence[str] | None = None) -> int:
                         seen = boxes_of(eyes, both)
                         others = [b for b in seen if all(overlap(b, c)[0] < 0.6 for c in (box, *before))]
                         said = net.points(both, box)
-                        alone_read, read = (
-                            said is not None and face_of(both, said, known, finder, rules) is not None
+                        alone_said, now_said = (
+                            Unread.OTHER if said is None else face_of(both, said, known, finder, rules)
                             for known in ([], others)
                         )
+                        unread = isinstance(now_said, Unread)
                         row = tally[kind, shoulders, far]
                         row[0] += 1
-                        row[1] += not alone_read
-                        row[2] += not read
-                        row[3] += not read or second(both, box, x, y, wide)
+                        row[1] += isinstance(alone_said, Unread)
+                        row[2] += unread
+                        row[3] += unread or second(both, box, x, y, wide)
+                        row[4] += now_said is Unread.BESIDE
+                        row[5] += now_said is Unread.PERHAPS
     sys.stdout.write(f"{first} single faces that are read; heads of the pose net would refuse {refused} of them\n")
-    for (kind, shoulders, far), (n, faces, now, more) in sorted(tally.items()):
+    for (kind, shoulders, far), (n, faces, now, more, sure, perhaps) in sorted(tally.items()):
         how = "with shoulders" if shoulders else "head alone"
         sys.stdout.write(
             f"{kind}, {how}, {far} face widths: {now} of {n} noticed ({now / n:.0%}); by faces alone {faces / n:.0%},"
-            f" with the pose net's heads {more / n:.0%}\n"
+            f" with the pose net's heads {more / n:.0%}; remembered: sure {sure / n:.0%}, perhaps {perhaps / n:.0%}\n"
         )
     for kind in sorted(laid):
-        n, faces, now, more = np.sum([row for (k, _, _), row in tally.items() if k == kind], axis=0).tolist()
-        sys.stdout.write(f"{kind}: {now} of {n} ({now / n:.0%}); faces alone {faces / n:.0%}, more {more / n:.0%}\n")
+        n, faces, now, more, sure, perhaps = np.sum(
+            [row for (k, _, _), row in tally.items() if k == kind], axis=0
+        ).tolist()
+        sys.stdout.write(
+            f"{kind}: {now} of {n} ({now / n:.0%}); faces alone {faces / n:.0%}, more {more / n:.0%};"
+            f" remembered: sure {sure / n:.0%}, perhaps {perhaps / n:.0%}\n"
+        )
     return 0
 
 
