@@ -509,6 +509,7 @@ class CameraTable(ZoneFile):
     password_file: Path | None = None
     fps: float = Field(default=10.0, gt=0, le=60)
     latency_s: float | None = Field(default=None, ge=0, le=10)
+    turn: Literal[0, 90, 180, 270] = 0
 
     @field_validator("source")
     @classmethod

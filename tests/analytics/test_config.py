@@ -486,3 +486,15 @@ def test_looking_for_such_a_key_takes_no_time(piece: str) -> None:
     begun = time.process_time()
     tables._CHAIN.search('"' + piece * (LONGEST // len(piece)))
     assert time.process_time() - begun < 5  # hundredths of a second; minutes where it grew with the square
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_a_camera_may_hang_askew(tmp_path: Path, turn: int) -> None:
+    assert store(tmp_path, SHOP + CAMERA + f"turn = {turn}\n" + ZONE).camera[0].turn == turn
+    assert store(tmp_path, SHOP + CAMERA + ZONE).camera[0].turn == 0
+
+
+@pytest.mark.parametrize("turn", ["45", "-90", "360", '"90"', "true"])
+def test_a_camera_is_turned_by_quarters(tmp_path: Path, turn: str) -> None:
+    expected = "camera 'entrance', turn is none there is; write one of 0, 90, 180 or 270"
+    assert expected in refusal(tmp_path, SHOP + CAMERA + f"turn = {turn}\n" + ZONE)

@@ -100,17 +100,18 @@ def test_comments_and_order_stay_and_adding_and_dropping_again_changes_nothing_e
         settings.zone_dropped("entrance", "floor"),
         settings.mask_put("entrance", ((0, 0), (5, 0), (5, 5))),
         settings.camera_put("till", source="rtsp://till.local/1"),
-        settings.camera_put("entrance", fps=5, latency_s=0.8),
+        settings.camera_put("entrance", fps=5, latency_s=0.8, turn=180),
     )
     comments = [line.strip() for line in before.text.splitlines() if line.startswith("#")]
     assert [line.strip() for line in after.text.splitlines() if line.startswith("#")] == comments
     assert [c.name for c in after.store.camera] == ["entrance", "till"]
     camera = after.store.camera[0]
-    assert (camera.fps, camera.latency_s, camera.zones(), len(camera.masks)) == (5.0, 0.8, (COFFEE,), 1)
+    assert (camera.fps, camera.latency_s, camera.turn) == (5.0, 0.8, 180)
+    assert (camera.zones(), len(camera.masks)) == ((COFFEE,), 1)
     back = edited(
         after,
         settings.camera_dropped("till"),
-        settings.camera_put("entrance", fps=None, latency_s=None),
+        settings.camera_put("entrance", fps=None, latency_s=None, turn=None),
         settings.mask_dropped("entrance", 0),
         settings.zone_put("entrance", before.store.camera[0].zones()[0], instead="coffee"),
     )
