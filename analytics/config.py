@@ -55,6 +55,7 @@ class ShelfTable(Strict):
 
     face: tuple[Point, ...] = Field(min_length=3, max_length=64)
     edge: tuple[Point, Point]
+    seen: Literal["side", "above"] = "side"
 
     def shelf(self) -> Shelf:
         """Return the checked shelf.
@@ -62,7 +63,7 @@ class ShelfTable(Strict):
         Raises:
             ValueError: the corners make no face, or the edge has no length.
         """
-        return Shelf(self.face, self.edge)
+        return Shelf(self.face, self.edge, self.seen == "above")
 
 
 class ZoneTable(Strict):
@@ -509,6 +510,7 @@ class CameraTable(ZoneFile):
     password_file: Path | None = None
     fps: float = Field(default=10.0, gt=0, le=60)
     latency_s: float | None = Field(default=None, ge=0, le=10)
+    turn: Literal[0, 90, 180, 270] = 0
 
     @field_validator("source")
     @classmethod

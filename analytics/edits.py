@@ -32,10 +32,10 @@ def camera_put(name: str, *, rename: str | None = None, **fields: Any) -> Edit:
     Args:
         name: of the camera.
         rename: its new name; figures go on under the new one.
-        fields: `source`, `fps`, `latency_s`, `password_env`, `password_file`; and `ground`, a mapping with `image` and
-            `metres`, four points each. None takes a field away.
+        fields: `source`, `fps`, `latency_s`, `turn`, `password_env`, `password_file`; and `ground`, a mapping with
+            `image` and `metres`, four points each. None takes a field away.
     """
-    known = {"source", "fps", "latency_s", "password_env", "password_file", "ground"}
+    known = {"source", "fps", "latency_s", "turn", "password_env", "password_file", "ground"}
 
     def edit(document: tomlkit.TOMLDocument) -> None:
         if strange := sorted(set(fields) - known):
@@ -205,4 +205,6 @@ def _zone(zone: Zone) -> Any:
 
 def _words(zone: Zone) -> dict[str, Any]:
     shelf = None if zone.shelf is None else plain({"face": zone.shelf.face, "edge": zone.shelf.edge})
+    if shelf is not None and zone.shelf is not None and zone.shelf.above:
+        shelf["seen"] = "above"
     return {"name": zone.name, "kind": zone.kind.value, "polygon": plain(zone.polygon), "shelf": shelf}

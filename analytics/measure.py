@@ -202,6 +202,7 @@ def measure(
     progress: Callable[[float], object] | None = None,
     audit: TrackAudit | None = None,
     net: Callable[[], Joints] | None = None,
+    turn: int = 0,
 ) -> Measurement:
     """Measure the zone visits of a clip; pads, staff zones and what is outside are no zones of a shop: no visits there.
 
@@ -216,11 +217,12 @@ def measure(
         progress: called with the seconds of media done.
         audit: compares people with true boxes, frame by frame.
         net: makes the pose net; with it, everybody before a drawn shelf is looked at.
+        turn: see `analytics.source.Source`; zones are drawn on the turned picture.
 
     Raises:
         VideoError: the file gives no picture.
     """
-    source = Source(str(video), fps=fps, masks=zones.masks)
+    source = Source(str(video), fps=fps, masks=zones.masks, turn=turn)
     info = probe(source)
     detector.detect(np.zeros((info.height, info.width, 3), np.uint8))  # loads and compiles before the clock starts
     vision = Vision(detector, gate=MotionGate() if motion_gate else None)

@@ -39,6 +39,7 @@ USB_DELAY_S, RTSP_DELAY_S = (
     0.5,
     2.0,
 )  # ours: at most, where nobody measured it; a camera's encoder may hold pictures back
+TURNS = (0, 90, 180, 270)  # degrees clockwise
 BROKEN_READS = 100  # unreadable stretches in a row after which a file is taken to have ended
 
 av.logging.set_level(None)
@@ -66,8 +67,9 @@ class Source:
             hold a password.
         start_us: instant of the first picture of a file, UTC microseconds; ignored for live sources.
         fps: pictures wanted per second of media time; None hands on every picture.
-        masks: polygons in pixels of the full picture, filled black; parts outside the picture are cut off.
+        masks: polygons in pixels of the full picture as it is handed on, filled black; parts outside it are cut off.
         latency_s: how old a picture of a live source is at most when it reaches us; None for what is usual.
+        turn: by how much pictures are turned before anything else, degrees clockwise: 0, 90, 180 or 270.
     """
 
     url: str = field(repr=False)
@@ -75,6 +77,7 @@ class Source:
     fps: float | None = None
     masks: tuple[tuple[Point, ...], ...] = ()
     latency_s: float | None = None
+    turn: int = 0
 
     def __post_init__(self) -> None:
         if not self.url:
@@ -83,6 +86,8 @@ class Source:
             raise VideoError(f"{self.name} is not a kind of address this reads; use a file, rtsp:// or usb:0")
         if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
             raise VideoError(f"fps must be a number above 0, not {self.fps}; leave it out for every frame")
+        if self.turn not in TURNS:
+            raise VideoError(f"pictures are turned by 0, 90, 180 or 270 degrees clockwise, not by {self.turn}")
         for mask in self.masks:
             if len(mask) < 3 or not all(abs(v) < 1e5 for point in mask for v in point):
                 raise VideoError(f"a privacy mask needs 3 or more points in pixels, not {mask}; draw it again")
@@ -255,7 +260,7 @@ def probe(source: Source) -> VideoInfo:
             picture = next(pictures(container, source.live), None)
             if picture is None:
                 raise VideoError(f"no picture in {source.name} can be decoded; export it again from the recorder")
-            turned = picture.rotation % 180 != 0
+            turned = (picture.rotation + source.turn) % 180 != 0
             rate = stream.guessed_rate or stream.average_rate
             duration = None if source.live else container.duration
             return VideoInfo(

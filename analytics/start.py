@@ -49,6 +49,7 @@ source = "{placeholder}"
 # password_file = "/etc/openaisle/entrance.password"
 # fps = 10.0                                              # looks a second
 # latency_s = 0.8                                         # how old a picture is at most when it arrives; measure it
+# turn = 180                                              # degrees clockwise, where the camera hangs upside down
 # masks = [[[0, 0], [200, 0], [200, 120], [0, 120]]]      # blacked out before anything looks: a till, a screen, a desk
 #
 # [camera.ground]                                         # four floor points in pixels, and where they are in metres

@@ -8,7 +8,8 @@ Rules:
 * Time only moves forward. A picture that would repeat an instant or step back is dropped.
 * Where nothing was seen for over two seconds there is a `Blind`, handed on before the picture that ends it.
 * A live source always hands on the newest picture. It reconnects by itself for as long as it is read.
-* Privacy masks are filled black before a picture leaves this module.
+* A picture is turned as its file and its camera's settings say; then privacy masks are filled black, both before it
+  leaves this module.
 
 What it does not do: find people, store pixels, undistort a lens. Opening and decoding is `analytics.source`.
 """
@@ -141,8 +142,9 @@ class _Darkroom:
     def __call__(self, picture: Any) -> NDArray[np.uint8]:
         # one converter, one thread: a new one for each picture costs twice the CPU
         image: Any = self._convert.reformat(picture, format="bgr24", threads=1).to_ndarray()
-        if picture.rotation % 360 in _TURN:
-            image = cv2.rotate(image, _TURN[picture.rotation % 360])
+        turn = (picture.rotation - self._source.turn) % 360  # counter-clockwise, as containers count
+        if turn in _TURN:
+            image = cv2.rotate(image, _TURN[turn])
         elif picture.format.name == "bgr24":
             image = image.copy()  # the decoder still needs its own
         image = np.ascontiguousarray(image)

@@ -266,6 +266,7 @@ def _source(state: State, camera: CameraTable, start_us: int | None) -> Source:
         fps=camera.fps,
         masks=camera.masks,
         latency_s=camera.latency_s,
+        turn=camera.turn,
     )
 
 

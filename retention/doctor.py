@@ -321,7 +321,7 @@ def _camera(state: State, camera: CameraTable) -> Iterator[Finding]:
         yield Finding(what, Grade.WRONG, "it still has the example's address", "write your own camera's there")
         return
     try:
-        source = Source(camera.address(state.root), latency_s=camera.latency_s, masks=camera.masks)
+        source = Source(camera.address(state.root), latency_s=camera.latency_s, masks=camera.masks, turn=camera.turn)
         began = time.monotonic()
         info = probe(source)
     except (VideoError, ConfigError) as error:

@@ -53,6 +53,7 @@ TRUTH = "zone,person,enter_s,leave_s\n"
         ({"video": "{tmp}/none.mp4"}, r"there is no .*none\.mp4; check the path"),
         ({"video": "{tmp}/letter.txt"}, r"letter\.txt is not a video"),
         ({"video": "{tmp}"}, r" is a directory; name one video file"),
+        ({"--turn": "45"}, r"argument --turn: invalid choice: 45 \(choose from 0, 90, 180, 270\)"),
         ({"--zones": None}, r"arguments are required: --zones; see openaisle measure --help"),
         ({"--zones": "{tmp}/none.toml"}, r"no file .*none\.toml; check the path"),
         ({"--zones": "{tmp}/letter.txt"}, r"letter\.txt is not TOML"),

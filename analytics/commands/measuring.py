@@ -37,6 +37,14 @@ def add(commands: Commands) -> None:
     measure.add_argument("--reaches", type=Path, metavar="CSV", help="true reaches: zone,person,onset_s")
     measure.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     measure.add_argument("--fps", type=_rate, default=10.0, metavar="N", help="looks a second, or 'all' (default: 10)")
+    measure.add_argument(
+        "--turn",
+        type=int,
+        choices=(0, 90, 180, 270),
+        default=0,
+        metavar="DEGREES",
+        help="turn pictures first, 90, 180 or 270 degrees clockwise; zones are drawn on the turned picture",
+    )
     measure.add_argument("--no-gate", action="store_true", help="run the network on still pictures too")
     measure.add_argument("--square-input", action="store_true", help="pad pictures to the network's own shape")
     measure.add_argument("--video-out", type=Path, metavar="FILE", help="draw boxes, tracks, zones on an empty canvas")
@@ -78,7 +86,7 @@ def _measure(arguments: argparse.Namespace) -> int:
         raise AnalyticsError(f"--pose finds no shelf in {arguments.zones}; give a product zone its shelf")
     if arguments.reaches is not None and not arguments.pose:
         raise AnalyticsError("--reaches needs --pose: without it no reach is looked for")
-    info = probe(Source(str(arguments.video)))
+    info = probe(Source(str(arguments.video), turn=arguments.turn))
     audit = None if arguments.boxes is None else measure.TrackAudit(arguments.boxes, info.fps or 25.0)
     model = detector(arguments.model, fit_aspect=not arguments.square_input)
     with ExitStack() as stack:
@@ -99,6 +107,7 @@ def _measure(arguments: argparse.Namespace) -> int:
             progress=lambda done: bar.update(round(done - bar.n, 3)),
             audit=audit,
             net=Pose if arguments.pose else None,
+            turn=arguments.turn,
         )
     if true is not None:
         result.score = accuracy.score(true, result.stays())

@@ -22,7 +22,7 @@ from analytics.probe import probe
 from analytics.settings import Edit, Settings, camera_dropped, camera_put, current, edited
 from analytics.setup.inforce import in_force
 from analytics.setup.saving import propose, proposed, said
-from analytics.source import Source
+from analytics.source import TURNS, Source
 from analytics.start import PLACEHOLDER
 from consent.access import Action, Who
 from consent.events import ConsentError
@@ -131,6 +131,14 @@ def _fields(state_dir: Path, settings: Settings, camera: CameraTable | None) -> 
             placeholder="2.0 where nobody measured it",
             help="How old a picture is at most when it arrives; docs/deployment.md says how to measure it.",
         )
+        turn = one.selectbox(
+            "Turn the picture",
+            TURNS,
+            TURNS.index(0 if camera is None else camera.turn),
+            format_func=lambda degrees: f"by {degrees}° clockwise" if degrees else "as it comes",
+            key=f"{key}-turn",
+            help="For a camera that hangs upside down. What is drawn is drawn on the turned picture: draw it again.",
+        )
         variable = one.text_input(
             "Variable with its password",
             "" if camera is None else camera.password_env or "",
@@ -153,6 +161,7 @@ def _fields(state_dir: Path, settings: Settings, camera: CameraTable | None) -> 
         "source": source.strip(),
         "fps": fps,
         "latency_s": latency,
+        "turn": turn or None,
         "password_env": variable.strip() or None,
         "password_file": file.strip() or None,
     }
@@ -201,10 +210,11 @@ def _test(state_dir: Path, settings: Settings, camera: CameraTable, who: Who) ->
     if found.error is not None:
         st.error(f"No picture: {found.error}", icon=":material/videocam_off:")
         return
-    st.session_state[f"size-{camera.name}"] = (found.width, found.height)
+    width, height = (found.width, found.height) if camera.turn % 180 == 0 else (found.height, found.width)
+    st.session_state[f"size-{camera.name}"] = (width, height)
     rate = "" if found.fps is None else f" {found.fps:.3g} pictures a second,"
     st.success(
-        f"It answers: {found.width} × {found.height} pixels,{rate} {found.codec}; the first picture came after"
+        f"It answers: {width} × {height} pixels,{rate} {found.codec}; the first picture came after"
         f" {found.delay_s:.1f} s. Nothing of it was kept.",
         icon=":material/videocam:",
     )

@@ -14,6 +14,7 @@ _WORDS = {
     "password_file": "another file for its password",
     "fps": "other looks a second",
     "latency_s": "another age of its pictures",
+    "turn": "its picture is turned otherwise; zones and masks stay where they are",
     "ground": "another calibration of the floor",
 }
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from analytics import settings
 from analytics.addressees import known
 from analytics.config import ConfigError
 from analytics.settings import FILE, FOLDER, Settings, current, edited, restored, text_of, versions, write
+from analytics.setup.shapes import What, edits, shapes_of, toml
 from analytics.start import init
 from analytics.state import STORE_TOML, State
 from analytics.zones import Shelf, Zone, ZoneKind
@@ -100,22 +101,34 @@ def test_comments_and_order_stay_and_adding_and_dropping_again_changes_nothing_e
         settings.zone_dropped("entrance", "floor"),
         settings.mask_put("entrance", ((0, 0), (5, 0), (5, 5))),
         settings.camera_put("till", source="rtsp://till.local/1"),
-        settings.camera_put("entrance", fps=5, latency_s=0.8),
+        settings.camera_put("entrance", fps=5, latency_s=0.8, turn=180),
     )
     comments = [line.strip() for line in before.text.splitlines() if line.startswith("#")]
     assert [line.strip() for line in after.text.splitlines() if line.startswith("#")] == comments
     assert [c.name for c in after.store.camera] == ["entrance", "till"]
     camera = after.store.camera[0]
-    assert (camera.fps, camera.latency_s, camera.zones(), len(camera.masks)) == (5.0, 0.8, (COFFEE,), 1)
+    assert (camera.fps, camera.latency_s, camera.turn) == (5.0, 0.8, 180)
+    assert (camera.zones(), len(camera.masks)) == ((COFFEE,), 1)
     back = edited(
         after,
         settings.camera_dropped("till"),
-        settings.camera_put("entrance", fps=None, latency_s=None),
+        settings.camera_put("entrance", fps=None, latency_s=None, turn=None),
         settings.mask_dropped("entrance", 0),
         settings.zone_put("entrance", before.store.camera[0].zones()[0], instead="coffee"),
     )
     assert back.store == before.store
     assert [line for line in back.text.splitlines() if line] == [line for line in before.text.splitlines() if line]
+
+
+def test_a_shelf_that_is_seen_from_above_stays_so_when_its_corners_move(shop: Shop) -> None:
+    above = Shelf(((0, 0), (90, 0), (90, 80)), ((0, 90), (90, 90)), above=True)
+    drawn = edited(current(shop.root), settings.zone_put("entrance", replace(COFFEE, shelf=above)))
+    before = shapes_of(drawn.store.camera[0])
+    after = tuple(replace(s, points=((0, 95), (90, 95))) if s.what is What.EDGE else s for s in before)
+    again = edited(drawn, *edits("entrance", before, after)).store.camera[0]
+    shelf = next(zone.shelf for zone in again.zones() if zone.name == COFFEE.name)
+    assert shelf == replace(above, edge=((0, 95), (90, 95)))
+    assert 'seen = "above"' in toml(after, next(s for s in after if s.what is What.FACE))
 
 
 @pytest.mark.parametrize(

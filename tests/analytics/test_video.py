@@ -249,14 +249,7 @@ def test_a_damaged_stretch_is_skipped_and_libav_keeps_silent(
 
 
 def test_a_turned_phone_clip_is_handed_on_upright(tmp_path: Path) -> None:
-    path = tmp_path / "phone.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
-        picture = np.zeros((32, 64, 3), np.uint8)
-        picture[:, :32] = 255  # left half white
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
-        container.mux(stream.encode(None))
+    path = half_white(tmp_path / "phone.mp4")
     raw = path.read_bytes()
     at = raw.index(b"tkhd") + 44  # the display matrix; here: turn by 90 degrees clockwise
     path.write_bytes(raw[:at] + struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30) + raw[at + 36 :])
@@ -267,6 +260,48 @@ def test_a_turned_phone_clip_is_handed_on_upright(tmp_path: Path) -> None:
     assert first.image[36:].max() < 50
     info = probe(Source(str(path)))
     assert (info.width, info.height) == (32, 64)
+    assert white_side(Source(str(path), turn=180)) == "bottom"  # the camera's turn comes after the file's
+
+
+def half_white(path: Path) -> Path:
+    """Write a clip of one picture, 64 by 32 pixels, whose left half is white."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
+        picture = np.zeros((32, 64, 3), np.uint8)
+        picture[:, :32] = 255
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def white_side(source: Source) -> str:
+    first = next(frames(source))
+    assert isinstance(first, Frame)
+    image = first.image.mean(axis=2)
+    height, width = image.shape
+    info = probe(source)
+    assert (info.width, info.height) == (width, height)
+    sides = {
+        "left": image[:, : width // 2 - 4],
+        "right": image[:, width // 2 + 4 :],
+        "top": image[: height // 2 - 4],
+        "bottom": image[height // 2 + 4 :],
+    }
+    return next(side for side, part in sides.items() if part.min() > 200)
+
+
+@pytest.mark.parametrize(("turn", "side"), [(0, "left"), (90, "top"), (180, "right"), (270, "bottom")])
+def test_a_camera_that_hangs_askew_is_turned_clockwise(tmp_path: Path, turn: int, side: str) -> None:
+    assert white_side(Source(str(half_white(tmp_path / "hung.mp4")), turn=turn)) == side
+
+
+def test_masks_lie_on_the_turned_picture(tmp_path: Path) -> None:
+    path = half_white(tmp_path / "hung.mp4")
+    first = next(frames(Source(str(path), turn=90, masks=(((0, 0), (31, 0), (31, 10), (0, 10)),))))
+    assert isinstance(first, Frame)
+    assert not first.image[:11].any()
+    assert first.image[16:28].min() > 200
 
 
 def test_a_picture_that_changes_size_is_refused(tmp_path: Path) -> None:
@@ -331,6 +366,7 @@ def test_unreadable_input_is_one_line_that_says_what_to_do(tmp_path: Path, kind:
     [
         lambda: Source(""),
         lambda: Source("x.mp4", fps=0),
+        lambda: Source("x.mp4", turn=45),
         lambda: Source("x.mp4", fps=float("nan")),
         lambda: Source("http://u:secret@host/x"),
         lambda: Source("x.mp4", masks=(((0, 0), (1, 1)),)),
