@@ -55,7 +55,6 @@ class ShelfTable(Strict):
 
     face: tuple[Point, ...] = Field(min_length=3, max_length=64)
     edge: tuple[Point, Point]
-    seen: Literal["side", "above"] = "side"
 
     def shelf(self) -> Shelf:
         """Return the checked shelf.
@@ -63,7 +62,7 @@ class ShelfTable(Strict):
         Raises:
             ValueError: the corners make no face, or the edge has no length.
         """
-        return Shelf(self.face, self.edge, self.seen == "above")
+        return Shelf(self.face, self.edge)
 
 
 class ZoneTable(Strict):

@@ -205,6 +205,4 @@ def _zone(zone: Zone) -> Any:
 
 def _words(zone: Zone) -> dict[str, Any]:
     shelf = None if zone.shelf is None else plain({"face": zone.shelf.face, "edge": zone.shelf.edge})
-    if shelf is not None and zone.shelf is not None and zone.shelf.above:
-        shelf["seen"] = "above"
     return {"name": zone.name, "kind": zone.kind.value, "polygon": plain(zone.polygon), "shelf": shelf}

@@ -158,8 +158,7 @@ class Reaches:
         for zone, view in self._zones:
             if _near(zone, mine):
                 stances = self._stances.setdefault(person, {}).setdefault(zone.name, [])
-                above = zone.shelf is not None and zone.shelf.above
-                stances.append(view.over(t_us, box) if above else view.stance(t_us, keypoints, mine.height))
+                stances.append(view.stance(t_us, keypoints, mine.height))
 
     def take(self, person: int, zone: str, enter_us: int, leave_us: int) -> Handling:
         """Return what was seen of a stay in a zone; nothing where there is no shelf or no consent."""

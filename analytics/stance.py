@@ -5,13 +5,11 @@ One camera knows no depth. What it does know:
 - Two shoulders are equally high, so on the calibrated floor the line between them, taken as if it lay there, points as
   the true one does; the chest looks square to it. Without calibration the picture is taken for a floor seen from 30°
   above.
-- From straight above, hands are hidden by head and body. There it is the body that is told to lean over the shelf's
-  edge, from its box alone, and nothing is said of where the chest looks.
 - A hand that hangs before a shelf lies in the shelf's face as the picture has it, and so does one that holds goods
   before the eyes. A hand is taken to be in the shelf where the wrist lies in the face, well away from where the arm
   would hang, and the arm is not bent as it is to hold something close.
 
-The thresholds of the arms are ours; they were chosen on simulated shoppers before four cameras, none of them the
+The thresholds of the last two are ours; they were chosen on simulated shoppers before four cameras, none of them the
 demo clip's people. Nothing here knows time: what a stance lasts is `analytics.reach`.
 """
 
@@ -27,12 +25,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from analytics.body import Box
-
 SURE = 0.3  # confidence from which a joint is used
 FACING = math.radians(60)  # between the chest's direction and the way square to the shelf's edge
 LIFTED = 0.16  # body heights between the wrist and where it would hang
-OVER = 0.24  # body heights beyond the edge, of a body seen from above: on simulated people, by their exact boxes
 STRAIGHT = 0.66  # from shoulder to wrist, against the way over the elbow
 HANGS = 0.31  # body heights from the shoulder down to a hanging wrist
 _BEND = 0.35  # weighs the bend of an arm against body heights
@@ -76,10 +71,6 @@ class Viewpoint:
         if nx * (ax - mx) + ny * (ay - my) < 0:
             nx, ny = -nx, -ny
         self._towards = math.atan2(ny, nx)
-        (ax, ay), (bx, by) = shelf.edge
-        length = math.dist(*shelf.edge)
-        away = 1 if (ay - by) * (ax - middle[0]) + (bx - ax) * (ay - middle[1]) >= 0 else -1
-        self._over = away * (ay - by) / length, away * (bx - ax) / length  # the same way in the picture
 
     def stance(self, t_us: int, keypoints: NDArray[np.float32], height: float) -> Stance:
         """Return how somebody stands.
@@ -91,21 +82,6 @@ class Viewpoint:
         """
         joints: list[tuple[float, float, float]] = [(float(x), float(y), float(c)) for x, y, c in keypoints]
         return Stance(t_us, self._facing(joints), self._hand(joints, max(height, 1.0)))
-
-    def over(self, t_us: int, box: Box) -> Stance:
-        """Return how far somebody leans over the edge of a shelf that is seen from above.
-
-        A body is taken for the ellipse in its box: the corners of a box are empty.
-
-        Args:
-            t_us: instant of the picture, UTC microseconds.
-            box: of the person, pixels.
-        """
-        x1, y1, x2, y2 = box
-        (nx, ny), (ax, ay) = self._over, self._shelf.edge[0]
-        middle = ((x1 + x2) / 2 - ax) * nx + ((y1 + y2) / 2 - ay) * ny
-        beyond = middle + math.hypot(nx * (x2 - x1), ny * (y2 - y1)) / 2
-        return Stance(t_us, None, beyond / max(y2 - y1, 1.0) - OVER)
 
     def _floor(self, point: Point) -> Point:
         return self._ground.locate(*point) if self._ground.calibrated else (point[0], point[1] * _FROM_ABOVE)

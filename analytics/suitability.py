@@ -291,8 +291,6 @@ def _shelf(zone: Zone, view: View) -> Iterator[Fault]:
     width, rows = view.size
     if not any(0 <= x < width and 0 <= y < rows for x, y in shelf.face):
         yield Grade.POOR, "the shelf's face lies outside the picture", "draw it on a picture of this size"
-    if shelf.above:  # its edge lies on no floor, and nobody's back hides more than their head does
-        return
     centre = (sum(x for x, _ in zone.polygon) / len(zone.polygon), sum(y for _, y in zone.polygon) / len(zone.polygon))
     if centre[1] - middle[1] > abs(centre[0] - middle[0]):  # further behind it than beside it
         yield (

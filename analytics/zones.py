@@ -101,9 +101,7 @@ class Shelf:
 
     Attributes:
         face: the shelf's face in the picture, where hands reach in: three corners or more, pixels; edges do not cross.
-        edge: the two ends of the shelf's foot on the floor, pixels, on the side of the zone;
-            where it is seen from above, the two ends of its front at the height of hands, about one metre.
-        above: the camera looks down at it from straight above, so that heads and backs hide hands.
+        edge: the two ends of the shelf's foot on the floor, pixels, on the side of the zone.
 
     Raises:
         ValueError: the face is no polygon, or the edge has no length.
@@ -111,7 +109,6 @@ class Shelf:
 
     face: tuple[Point, ...]
     edge: tuple[Point, Point]
-    above: bool = False
 
     def __post_init__(self) -> None:
         _check(self.face, "the face of a shelf")

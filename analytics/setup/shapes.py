@@ -45,7 +45,6 @@ class Shape:
         kind: of a zone or a line.
         width: of a line, pixels.
         metres: places of the four points on the floor; empty where nobody said them yet.
-        above: whether a shelf's face is seen from straight above.
         was: what a zone is called in `store.toml`, where it is renamed.
     """
 
@@ -56,7 +55,6 @@ class Shape:
     width: float = 0.0
     metres: Points = ()
     was: str = ""
-    above: bool = False
 
     @property
     def id(self) -> str:
@@ -110,9 +108,7 @@ def shapes_of(camera: CameraTable) -> tuple[Shape, ...]:
     for zone in camera.zone:
         found.append(Shape(What.ZONE, zone.name, zone.polygon, zone.kind))
         if zone.shelf is not None:
-            above = zone.shelf.seen == "above"
-            found.append(Shape(What.FACE, zone.name, zone.shelf.face, above=above))
-            found.append(Shape(What.EDGE, zone.name, zone.shelf.edge))
+            found += [Shape(What.FACE, zone.name, zone.shelf.face), Shape(What.EDGE, zone.name, zone.shelf.edge)]
     found += [Shape(What.MASK, str(i), mask) for i, mask in enumerate(camera.masks, 1)]
     if camera.ground is not None:
         found.append(floor_of(camera.ground.image, camera.ground.metres))
@@ -181,9 +177,7 @@ def zone_of(shapes: Iterable[Shape], name: str) -> Zone:
     zone = by_id[f"{What.ZONE}:{name}"]
     face, edge = by_id.get(f"{What.FACE}:{name}"), by_id.get(f"{What.EDGE}:{name}")
     try:
-        shelf = (
-            None if face is None or edge is None else Shelf(face.points, (edge.points[0], edge.points[1]), face.above)
-        )
+        shelf = None if face is None or edge is None else Shelf(face.points, (edge.points[0], edge.points[1]))
         return Zone(name, zone.kind or ZoneKind.PRODUCT, zone.points, shelf)
     except ValueError as error:
         raise ConfigError(str(error)) from error
@@ -270,8 +264,7 @@ def toml(shapes: Sequence[Shape], shape: Shape) -> str:
     lines = [f'[[camera.zone]]\nname = "{zone.name}"\nkind = "{zone.kind}"\npolygon = {_list(zone.points)}']
     if What.FACE in parts and What.EDGE in parts:
         face, edge = _list(parts[What.FACE].points), _list(parts[What.EDGE].points)
-        seen = ', seen = "above"' if parts[What.FACE].above else ""
-        lines.append(f"shelf = {{ face = {face}, edge = {edge}{seen} }}")
+        lines.append(f"shelf = {{ face = {face}, edge = {edge} }}")
     return "\n".join(lines)
 
 

@@ -498,12 +498,3 @@ def test_a_camera_may_hang_askew(tmp_path: Path, turn: int) -> None:
 def test_a_camera_is_turned_by_quarters(tmp_path: Path, turn: str) -> None:
     expected = "camera 'entrance', turn is none there is; write one of 0, 90, 180 or 270"
     assert expected in refusal(tmp_path, SHOP + CAMERA + f"turn = {turn}\n" + ZONE)
-
-
-def test_a_shelf_may_be_seen_from_above(tmp_path: Path) -> None:
-    text = SHOP + CAMERA + ZONE + f'shelf = {{ face = {FACE}, edge = {EDGE}, seen = "{{}}" }}\n'
-    for word, above in (("above", True), ("side", False)):
-        (zone,) = store(tmp_path, text.replace("{}", word)).camera[0].zones()
-        assert zone.shelf is not None
-        assert zone.shelf.above is above
-    assert "shelf.seen is none there is; write one of 'side' or 'above'" in refusal(tmp_path, text.replace("{}", "top"))

@@ -20,7 +20,7 @@ from analytics.shopfloor import record
 from analytics.shopfloor.joints import SimulatedJoints
 from analytics.shopfloor.script import PersonState
 from analytics.shopfloor.shop import CAMERA, SHELVES, zones
-from analytics.stance import OVER, SURE, Stance, Viewpoint
+from analytics.stance import SURE, Stance, Viewpoint
 from analytics.zones import Ground, Shelf, Zone, ZoneKind
 from consent.events import Purpose
 
@@ -235,47 +235,3 @@ def test_it_looks_only_before_drawn_shelves_and_forgets_whom_it_is_told_to() -> 
     assert one.take(1, "tea", 0, 9 * FIFTH) == Handling()
     assert not one._now
     assert not one._stances
-
-
-# --- from straight above ----------------------------------------------------------------------------------------------
-
-ABOVE = Shelf(((0, 0), (200, 0), (200, 90), (0, 90)), ((0, 100), (200, 100)), above=True)
-BEFORE = ((0.0, 110.0), (200.0, 110.0), (200.0, 300.0), (0.0, 300.0))
-
-
-@pytest.mark.parametrize("over", [-0.5, 0.0, OVER - 0.01, OVER + 0.01, 0.6])
-@pytest.mark.parametrize("flipped", [False, True])
-def test_from_above_leaning_over_the_edge_is_a_reach(over: float, flipped: bool) -> None:
-    shelf = Shelf(ABOVE.face, (ABOVE.edge[1], ABOVE.edge[0]), above=True) if flipped else ABOVE
-    top = 100 - over * 200
-    found = Viewpoint(shelf, BEFORE, Ground()).over(7, (60, top, 140, top + 200))
-    assert (found.t_us, found.facing) == (7, None)
-    assert found.hand == pytest.approx(over - OVER)
-
-
-def test_from_above_a_body_is_an_ellipse_and_its_box_has_empty_corners() -> None:
-    aslant = Shelf(ABOVE.face, ((0.0, 200.0), (200.0, 0.0)), above=True)
-    view = Viewpoint(aslant, ((0, 250), (250, 0), (300, 300)), Ground())
-    touching = 100 - 100 / math.sqrt(2)  # from the corner of its box to the edge it touches
-    at = 100 - touching
-    found = view.over(0, (at, at, at + 200, at + 200)).hand
-    corner = (200 - 2 * at) / math.sqrt(2) / 200
-    assert found is not None
-    assert found == pytest.approx((100 - (2 * (at + 100) - 200) / math.sqrt(2)) / 200 - OVER)
-    assert found < corner - OVER
-
-
-def test_from_above_joints_are_not_needed_and_somebody_who_comes_and_leans_reaches_once() -> None:
-    zone = Zone("cooler", ZoneKind.PRODUCT, BEFORE, ABOVE)
-    reaches = Reaches([zone], Ground())
-    for n in range(20):
-        top = 100 - (0.5 if 8 <= n < 15 else 0.0) * 150
-        box = (60.0, top, 140.0, top + 150)
-        sighting = Sighting(1, 100.0, box[3], 150.0, 0.9, box)
-        assert reaches.wants(n * FIFTH, 1, sighting)
-        reaches.look(n * FIFTH, 1, np.zeros((1, 1, 3), np.uint8), np.zeros((17, 3), np.float32), box, ())
-    found = reaches.take(1, "cooler", 0, 20 * FIFTH)
-    assert found.facing == ()
-    ((start, end),) = found.reaches
-    assert 7 * FIFTH < start < 8 * FIFTH
-    assert 14 * FIFTH < end < 15 * FIFTH

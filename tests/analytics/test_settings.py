@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from analytics import settings
 from analytics.addressees import known
 from analytics.config import ConfigError
 from analytics.settings import FILE, FOLDER, Settings, current, edited, restored, text_of, versions, write
-from analytics.setup.shapes import What, edits, shapes_of, toml
 from analytics.start import init
 from analytics.state import STORE_TOML, State
 from analytics.zones import Shelf, Zone, ZoneKind
@@ -118,17 +117,6 @@ def test_comments_and_order_stay_and_adding_and_dropping_again_changes_nothing_e
     )
     assert back.store == before.store
     assert [line for line in back.text.splitlines() if line] == [line for line in before.text.splitlines() if line]
-
-
-def test_a_shelf_that_is_seen_from_above_stays_so_when_its_corners_move(shop: Shop) -> None:
-    above = Shelf(((0, 0), (90, 0), (90, 80)), ((0, 90), (90, 90)), above=True)
-    drawn = edited(current(shop.root), settings.zone_put("entrance", replace(COFFEE, shelf=above)))
-    before = shapes_of(drawn.store.camera[0])
-    after = tuple(replace(s, points=((0, 95), (90, 95))) if s.what is What.EDGE else s for s in before)
-    again = edited(drawn, *edits("entrance", before, after)).store.camera[0]
-    shelf = next(zone.shelf for zone in again.zones() if zone.name == COFFEE.name)
-    assert shelf == replace(above, edge=((0, 95), (90, 95)))
-    assert 'seen = "above"' in toml(after, next(s for s in after if s.what is What.FACE))
 
 
 @pytest.mark.parametrize(
