@@ -221,9 +221,17 @@ def measure(
 
     Raises:
         VideoError: the file gives no picture.
+        ConfigError: a zone lies outside its pictures.
     """
     source = Source(str(video), fps=fps, masks=zones.masks, turn=turn)
     info = probe(source)
+    for zone in zones.zones():
+        (left, right), (top, low) = ((min(axis), max(axis)) for axis in zip(*zone.polygon, strict=True))
+        if left >= info.width or top >= info.height or right <= 0 or low <= 0:
+            raise ConfigError(
+                f"zone {zone.name} lies outside the picture of {info.width}x{info.height}; draw it on a picture of this"
+                " size, turned as this one is"
+            )
     detector.detect(np.zeros((info.height, info.width, 3), np.uint8))  # loads and compiles before the clock starts
     vision = Vision(detector, gate=MotionGate() if motion_gate else None)
     measured = [zone for zone in zones.zones() if zone.kind.in_shop]

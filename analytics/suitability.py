@@ -296,7 +296,7 @@ def _shelf(zone: Zone, view: View) -> Iterator[Fault]:
         yield (
             Grade.FAIR,
             "the shelf stands behind the zone: people choose with their back to the camera, which hides their hands",
-            "measure reaches with a camera from the side of the shelf or from above; stays are not concerned",
+            "measure reaches with a camera from the side of the shelf; stays are not concerned",
         )
     metres = view.metres(middle, nearest_border(zone.polygon, *middle))
     if not zone.contains(*middle) and metres is not None and metres > FAR_M:

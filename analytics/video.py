@@ -150,6 +150,12 @@ class _Darkroom:
         image = np.ascontiguousarray(image)
         size = (image.shape[0], image.shape[1])
         if self._size is None:
+            for mask in self._source.masks:
+                if not _outlines((mask,), size):  # drawn for a picture that was turned otherwise, or of another size
+                    raise VideoError(
+                        f"a mask of {self._source.name} covers nothing of its picture of {size[1]}x{size[0]}; "
+                        "draw it again or take it out"
+                    )
             self._size, self._masks = size, _outlines(self._source.masks, size)
         elif size != self._size:
             was, now = (f"{s[1]}x{s[0]}" for s in (self._size, size))

@@ -336,6 +336,14 @@ def _camera(state: State, camera: CameraTable) -> Iterator[Finding]:
     if info.fps is not None and info.fps < 5:
         grade, do = Grade.MIND, "five pictures a second are the least for visits that hold; set the camera to ten"
     yield Finding(what, grade, f"{info.width}×{info.height}{fps}; first picture after {took:.1f} s", do)
+    for number, mask in enumerate(camera.masks, 1):
+        if (
+            all(x < 0 for x, _ in mask)
+            or all(y < 0 for _, y in mask)
+            or (min(x for x, _ in mask) >= info.width or min(y for _, y in mask) >= info.height)
+        ):
+            found = f"mask {number} lies outside its picture: it hides nothing, and `openaisle watch` refuses it"
+            yield Finding(what, Grade.WRONG, found, "draw it again on a picture of this size, or take it out")
     for zone in camera.zone:
         left, top = (min(corner[axis] for corner in zone.polygon) for axis in (0, 1))
         right, bottom = (max(corner[axis] for corner in zone.polygon) for axis in (0, 1))

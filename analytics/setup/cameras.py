@@ -211,7 +211,7 @@ def _test(state_dir: Path, settings: Settings, camera: CameraTable, who: Who) ->
         st.error(f"No picture: {found.error}", icon=":material/videocam_off:")
         return
     width, height = (found.width, found.height) if camera.turn % 180 == 0 else (found.height, found.width)
-    st.session_state[f"size-{camera.name}"] = (width, height)
+    st.session_state[f"size-{camera.name}-{camera.turn}"] = (width, height)  # of the picture turned so, and of no other
     rate = "" if found.fps is None else f" {found.fps:.3g} pictures a second,"
     st.success(
         f"It answers: {width} × {height} pixels,{rate} {found.codec}; the first picture came after"

@@ -61,7 +61,9 @@ def _at_work(state_dir: Path, camera: str, live: bool) -> None:
 def _camera(state_dir: Path, camera: str) -> None:
     seen = looking.panel(state_dir, camera)
     base, easel = _easel(state_dir, camera)
-    size = (seen.width, seen.height) if seen else st.session_state.get(f"size-{camera}") or size_of(easel.shapes)
+    turn = next((one.turn for one in base.store.camera if one.name == camera), 0)
+    told = st.session_state.get(f"size-{camera}-{turn}")
+    size = (seen.width, seen.height) if seen else told or size_of(easel.shapes, upright=turn % 180 != 0)
     board(
         easel.shapes,
         key=f"board-{camera}",
@@ -82,7 +84,7 @@ def _camera(state_dir: Path, camera: str) -> None:
                 f"Drawn on {size[0]} × {size[1]} pixels"
                 + (
                     ", as the camera said when it was tested."
-                    if f"size-{camera}" in st.session_state
+                    if told
                     else ": the smallest usual picture that holds these shapes. Test the stream on the page"
                     " “Cameras”, or look through the camera, and it is the camera's own."
                 )

@@ -237,17 +237,19 @@ def masks_of(shapes: Iterable[Shape]) -> tuple[Points, ...]:
     return tuple(shape.points for shape in shapes if shape.what is What.MASK)
 
 
-def size_of(shapes: Iterable[Shape]) -> tuple[int, int]:
+def size_of(shapes: Iterable[Shape], *, upright: bool = False) -> tuple[int, int]:
     """Return the smallest usual size of a picture that holds what is drawn; for where no camera tells its own.
 
-    A shelf's face, and points of the floor, may lie beyond the picture and tell nothing of it.
+    A shelf's face, and points of the floor, may lie beyond the picture and tell nothing of it. `upright`: the camera
+    hangs on its side, and its picture is higher than wide.
     """
+    sizes = [(high, wide) if upright else (wide, high) for wide, high in SIZES]
     drawn = [point for shape in shapes if shape.what not in (What.FACE, What.METRES) for point in shape.points]
-    points = [point for point in drawn if point[0] <= 3840 and point[1] <= 2160]
+    points = [point for point in drawn if point[0] <= sizes[-1][0] and point[1] <= sizes[-1][1]]
     right, low = (max((point[axis] for point in points), default=0.0) for axis in (0, 1))
     if right <= 0 and low <= 0:
-        return SIZES[1]
-    return next(size for size in SIZES if right <= size[0] and low <= size[1])
+        return sizes[1]
+    return next(size for size in sizes if right <= size[0] and low <= size[1])
 
 
 def toml(shapes: Sequence[Shape], shape: Shape) -> str:

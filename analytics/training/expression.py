@@ -5,8 +5,8 @@ Rules
 - The file is what DeepFace loads as its emotion model under ``DEEPFACE_BACKEND_ENGINE=onnx``: grey (n, 48, 48, 1) in
   [0, 1] in, seven probabilities in `LABELS` order out. Standardisation, the mirror image and the fitted temperature
   are inside the graph, so no caller has to know them.
-- Two nets stand in the file and their answers are averaged. The second learns half from the labels and half from what
-  the first says of the same face: labels are wrong about one time in three, and the first net knows where.
+- Two nets are trained and the second is shipped: it learns half from the labels and half from what the first says of
+  the same face. Labels are wrong about one time in three, and the first net knows where.
 - Non-faces are taught the even answer (1/7 each). Doubt about the face and doubt about the expression then look
   alike, and one threshold on the largest probability serves both.
 - A checkpoint after every epoch; the same command goes on where it stopped, with the same random choices.
@@ -46,7 +46,7 @@ from analytics.training.expression_faces import (
     twins,
 )
 from analytics.training.expression_figures import answers, threshold
-from analytics.training.expression_net import Both, ExpressionNet, export
+from analytics.training.expression_net import ExpressionNet, export
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,8 @@ class Recipe:
 
 FIRST = Recipe()
 SECOND = Recipe(
-    sizes=((14, 32), (14, 40), (16, 48)),
-    rates=((0, 0.004), (4, 0.1), (14, 0.09), (24, 0.06), (34, 0.025), (40, 0.006), (44, 0.0)),
+    sizes=((14, 32), (14, 40), (26, 48)),
+    rates=((0, 0.004), (4, 0.1), (14, 0.09), (24, 0.06), (34, 0.025), (40, 0.006), (44, 0.0), (45, 0.05), (54, 0.0)),
     smoothing=0.0,
     mix_until=28,
     seed=SEED + 1,
@@ -286,8 +286,7 @@ def main(words: list[str] | None = None) -> None:
     torch.set_num_threads(given.threads)
     material = gather(given.data)
     first = train(material, given.checkpoint, FIRST)
-    second = train(material, given.checkpoint.with_suffix(".second.pt"), SECOND, first)
-    net = Both(first, second)
+    net = train(material, given.checkpoint.with_suffix(".second.pt"), SECOND, first)
     divisor = calibrated(net, material)
     graph = export(net, divisor)
     session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])

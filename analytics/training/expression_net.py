@@ -1,8 +1,8 @@
 """The expression net itself, and the form in which it is shipped.
 
-Small enough for one core, big enough for the data. The shipped graph holds two nets and more than that: normalisation
-folded into the convolutions, the mirror image averaged in, the fitted temperature, and DeepFace's shapes, so that no
-caller has to know them. Needs torch and onnx; what `export` returns needs only onnxruntime.
+Small enough for one core, big enough for the data. The shipped graph holds more than the net: normalisation folded
+into the convolutions, the mirror image averaged in, the fitted temperature, and DeepFace's shapes, so that no caller
+has to know them. Needs torch and onnx; what `export` returns needs only onnxruntime.
 """
 
 from __future__ import annotations
@@ -61,26 +61,13 @@ class ExpressionNet(nn.Module):
         return self.head(self.drop(x.mean((2, 3))))
 
 
-class Both(nn.Module):
-    """Two nets whose logits are averaged: they err on different faces."""
-
-    def __init__(self, first: nn.Module, second: nn.Module) -> None:
-        super().__init__()
-        self.nets = nn.ModuleList((first, second))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """As `ExpressionNet`."""
-        first, second = (net(x) for net in self.nets)
-        return (first + second) / 2
-
-
 class Deployed(nn.Module):
-    """What the file holds: normalisation folded into the convolutions, the mirror image, DeepFace's shapes."""
+    """What the file holds: normalisation folded into the convolutions, weights in half precision, DeepFace's shapes."""
 
-    def __init__(self, net: Both, divisor: float) -> None:
+    def __init__(self, net: nn.Module, divisor: float) -> None:
         super().__init__()
         net = copy.deepcopy(net).eval()
-        for part in (part for one in net.nets for part in (one, *one.blocks)):
+        for part in (net, *net.blocks):
             for conv, norm in [
                 (n, n.replace("conv", "norm")) for n, _ in part.named_children() if n.startswith("conv")
             ]:
@@ -96,11 +83,8 @@ class Deployed(nn.Module):
         return ((self.net(x) + self.net(x.flip(3))) / (2 * self.divisor)).softmax(1)
 
 
-def export(net: Both, divisor: float) -> onnx.ModelProto:
-    """Write the graph, its larger weights stored as 8-bit integers with a scale for each output of a layer.
-
-    They are widened when the file is loaded; all arithmetic is in single precision.
-    """
+def export(net: nn.Module, divisor: float) -> onnx.ModelProto:
+    """Write the graph, its larger weights stored in half precision and widened when the file is loaded."""
     buffer = io.BytesIO()
     torch.onnx.export(
         Deployed(net, divisor),
@@ -116,12 +100,8 @@ def export(net: Both, divisor: float) -> onnx.ModelProto:
     for weight in list(graph.graph.initializer):
         values = onnx.numpy_helper.to_array(weight)
         if values.dtype == np.float32 and values.size > 1000:
-            axes = tuple(range(1, values.ndim))
-            scale = np.maximum(np.abs(values).max(axis=axes, keepdims=True) / 127, 1e-12).astype(np.float32)
-            small, wide, by = (f"{weight.name}.{part}" for part in ("small", "wide", "scale"))
-            graph.graph.node.insert(0, onnx.helper.make_node("Mul", [wide, by], [weight.name]))
-            graph.graph.node.insert(0, onnx.helper.make_node("Cast", [small], [wide], to=onnx.TensorProto.FLOAT))
-            graph.graph.initializer.append(onnx.numpy_helper.from_array(scale, by))
-            weight.CopyFrom(onnx.numpy_helper.from_array(np.round(values / scale).astype(np.int8), small))
+            half = f"{weight.name}.half"
+            graph.graph.node.insert(0, onnx.helper.make_node("Cast", [half], [weight.name], to=onnx.TensorProto.FLOAT))
+            weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), half))
     onnx.checker.check_model(graph, full_check=True)
     return graph

@@ -146,6 +146,15 @@ def test_who_came_in_and_who_passed_is_told_where_both_are_drawn(data: Path, zon
     assert "3 entries, 9 passers-by: capture 25%" in result.table()
 
 
+def test_a_zone_outside_the_picture_is_no_empty_figure(data: Path) -> None:
+    right = ((500.0, 100.0), (630.0, 100.0), (630.0, 200.0), (500.0, 200.0))  # of 640 by 480 pixels; turned, 480 by 640
+    drawn = ZoneFile.model_validate({"zone": [{"name": "right", "kind": "product", "polygon": right}]})
+    clip = data / TUD / "TUD-Stadtmitte.mp4"
+    assert measure(clip, drawn, Nobody(), fps=5, until_s=0.5).frames
+    with pytest.raises(ConfigError, match="zone right lies outside the picture of 480x640"):
+        measure(clip, drawn, Nobody(), fps=5, until_s=0.5, turn=90)
+
+
 def test_a_measurement_can_end_early(data: Path, zones: ZoneFile) -> None:
     result = measure(data / TUD / "TUD-Stadtmitte.mp4", zones, Nobody(), fps=5, until_s=2.0)
     assert result.seconds == pytest.approx(2.0, abs=0.21)

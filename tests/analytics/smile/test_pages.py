@@ -13,6 +13,7 @@ from httpx import Response
 
 from analytics.smile import pages
 from analytics.smile.reader import AT_ONCE, MOST_BYTES, Look, Reader, Seen, unpack
+from analytics.smile.score import NONE, WHOLE
 from consent.events import Level, Purpose
 from consent.kiosk.door import HEADERS
 from consent.kiosk.messages import LANGUAGES, Messages
@@ -22,7 +23,7 @@ from tests.analytics.smile.faces import jpeg, scene
 from tests.consent.kiosk.front import Browser
 
 EN = Messages.load("en")
-SMILING, HALF, NEUTRAL = (Look(Seen.FACE, score) for score in (20.0, 8.0, -3.0))
+SMILING, HALF, NEUTRAL = (Look(Seen.FACE, one) for one in (20.0, (NONE + WHOLE) / 2, -3.0))
 PICTURE = jpeg(scene())
 
 
