@@ -49,7 +49,8 @@ def risks(store: StoreFile, level: Level) -> list[Risk]:
                 if store.kiosk_pad()
                 else "the shop has no pad: who objects says so to the staff",
             ),
-            "cameras see everybody; pictures pass through memory, and whoever controls the machine could change that",
+            "cameras see everybody; pictures, and the colours of clothes by which people who cross are told apart, pass"
+            " through memory, and whoever controls the machine could change that",
         ),
         Risk(
             "Figures tell something about one person",

@@ -190,6 +190,10 @@ def test_cameras(shop: State) -> None:
     assert [one.grade for one in beyond] == [Grade.MIND], "the template's zone is as large as any picture"
     write(shop.root, lambda text: text.replace("[[0, 0],", "[[2000, 0],").replace("[0, 4320]]", "[2000, 4320]]"))
     assert "outside its picture" in wrong(shop)["camera entrance"].found
+    mask = "masks = [[[2000, 0], [2100, 0], [2100, 90]]]\n"
+    write(shop.root, lambda text: text.replace("[[2000, 0],", "[[0, 0],").replace("[2000, 4320]]", "[0, 4320]]"))
+    write(shop.root, lambda text: text.replace("[[camera.zone]]", f"{mask}[[camera.zone]]", 1))
+    assert "mask 1 lies outside its picture" in wrong(shop)["camera entrance"].found
     write(shop.root, lambda text: text[: text.index("[[camera]]")])
     assert set(wrong(shop)) == {"cameras"}
 
