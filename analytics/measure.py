@@ -29,7 +29,7 @@ from analytics.reach import Reaches
 from analytics.tables import refuse_pipe
 from analytics.video import Source, frames, probe
 from analytics.vision import MotionGate, Vision
-from analytics.zones import ZoneKind
+from analytics.zones import ZoneKind, out_of_picture
 from consent.events import Purpose
 
 if TYPE_CHECKING:
@@ -226,8 +226,7 @@ def measure(
     source = Source(str(video), fps=fps, masks=zones.masks, turn=turn)
     info = probe(source)
     for zone in zones.zones():
-        (left, right), (top, low) = ((min(axis), max(axis)) for axis in zip(*zone.polygon, strict=True))
-        if left >= info.width or top >= info.height or right <= 0 or low <= 0:
+        if out_of_picture(zone.polygon, info.width, info.height):
             raise ConfigError(
                 f"zone {zone.name} lies outside the picture of {info.width}x{info.height}; draw it on a picture of this"
                 " size, turned as this one is"

@@ -62,6 +62,12 @@ def nearest_border(polygon: tuple[Point, ...], x: float, y: float) -> Point:
     return nearest
 
 
+def out_of_picture(polygon: tuple[Point, ...], width: float, height: float) -> bool:
+    """Say whether a polygon lies wholly beside a picture of this size, pixels, as far as its bounding box tells."""
+    across, down = [x for x, _ in polygon], [y for _, y in polygon]
+    return min(across) >= width or min(down) >= height or max(across) <= 0 or max(down) <= 0
+
+
 def border_distance(polygon: tuple[Point, ...], x: float, y: float) -> float:
     """Return the distance from (x, y) to the nearest edge, in the polygon's own units."""
     return math.dist((x, y), nearest_border(polygon, x, y))

@@ -27,6 +27,7 @@ from analytics.source import Source, VideoError
 from analytics.start import PLACEHOLDER
 from analytics.state import State
 from analytics.video import probe
+from analytics.zones import out_of_picture
 from consent import reserve
 from consent.events import ConsentError, Level
 from consent.keys import KeyRing, Role
@@ -337,17 +338,13 @@ def _camera(state: State, camera: CameraTable) -> Iterator[Finding]:
         grade, do = Grade.MIND, "five pictures a second are the least for visits that hold; set the camera to ten"
     yield Finding(what, grade, f"{info.width}×{info.height}{fps}; first picture after {took:.1f} s", do)
     for number, mask in enumerate(camera.masks, 1):
-        if (
-            all(x < 0 for x, _ in mask)
-            or all(y < 0 for _, y in mask)
-            or (min(x for x, _ in mask) >= info.width or min(y for _, y in mask) >= info.height)
-        ):
+        if out_of_picture(mask, info.width, info.height):
             found = f"mask {number} lies outside its picture: it hides nothing, and `openaisle watch` refuses it"
             yield Finding(what, Grade.WRONG, found, "draw it again on a picture of this size, or take it out")
     for zone in camera.zone:
         left, top = (min(corner[axis] for corner in zone.polygon) for axis in (0, 1))
         right, bottom = (max(corner[axis] for corner in zone.polygon) for axis in (0, 1))
-        if left >= info.width or top >= info.height or right <= 0 or bottom <= 0:
+        if out_of_picture(zone.polygon, info.width, info.height):
             do = "draw it again on a picture of this size"
             yield Finding(what, Grade.WRONG, f"zone {zone.name} lies outside its picture: it sees nobody", do)
         elif left < 0 or top < 0 or right > info.width or bottom > info.height:
