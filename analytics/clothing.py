@@ -2,9 +2,9 @@
 
 A tracker that knows boxes alone exchanges numbers where two bodies meet. Six average colours, one under the other down
 the middle of a box, tell most of them apart. They are kept in memory beside the track they belong to and go with it,
-at the first look a second or more after it was last seen (where a camera falls dark: at its next picture, or with the
-process). They reach no file, no message and no other camera, and are far too coarse to find anybody again by. Pure but
-for what it holds; docs/decisions/tracking.md has the figures behind every number.
+at the first look a second or more after it was last seen, or some twelve seconds after the camera fell dark. They reach
+no file, no message and no other camera, and are far too coarse to find anybody again by. Pure but for what it holds;
+docs/decisions/tracking.md has the figures behind every number.
 """
 
 from __future__ import annotations

@@ -650,6 +650,28 @@ def test_a_camera_that_stalls_is_blind_meanwhile() -> None:
 
 
 @pytest.mark.usefixtures("rtsp", "hasty")
+def test_a_camera_that_stays_dark_is_told_while_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(video, "BEHIND_US", SECOND // 2)
+    told_at: list[int] = []
+    items: list[Frame | Blind] = []
+    with Camera() as camera:
+        script = Script((0.5, camera.stall), (4.0, camera.resume))
+        script.start()
+        for item in frames(Source(camera.url), stop=after(5.5)):
+            items.append(item)
+            if isinstance(item, Blind):
+                told_at.append(utc_us())
+        script.join()
+    dark = blinds(items)
+    assert len(dark) >= 3
+    assert told_at[0] - dark[0].start_us < 1.8 * SECOND  # 0.8 s of patience, 0.5 s for what comes late
+    assert all(one.end_us == other.start_us for one, other in itertools.pairwise(dark))
+    assert sum(b.end_us - b.start_us for b in dark) > 2 * SECOND
+    assert rising(times(items))
+    assert min(t for t in times(items) if t > dark[0].start_us) >= dark[-1].end_us
+
+
+@pytest.mark.usefixtures("rtsp", "hasty")
 def test_a_camera_that_stalls_for_good_is_given_up_and_dialled_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "READ_TIMEOUT_S", 0.3)
     monkeypatch.setattr(source, "OPEN_TIMEOUT_S", 0.5)
