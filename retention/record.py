@@ -22,6 +22,7 @@ _ALLOWS = {
 _MEASURES = (
     "default is no: without a live consent no row about a person is written",
     "pictures, crops and templates of faces are never stored",
+    "boxes and six average colours of clothes tell people in view apart; they are in memory while somebody is in view",
     "pseudonyms change daily; each shopper has a key of their own, sealed to the store, destroyed at erasure",
     "keys lie outside the state directory and its backups",
     "a withdrawal shuts the gate in the transaction that writes it; erasure rewrites the files and searches every byte",
