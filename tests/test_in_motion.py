@@ -97,6 +97,9 @@ def at_work(place: Place, name: str, *words: str | Path) -> Iterator[subprocess.
         )
         try:
             yield process
+        except BaseException:
+            print(f"{name} said last:", (place.root / f"{name}.log").read_text(errors="replace")[-2000:])
+            raise
         finally:
             process.terminate()
             try:

@@ -67,7 +67,7 @@ def _demo(arguments: argparse.Namespace) -> int:
                 raise AnalyticsError(f"{root} is there already, and nothing is overwritten; name a new directory")
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
         hour = 3_600_000_000
-        _part(arguments, "1 of 3: watching the clip of the simulated shop")
+        _part(arguments, 1, "watching the clip of the simulated shop")
         with tqdm(total=92.0, unit="s", disable=None, leave=False) as bar:
             outcome = demo.run(
                 root / "clip",
@@ -76,7 +76,7 @@ def _demo(arguments: argparse.Namespace) -> int:
                 start_us=(now_us() // hour - 2) * hour,
                 progress=lambda done: bar.update(round(done - bar.n, 3)),
             )
-        _part(arguments, "2 of 3: opening the four simulated weeks")
+        _part(arguments, 2, "opening the four simulated weeks")
         present = now_us()
         year = simulated.open_shop(root / "weeks", now_us=present)
         files = weeks.unpack(year)
@@ -86,17 +86,17 @@ def _demo(arguments: argparse.Namespace) -> int:
             print(f"\nfigures of the clip: {outcome.state.released}{until}")
             print(f"four simulated weeks: {year.released}, {files} files, made up by a program", flush=True)
         if not arguments.headless:
-            _part(arguments, "3 of 3: living through those weeks, for the officers' pages")
+            _part(arguments, 3, "living through those weeks, for the officers' pages")
             with tqdm(total=100.0, unit="%", desc="a past for officers", disable=None, leave=False) as bar:
                 simulated.Past(year, now_us=present).live(lambda done: bar.update(round(100 * done - bar.n, 1)))
             attend(arguments.program, root, outcome.state.root, year.root, stop)
     return 0
 
 
-def _part(arguments: argparse.Namespace, what: str) -> None:
+def _part(arguments: argparse.Namespace, number: int, what: str) -> None:
     """Say what begins, where no bar shows it and no JSON object is wanted."""
     if not sys.stderr.isatty() and not arguments.json:
-        print(f"part {what}", flush=True)
+        print(f"part {number} of {2 if arguments.headless else 3}: {what}", flush=True)
 
 
 def attend(program: Sequence[str], root: Path, clip: Path, year: Path, stop: threading.Event) -> None:

@@ -285,7 +285,7 @@ def test_an_address_without_a_password_is_as_it_stands_and_a_path_goes_from_the_
         ("", "zone is missing"),
         ("zone = []\n", "zone"),
         (ZONES.replace("kind", "kin"), "did you mean 'kind'?"),
-        (ZONES.replace("product", "shelf"), "zone 'coffee', kind is none there is; write one of 'entrance'"),
+        (ZONES.replace("product", "shelf"), "zone 'coffee', kind is not one that there is; write 'entrance'"),
         (ZONES + ZONES, "two zones are called 'coffee'"),
         (
             ZONES.replace("[100, 0], [100, 100], [0, 100]", "[1, 0]"),
@@ -496,5 +496,5 @@ def test_a_camera_may_hang_askew(tmp_path: Path, turn: int) -> None:
 
 @pytest.mark.parametrize("turn", ["45", "-90", "360", '"90"', "true"])
 def test_a_camera_is_turned_by_quarters(tmp_path: Path, turn: str) -> None:
-    expected = "camera 'entrance', turn is none there is; write one of 0, 90, 180 or 270"
+    expected = "camera 'entrance', turn is not one that there is; write 0, 90, 180 or 270"
     assert expected in refusal(tmp_path, SHOP + CAMERA + f"turn = {turn}\n" + ZONE)
