@@ -6,8 +6,8 @@ Rules:
   is anchored to the clock when its first picture arrives and follows its presentation times from there. Frame numbers,
   the container's frame count and its frame rate are never used for time, except where a picture carries no time at all.
 * Time only moves forward. A picture that would repeat an instant or step back is dropped.
-* Where nothing was seen for over two seconds there is a `Blind`, handed on before the picture that ends it. A camera that
-  stays dark is told as several, one after the other, so that nobody is remembered for as long as it is away.
+* Where nothing was seen for over two seconds there is a `Blind`, handed on before the picture that ends it. A live
+  camera that stays dark is told as several, one after the other, so that nobody is remembered while it is away.
 * A live source always hands on the newest picture. It reconnects by itself for as long as it is read.
 * A picture is turned as its file and its camera's settings say; then privacy masks are filled black, both before it
   leaves this module.
@@ -117,7 +117,7 @@ def _live(source: Source, stop: Callable[[], bool], clock: Callable[[], int]) ->
         while not ending:
             ending = stop()
             if (taken := feed.take(0 if ending else POLL_S)) is None:
-                dark_from, now = max(last, feed.seen_us), clock() - BEHIND_US  # no picture from before that can come now
+                dark_from, now = max(last, feed.seen_us), clock() - BEHIND_US  # none from before that can come now
                 if now - dark_from > BLIND_AFTER_US:
                     yield Blind(dark_from, now, "reconnect" if feed.down else "stalled")
                     last = now
