@@ -168,7 +168,7 @@ def measure(model: Path, data: Path, *, test: bool) -> dict[str, Any]:
     """
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     faces, classes = read(data / TRAINING)
-    held = hold_out(twins(faces))
+    held = hold_out(twins(faces), last=True)
     cuts = answers(session, clutter(data / PRODUCTS, NONFACES)[1])
     least = threshold(cuts)
     said: dict[str, Any] = {
