@@ -143,9 +143,7 @@ def gather(data: Path) -> Material:
     """Read the archives below a folder: ``emotion/fer2013_train.zip`` and ``products/grocery_store_small.zip``."""
     faces, classes = read(data / TRAINING)
     groups = twins(faces)
-    return Material(
-        faces, classes, hold_out(groups), hold_out(groups, last=True), *clutter(data / PRODUCTS, NONFACES)
-    )
+    return Material(faces, classes, hold_out(groups), hold_out(groups, last=True), *clutter(data / PRODUCTS, NONFACES))
 
 
 def vary(x: Tensor, side: int) -> Tensor:
