@@ -117,10 +117,10 @@ def _live(source: Source, stop: Callable[[], bool], clock: Callable[[], int]) ->
         while not ending:
             ending = stop()
             if (taken := feed.take(0 if ending else POLL_S)) is None:
-                dark_from, now = max(last, feed.seen_us), clock() - BEHIND_US  # none from before that can come now
-                if now - dark_from > BLIND_AFTER_US:
-                    yield Blind(dark_from, now, "reconnect" if feed.down else "stalled")
-                    last = now
+                since, until = max(last, feed.seen_us), clock() - BEHIND_US  # no picture from before that can come now
+                if until - since > BLIND_AFTER_US:
+                    yield Blind(since, until, "reconnect" if feed.down else "stalled")
+                    last = until
                 continue
             t, between, picture, dark_from, reason = taken
             if t <= last:  # the clock was set back while it was dark
@@ -131,9 +131,9 @@ def _live(source: Source, stop: Callable[[], bool], clock: Callable[[], int]) ->
                 yield Blind(max(dark_from, last), t, reason)
             yield Frame(t, develop(picture), between)
             last = t
-        dark_from, now = max(last, feed.seen_us), clock()
-        if now - dark_from > BLIND_AFTER_US:
-            yield Blind(dark_from, now, "reconnect" if feed.down else "stalled")
+        since, until = max(last, feed.seen_us), clock()
+        if until - since > BLIND_AFTER_US:
+            yield Blind(since, until, "reconnect" if feed.down else "stalled")
     finally:
         feed.close()
 
