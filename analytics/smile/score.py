@@ -17,7 +17,7 @@ import math
 from collections.abc import Sequence
 
 CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # the order of the net's outputs
-NONE, WHOLE = 7.7, 9.6
+NONE, WHOLE = 8.3, 10.3
 EYES_APART, EYES_DOWN = 0.374, 0.384  # of the side of the crop
 _WEIGHTS = {"happy": 2.0, "neutral": -1.0, "sad": -0.5, "angry": -0.5}
 _LEAST = 1e-7  # of a probability: its logarithm has to be a number

@@ -32,6 +32,7 @@ TRAINING = "emotion/fer2013_train.zip"  # below the data folder
 PRODUCTS = "products/grocery_store_small.zip"
 ALIKE = 0.98  # correlation of two tiny copies above which pictures are one; ours: exact copies miss re-encoded ones
 HELD_OUT = 0.1  # share of the training faces that only chooses and calibrates
+LAST = 5  # one in so many of them is kept from the last net, too, and calibrates it
 
 
 def _pictures(archive: Path) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -104,10 +105,18 @@ def twins(faces: NDArray[np.uint8]) -> NDArray[np.int64]:
     return groups
 
 
-def hold_out(groups: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Mark about `HELD_OUT` of the pictures, whole groups at a time; true for the held-out ones."""
+def hold_out(groups: NDArray[np.int64], *, last: bool = False) -> NDArray[np.bool_]:
+    """Mark about `HELD_OUT` of the pictures, whole groups at a time; true for the held-out ones.
+
+    Args:
+        groups: (n,) see `twins`.
+        last: what is held out of the last net: one in `LAST` of those groups.
+    """
     chosen = np.random.default_rng(SEED).random(int(groups.max()) + 1) < HELD_OUT
     held: NDArray[np.bool_] = chosen[groups]
+    if last:
+        names = np.random.default_rng(SEED + 2).permutation(np.unique(groups[held]))
+        held &= np.isin(groups, names[: len(names) // LAST])
     return held
 
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 TEST = "emotion/fer2013_publictest.zip"
 SMILES = "emotion/smiles_dev.zip"
 HAPPY = LABELS.index("happy")
+SIDES = (48, 32, 24, 16)  # pixels to which held-out faces are made smaller, for the least size that is read
 THRESHOLDS = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 EMPTY_VIDEOS = (  # seen from so far or so high that no face fills a square of 24 pixels
     "video/caviar/EnterExitCrossingPaths1cor.mp4",
@@ -119,6 +120,11 @@ def faces_figures(answer: NDArray[np.float32], classes: NDArray[np.int64], least
     }
 
 
+def smaller(faces: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Faces (n, SIZE, SIZE) as a camera farther off would give them: (n, side, side)."""
+    return np.stack([cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA) for face in faces]).astype(np.uint8)
+
+
 def frames(video: Path, every: int) -> list[NDArray[np.uint8]]:
     """Every so many frames of a video, grey."""
     with av.open(str(video)) as source:
@@ -168,12 +174,17 @@ def measure(model: Path, data: Path, *, test: bool) -> dict[str, Any]:
     """
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     faces, classes = read(data / TRAINING)
-    held = hold_out(twins(faces))
+    held = hold_out(twins(faces), last=True)
     cuts = answers(session, clutter(data / PRODUCTS, NONFACES)[1])
     least = threshold(cuts)
     said: dict[str, Any] = {
         "threshold": least,
         "held_out": faces_figures(answers(session, faces[held]), classes[held], least),
+    }
+    said["held_out_by_size"] = {
+        str(side): {"answered": sized["answered"], "accuracy_of_answered": sized["accuracy_of_answered"]}
+        for side in SIDES
+        for sized in [faces_figures(answers(session, smaller(faces[held], side)), classes[held], least)]
     }
     smiles, kinds = read(data / SMILES, ("nosmile", "smile"))
     smiling = answers(session, smiles)

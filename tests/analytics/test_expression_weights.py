@@ -195,6 +195,10 @@ def test_copies_of_a_picture_stay_on_one_side_of_the_split() -> None:
     held = faces.hold_out(groups)
     np.testing.assert_array_equal(held[:300], held[300:])
     assert 0.04 < held.mean() < 0.2
+    last = faces.hold_out(groups, last=True)
+    np.testing.assert_array_equal(last[:300], last[300:])
+    assert not (last & ~held).any()
+    assert 0.1 < last.sum() / held.sum() < 0.3
 
 
 def pack(path: Path, entries: dict[str, NDArray[np.uint8]]) -> Path:
@@ -250,8 +254,9 @@ def test_the_card_states_what_is_measured(data: Path) -> None:
 
 
 @pytest.mark.yolo
+@pytest.mark.parametrize("last", [False, True])
 def test_training_goes_on_after_an_interruption_as_if_there_had_been_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: bool
 ) -> None:
     import torch
 
@@ -262,12 +267,12 @@ def test_training_goes_on_after_an_interruption_as_if_there_had_been_none(
     labelled = {f"{label}/{i}.png": face_like(100 * n + i) for n, label in enumerate(faces.LABELS) for i in range(12)}
     pack(tmp_path / faces.TRAINING, labelled)
     pack(tmp_path / faces.PRODUCTS, {f"{i}.png": face_like(1000 + i) for i in range(10)})
-    recipe = expression.Recipe(sizes=((1, 32), (1, 32)), batch=32, taught=0.5)
+    recipe = expression.Recipe(sizes=((1, 32), (1, 32)), batch=32, taught=0.5, last=last)
     torch.set_num_threads(1)
     monkeypatch.setattr(expression, "NONFACES", 64)
     material = expression.gather(tmp_path)
     first = expression.train(material, tmp_path / "first.pt", expression.Recipe(sizes=((1, 32),), batch=32))
-    whole = expression.train(material, tmp_path / "whole.pt", recipe, first)
+    whole = expression.train(material, tmp_path / "whole.pt", recipe, [first])
     real, calls = expression.vary, iter(range(100))
 
     def pulled_plug(x: Any, side: int) -> Any:
@@ -277,8 +282,8 @@ def test_training_goes_on_after_an_interruption_as_if_there_had_been_none(
 
     monkeypatch.setattr(expression, "vary", pulled_plug)
     with pytest.raises(KeyboardInterrupt):
-        expression.train(material, tmp_path / "parts.pt", recipe, first)
+        expression.train(material, tmp_path / "parts.pt", recipe, [first])
     monkeypatch.setattr(expression, "vary", real)
-    parts = expression.train(material, tmp_path / "parts.pt", recipe, first)
+    parts = expression.train(material, tmp_path / "parts.pt", recipe, [first])
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(parts.state_dict()[name], value, msg=name)
