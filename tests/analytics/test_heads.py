@@ -6,6 +6,7 @@ import math
 import random
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -16,8 +17,9 @@ from analytics.heads import OWN, Heads
 from analytics.model import Frame
 from analytics.pose import Pose
 from analytics.reading import face_of
+from analytics.training import expression_faces, expression_figures
 from analytics.video import Source, frames
-from tests.analytics.test_expression import FACE, RULES, Beside, Finds, joints, moved, sharp_picture
+from tests.analytics.test_expression import ALONE, FACE, RULES, Beside, Finds, joints, moved, sharp_picture
 from tests.bench import heads as bench
 
 
@@ -103,3 +105,21 @@ def test_heads_turned_away_are_noticed_beside_a_face_and_goods_are_not(
     assert noticed["alone"] == 0
     assert noticed["away"] >= 0.45 * tried
     assert noticed["goods"] <= 0.2 * tried
+
+
+@pytest.mark.data
+def test_few_single_faces_are_refused(data: Path, net: Heads) -> None:
+    """The card says 5 % of those that could be read; here every tenth face is tried."""
+    pictures, _ = expression_faces.read(data / expression_figures.TEST)
+    finder, readable, refused = Faces(), 0, 0
+    for grey in pictures[::10]:
+        picture = np.full((400, 400), 120, np.uint8)
+        picture[168:232, 168:232] = cv2.resize(grey, (64, 64), interpolation=cv2.INTER_CUBIC)
+        image = np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR), np.uint8)
+        found = finder.find(image, (110, 110, 290, 290), least=0.5)
+        if len(found) != 1 or isinstance(face_of(image, joints(found[0]), [], finder, ALONE, RULES), Unread):
+            continue
+        readable += 1
+        refused += face_of(image, joints(found[0]), [], finder, net, RULES) is Unread.PERHAPS
+    assert readable > 100
+    assert refused <= 0.1 * readable
