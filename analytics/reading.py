@@ -1,8 +1,8 @@
 """Reads one face: finds the one head that may be read, judges its crop, and asks DeepFace what it resembles.
 
 Rules:
-- One head, or none: another's box near the face, a second face in or beside the crop, or none that is surely the one
-  the joints belong to, and nothing is read. A carried child is a second head.
+- One head, or none: another's box near the face, a second face or head in or beside the crop, or no face that surely is
+  the one the joints belong to, and nothing is read. A carried child is a second head, one that is turned away, too.
 - A face that is turned away or tilted, too small, cut off by the picture's edge or blurred is not read.
 - An answer that is not sure is none. The net's file says from which probability on it is.
 - DeepFace finds our own net where it looks for its own, fetches nothing, finds no faces, and makes no embedding.
@@ -29,6 +29,7 @@ from analytics.detect import ModelError
 from analytics.expression import Unread
 from analytics.faces import Face, Faces
 from analytics.guard import intersection
+from analytics.heads import Heads
 from analytics.pose import POINTS
 from analytics.quiet import quiet_parts
 from analytics.row import CLASSES
@@ -66,6 +67,7 @@ class FaceRules:
         close: side of four smaller squares around it, which show smaller faces...
         off: ... how far their middles are to the left or right and up or down...
         close_second: ... and the score from which something else in them is a second face.
+        head: how sure a second head, turned anywhere, must be; 5 % of single faces of FER2013 are above it.
         beside: how near another's box may come to the face, face widths.
         side: of the crop, face widths; the faces the net learned from are framed so.
         up: by how much the crop's middle lies above the face's, face widths.
@@ -82,6 +84,7 @@ class FaceRules:
     close: float = 5.5
     off: float = 2.2
     close_second: float = 0.3
+    head: float = 0.37
     beside: float = 1.0
     side: float = 1.13
     up: float = 0.05
@@ -98,8 +101,15 @@ class Finder(Protocol):
         """Return the faces of one area of a picture, the surest first."""
 
 
+class HeadFinder(Protocol):
+    """Finds second heads; `analytics.heads.Heads`."""
+
+    def beside(self, image: NDArray[np.uint8], nose: tuple[float, float], apart: float) -> float:
+        """Return how sure it is that another head lies beside a face."""
+
+
 class FaceReader:
-    """What `analytics.expression` looks with: the face finder, the rules and DeepFace.
+    """What `analytics.expression` looks with: the finders of faces and heads, the rules and DeepFace.
 
     Args:
         file: see `DeepFaceReader`.
@@ -113,12 +123,13 @@ class FaceReader:
     """
 
     def __init__(self, file: Path | None = None, rules: FaceRules | None = None) -> None:
-        self._finder, self._net, self._rules = Faces(), DeepFaceReader(file), rules or FaceRules()
+        self._finder, self._heads, self._rules = Faces(), Heads(), rules or FaceRules()
+        self._net = DeepFaceReader(file)
         self.reads = 0
 
     def read(self, image: NDArray[np.uint8], keypoints: NDArray[np.float32], others: Sequence[Box]) -> int | Unread:
         """Return what a face shows, or why it is not read; see `analytics.expression.Reader`."""
-        crop = face_of(image, keypoints, others, self._finder, self._rules)
+        crop = face_of(image, keypoints, others, self._finder, self._heads, self._rules)
         if isinstance(crop, Unread):
             return crop
         self.reads += 1
@@ -179,7 +190,12 @@ class DeepFaceReader:
 
 
 def face_of(
-    image: NDArray[np.uint8], keypoints: NDArray[np.float32], others: Sequence[Box], finder: Finder, rules: FaceRules
+    image: NDArray[np.uint8],
+    keypoints: NDArray[np.float32],
+    others: Sequence[Box],
+    finder: Finder,
+    heads: HeadFinder,
+    rules: FaceRules,
 ) -> NDArray[np.uint8] | Unread:
     """Return the crop of the one face that may be read, a view of the picture; why not, where none may.
 
@@ -188,6 +204,7 @@ def face_of(
         keypoints: (17, 3) of the person, see `analytics.pose.POINTS`.
         others: boxes of everybody else in the picture.
         finder: of faces; it is asked only about a head that faces the camera.
+        heads: of second heads; asked last, about a face that could be read.
         rules: see `FaceRules`.
     """
     head = keypoints[[_NOSE, *_EYES]].astype(float)
@@ -241,7 +258,7 @@ def face_of(
             x, y = (one.box[0] + one.box[2]) / 2, (one.box[1] + one.box[3]) / 2
             if not (x1 < x < x2 and y1 < y < y2):
                 return Unread.PERHAPS  # so near, hair and shoulders reach 0.6, too
-    return crop
+    return Unread.PERHAPS if heads.beside(image, nose, apart) >= rules.head else crop
 
 
 def _frontal(nose: tuple[float, float], left: tuple[float, ...], right: tuple[float, ...], rules: FaceRules) -> bool:

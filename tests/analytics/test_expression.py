@@ -144,6 +144,20 @@ class Finds:
         return sorted((face for face in inside if face.score >= least), key=lambda face: -face.score)
 
 
+class Beside:
+    """Is so sure of a second head, whatever the picture."""
+
+    def __init__(self, sure: float = 0.0) -> None:
+        self.sure, self.asked = sure, 0
+
+    def beside(self, image: NDArray[np.uint8], nose: tuple[float, float], apart: float) -> float:
+        self.asked += 1
+        return self.sure
+
+
+ALONE = Beside()
+
+
 def joints(face: Face = FACE, confidence: float = 0.9) -> NDArray[np.float32]:
     found = np.zeros((17, 3), np.float32)
     found[:3, :2] = (face.nose, face.eyes[1], face.eyes[0])
@@ -162,7 +176,7 @@ def moved(face: Face, dx: float, dy: float, score: float = 0.9) -> Face:
 
 
 def test_the_one_face_is_read() -> None:
-    crop = face_of(sharp_picture(), joints(), [], Finds(FACE), RULES)
+    crop = face_of(sharp_picture(), joints(), [], Finds(FACE), ALONE, RULES)
     assert not isinstance(crop, Unread)
     assert crop.shape == (68, 68, 3)
 
@@ -174,7 +188,7 @@ def test_the_one_face_is_read() -> None:
 def test_a_second_face_in_or_beside_the_crop_means_that_neither_is_read(second: Face) -> None:
     for order in ((FACE, second), (second, FACE)):
         why = Unread.BESIDE if second.score >= RULES.sure else Unread.PERHAPS
-        assert face_of(sharp_picture(), joints(), [], Finds(*order), RULES) is why
+        assert face_of(sharp_picture(), joints(), [], Finds(*order), ALONE, RULES) is why
 
 
 @pytest.mark.parametrize(
@@ -188,7 +202,7 @@ def test_a_second_face_in_or_beside_the_crop_means_that_neither_is_read(second: 
     ],
 )
 def test_another_body_near_the_face_means_that_nobody_is_read(box: Box, read: bool) -> None:
-    assert (face_of(sharp_picture(), joints(), [box], Finds(FACE), RULES) is not Unread.PERHAPS) is read
+    assert (face_of(sharp_picture(), joints(), [box], Finds(FACE), ALONE, RULES) is not Unread.PERHAPS) is read
 
 
 @pytest.mark.parametrize(
@@ -201,25 +215,25 @@ def test_another_body_near_the_face_means_that_nobody_is_read(box: Box, read: bo
     ],
 )
 def test_a_face_that_is_not_surely_theirs_or_looks_elsewhere_is_not_read(face: Face) -> None:
-    assert face_of(sharp_picture(), joints(), [], Finds(face), RULES) is Unread.OTHER
+    assert face_of(sharp_picture(), joints(), [], Finds(face), ALONE, RULES) is Unread.OTHER
 
 
 def test_nothing_is_searched_where_the_joints_show_no_face() -> None:
     finder = Finds(FACE)
     for said in (joints(confidence=0.4), joints(replace(FACE, nose=(140.0, 136.0)))):
-        assert face_of(sharp_picture(), said, [], finder, RULES) is Unread.OTHER
+        assert face_of(sharp_picture(), said, [], finder, ALONE, RULES) is Unread.OTHER
     assert finder.asked == 0
 
 
 def test_a_small_cut_or_blurred_face_is_not_read() -> None:
     tiny = Face((100, 100, 120, 120), 0.9, ((106, 108), (114, 108)), (110, 113))
-    assert face_of(sharp_picture(), joints(tiny), [], Finds(tiny), RULES) is Unread.OTHER
+    assert face_of(sharp_picture(), joints(tiny), [], Finds(tiny), ALONE, RULES) is Unread.OTHER
     edge = moved(FACE, -100, 0)
     edge = replace(edge, eyes=((18.0, 122.0), (42.0, 122.0)), nose=(30.0, 136.0))
-    assert face_of(sharp_picture(), joints(edge), [], Finds(edge), RULES) is Unread.OTHER
+    assert face_of(sharp_picture(), joints(edge), [], Finds(edge), ALONE, RULES) is Unread.OTHER
     coarse = np.random.default_rng(2).integers(0, 256, (20, 20, 3)).astype(np.uint8)
     smooth = np.asarray(cv2.resize(coarse, (300, 300), interpolation=cv2.INTER_CUBIC), np.uint8)
-    assert face_of(smooth, joints(), [], Finds(FACE), RULES) is Unread.OTHER
+    assert face_of(smooth, joints(), [], Finds(FACE), ALONE, RULES) is Unread.OTHER
 
 
 # --- on real pictures -------------------------------------------------------------------------------------------------
@@ -266,7 +280,10 @@ def test_of_three_who_stand_close_together_nobody_is_read(data: Path, reader: Fa
     boxes: list[Box] = [(f.box[0] - 30, f.box[1] - 10, f.box[2] + 30, 270.0) for f in faces]
     for i, face in enumerate(faces):
         others = [box for j, box in enumerate(boxes) if j != i]
-        assert face_of(image, joints(face), others, reader._finder, RULES) in (Unread.PERHAPS, Unread.BESIDE)
+        assert face_of(image, joints(face), others, reader._finder, reader._heads, RULES) in (
+            Unread.PERHAPS,
+            Unread.BESIDE,
+        )
 
 
 @pytest.mark.data
@@ -291,8 +308,8 @@ def test_a_childs_head_beside_a_real_one_stops_the_reading_and_is_never_read_its
         if len(found) != 1 or not reader._finder.find(both, area, least=0.6):
             continue  # one of the two is no face that anything would take for one
         tried += 1
-        alone_read += not isinstance(face_of(alone, joints(found[0]), [], reader._finder, RULES), Unread)
-        crop = face_of(both, joints(found[0]), [], reader._finder, RULES)
+        alone_read += not isinstance(face_of(alone, joints(found[0]), [], reader._finder, ALONE, RULES), Unread)
+        crop = face_of(both, joints(found[0]), [], reader._finder, ALONE, RULES)
         missed += not isinstance(crop, Unread)
         if not isinstance(crop, Unread):
             at = (crop.ctypes.data - both.ctypes.data) // 3
@@ -352,7 +369,7 @@ def test_without_its_file_nothing_is_fetched(tmp_path: Path) -> None:
 def test_importing_the_parts_of_watch_loads_nothing_of_it() -> None:
     code = (
         "import sys, analytics.watch;"
-        " print(sorted({'deepface', 'onnxruntime', 'analytics.reading'} & set(sys.modules)))"
+        " print(sorted({'deepface', 'onnxruntime', 'analytics.reading', 'analytics.heads'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -14,7 +14,18 @@ from analytics.faces import Face
 from analytics.model import SECOND
 from analytics.reading import face_of
 from analytics.row import CLASSES
-from tests.analytics.test_expression import FACE, JOINTS, PICTURE, RULES, SHELF, Finds, joints, moved, sharp_picture
+from tests.analytics.test_expression import (
+    ALONE,
+    FACE,
+    JOINTS,
+    PICTURE,
+    RULES,
+    SHELF,
+    Finds,
+    joints,
+    moved,
+    sharp_picture,
+)
 from tests.retention.keeping import NOON
 
 HAPPY, UNKNOWN = CLASSES.index("happy"), CLASSES.index("unknown")
@@ -110,7 +121,7 @@ def test_it_ends_with_what_is_forgotten() -> None:
 
 @pytest.mark.parametrize(("score", "why"), [(0.3, Unread.PERHAPS), (0.49, Unread.PERHAPS), (0.5, Unread.BESIDE)])
 def test_what_is_as_sure_as_a_face_that_may_be_read_is_surely_a_second_one(score: float, why: Unread) -> None:
-    assert face_of(sharp_picture(), joints(), [], Finds(FACE, moved(FACE, 70, 0, score)), RULES) is why
+    assert face_of(sharp_picture(), joints(), [], Finds(FACE, moved(FACE, 70, 0, score)), ALONE, RULES) is why
 
 
 def test_what_only_the_closer_looks_take_for_a_face_is_never_surely_one() -> None:
@@ -119,5 +130,5 @@ def test_what_only_the_closer_looks_take_for_a_face_is_never_surely_one() -> Non
             whole = area[2] - area[0] > RULES.close * 24 + 2  # an eye distance is 24 pixels
             return [FACE] if whole else super().find(image, area, least=least)
 
-    assert not isinstance(face_of(sharp_picture(), joints(), [], Close(FACE), RULES), Unread)
-    assert face_of(sharp_picture(), joints(), [], Close(FACE, moved(FACE, 60, 60)), RULES) is Unread.PERHAPS
+    assert not isinstance(face_of(sharp_picture(), joints(), [], Close(FACE), ALONE, RULES), Unread)
+    assert face_of(sharp_picture(), joints(), [], Close(FACE, moved(FACE, 60, 60)), ALONE, RULES) is Unread.PERHAPS

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from analytics.body import Box
 from analytics.expression import MOST_HZ, Unread
 from analytics.faces import Faces
+from analytics.heads import Heads
 from analytics.model import SECOND, Frame, Sighting
 from analytics.pipeline import CameraWatch
 from analytics.reading import FaceReader, FaceRules, face_of
@@ -184,7 +185,7 @@ class CountingNet:
 def readable(data: Path) -> list[tuple[NDArray[np.uint8], NDArray[np.float64]]]:
     """Faces of the archive that the finder finds in this picture, each with its nose and eyes; all different."""
     pictures, classes = expression_faces.read(data / expression_figures.TEST)
-    finder, rules, found = Faces(), FaceRules(), []
+    finder, heads, rules, found = Faces(), Heads(), FaceRules(), []
     for small in pictures[classes == expression_figures.HAPPY]:  # most of these are answered
         face = np.asarray(cv2.resize(small, (FACE, FACE), interpolation=cv2.INTER_CUBIC), np.uint8)
         good = 0
@@ -199,7 +200,7 @@ def readable(data: Path) -> list[tuple[NDArray[np.uint8], NDArray[np.float64]]]:
                 spots = np.array([seen[0].nose, *seen[0].eyes]) - np.array((left, top))
             points = np.full((17, 3), 0.9, np.float32)
             points[:3, :2] = spots + np.array((left, top))
-            good += not isinstance(face_of(image, points, [], finder, rules), Unread)
+            good += not isinstance(face_of(image, points, [], finder, heads, rules), Unread)
         if good == 5:
             found.append((face, spots))
         if len(found) == 14:

@@ -116,7 +116,7 @@ def get(server: Server, where: Path, **more: object) -> Model:
 
 def test_every_model_that_ships_is_what_its_card_says() -> None:
     found = [m for m in models.models(read_catalogue(), Path("/nowhere")) if m.path is not None]
-    assert {m.name for m in found} >= {"person", "facial_expression_model_weights"}
+    assert {m.name for m in found} >= {"person", "facial_expression_model_weights", "heads"}
     for one in found:
         assert one.sound, f"the card of {one.name} names another SHA-256"
         assert one.card is not None

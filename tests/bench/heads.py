@@ -7,10 +7,10 @@ one of which the pose net sees nose and both eyes, *side* one of which it sees t
 
 *Goods* is no head but a piece of a shelf, cut out in the same way: how often the reading stops for something else.
 
-Told, for each kind and distance: in which share the first face is not read by what the face finder sees alone, by the
-rule as it is (with the person detector's boxes), and if each head counted, too, that the pose net sees in the crop in
-any box but the person's own; and where that is remembered for the visit: in which share a second face is surely seen,
-and in which one a second head is perhaps there. Nothing is written.
+Told: how many first faces are read without the head finder and refused by it; for each kind and distance, in which
+share the first face is not read without the head finder, by the head finder alone, and by the rule as it is; and where
+that is remembered for the visit: in which share a second face is surely seen, and in which one a second head is perhaps
+there. Nothing is written.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import random
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,12 +29,13 @@ import cv2
 import numpy as np
 
 from analytics.body import Box
-from analytics.detect import Detector, Thresholds, _letterbox, detector
+from analytics.detect import Detector, Thresholds, detector
 from analytics.expression import Unread
 from analytics.faces import Faces
 from analytics.guard import overlap
+from analytics.heads import Heads
 from analytics.model import Frame
-from analytics.pose import LEAST, Pose, around
+from analytics.pose import Pose
 from analytics.reading import FaceRules, face_of
 from analytics.video import Source, frames
 from tests.bench.clips import DATA
@@ -139,18 +140,22 @@ def lay(
     return out
 
 
-def other_heads(net: Pose, image: NDArray[np.uint8], box: Box) -> list[tuple[float, float]]:
-    """Return where the pose net sees heads in a person's crop, in all boxes that it gives."""
-    x1, y1, x2, y2 = around(box, image.shape[1], image.shape[0])
-    blob, scale, left, top = _letterbox(image[y1:y2, x1:x2], net._size)
-    raw = net._compiled(blob)[0][0]
-    found = []
-    for answer in raw[5:, raw[4] >= LEAST].T.reshape(-1, 17, 3)[:, :5]:
-        known = answer[:, 2] >= SURE
-        if known.any():
-            x, y = answer[known, :2].mean(axis=0).tolist()
-            found.append(((x - left) / scale + x1, (y - top) / scale + y1))
-    return found
+def _beside(finds: Heads, image: NDArray[np.uint8], points: NDArray[np.float32]) -> float:
+    """Ask the head finder alone."""
+    nose, *eyes = points[:3, :2].tolist()
+    return finds.beside(image, (nose[0], nose[1]), max(1.0, math.dist(*eyes)))
+
+
+def _how(shoulders: bool) -> str:
+    return "with shoulders" if shoulders else "head alone"
+
+
+def _shares(row: Sequence[int]) -> str:
+    n, before, net, now, sure, perhaps = row
+    return (
+        f"{now} of {n} noticed ({now / n:.0%}); without the head finder {before / n:.0%}, by it alone {net / n:.0%};"
+        f" remembered: sure {sure / n:.0%}, perhaps {perhaps / n:.0%}"
+    )
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -159,7 +164,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the test data")
     parser.add_argument("--times", type=int, default=4, help="heads laid beside each, a kind and distance (default: 4)")
     given = parser.parse_args(words)
-    net, finder, rules = Pose(), Faces(), FaceRules()
+    net, finder, finds, rules = Pose(), Faces(), Heads(), FaceRules()
+    without = replace(rules, head=math.inf)
     heads_by, goods_by = random.Random(5), random.Random(6)
     laid = heads(given.data, net)
     tally: dict[tuple[str, bool, float], list[int]] = defaultdict(lambda: [0] * 6)
@@ -172,17 +178,15 @@ def main(words: Sequence[str] | None = None) -> int:
                 points = net.points(image, box)
                 before = boxes_of(eyes, image)
                 beside = [b for b in before if overlap(b, box)[0] < 0.6]
-                if points is None or isinstance(face_of(image, points, beside, finder, rules), Unread):
+                if points is None or isinstance(face_of(image, points, beside, finder, finds, without), Unread):
                     continue
                 x, y = points[:3, :2].mean(axis=0).tolist()
                 wide = 2.0 * math.dist(points[1, :2], points[2, :2])  # a face is two eye distances wide, about
-
-                def second(picture: NDArray[np.uint8], box: Box, x: float, y: float, wide: float) -> bool:
-                    apart = [math.dist((x, y), one) / wide for one in other_heads(net, picture, box)]
-                    return any(0.6 < far < 4 for far in apart)
-
                 first += 1
-                refused += second(image, box, x, y, wide)
+                alone_read = face_of(image, points, beside, finder, finds, rules)
+                if isinstance(alone_read, Unread):
+                    refused += 1
+                    continue
                 for kind, shoulders, far in ((k, s, f) for k in sorted(laid) for s in (False, True) for f in FAR):
                     chance = goods_by if kind == "goods" else heads_by
                     for _ in range(given.times):
@@ -196,33 +200,24 @@ def main(words: Sequence[str] | None = None) -> int:
                         seen = boxes_of(eyes, both)
                         others = [b for b in seen if all(overlap(b, c)[0] < 0.6 for c in (box, *before))]
                         said = net.points(both, box)
-                        alone_said, now_said = (
-                            Unread.OTHER if said is None else face_of(both, said, known, finder, rules)
-                            for known in ([], others)
+                        before_said, now_said = (
+                            Unread.OTHER if said is None else face_of(both, said, others, finder, finds, how)
+                            for how in (without, rules)
                         )
-                        unread = isinstance(now_said, Unread)
                         row = tally[kind, shoulders, far]
                         row[0] += 1
-                        row[1] += isinstance(alone_said, Unread)
-                        row[2] += unread
-                        row[3] += unread or second(both, box, x, y, wide)
+                        row[1] += isinstance(before_said, Unread)
+                        row[2] += said is not None and _beside(finds, both, said) >= rules.head
+                        row[3] += isinstance(now_said, Unread)
                         row[4] += now_said is Unread.BESIDE
                         row[5] += now_said is Unread.PERHAPS
-    sys.stdout.write(f"{first} single faces that are read; heads of the pose net would refuse {refused} of them\n")
-    for (kind, shoulders, far), (n, faces, now, more, sure, perhaps) in sorted(tally.items()):
-        how = "with shoulders" if shoulders else "head alone"
-        sys.stdout.write(
-            f"{kind}, {how}, {far} face widths: {now} of {n} noticed ({now / n:.0%}); by faces alone {faces / n:.0%},"
-            f" with the pose net's heads {more / n:.0%}; remembered: sure {sure / n:.0%}, perhaps {perhaps / n:.0%}\n"
-        )
+    sys.stdout.write(f"{first} single faces that are read without the head finder; it refuses {refused} of them\n")
+    for (kind, shoulders, far), row in sorted(tally.items()):
+        sys.stdout.write(f"{kind}, {_how(shoulders)}, {far} face widths: {_shares(row)}\n")
     for kind in sorted(laid):
-        n, faces, now, more, sure, perhaps = np.sum(
-            [row for (k, _, _), row in tally.items() if k == kind], axis=0
-        ).tolist()
-        sys.stdout.write(
-            f"{kind}: {now} of {n} ({now / n:.0%}); faces alone {faces / n:.0%}, more {more / n:.0%};"
-            f" remembered: sure {sure / n:.0%}, perhaps {perhaps / n:.0%}\n"
-        )
+        for shoulders in (False, True):
+            rows = [row for (k, s, _), row in tally.items() if (k, s) == (kind, shoulders)]
+            sys.stdout.write(f"{kind}, {_how(shoulders)}: {_shares(np.sum(rows, axis=0).tolist())}\n")
     return 0
 
 
