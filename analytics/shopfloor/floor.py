@@ -184,12 +184,12 @@ class Floor:
             s = since - touch.at
             if 0 <= s < 2 * RAISE + HOLD:
                 gx, gy = shelf.goods(step.along)
-                side = 0.13 if touch.hand == "left" else -0.13  # straight before the shoulder
+                side = (0.13 if touch.hand == "left" else -0.13) + touch.aside  # 0.13: straight before the shoulder
                 deep = 0.16 if shelf.open_top else 0.05
                 z = touch.height or shelf.heights[len(shelf.heights) // 2]
                 fx, fy = shelf.facing
                 weight = _ease(s / RAISE) if s < RAISE + HOLD else _ease((2 * RAISE + HOLD - s) / RAISE)
-                wrist = (gx - deep * fx + side * fy, gy - deep * fy - side * fx, min(z, 0.92 * h))
+                wrist = (gx - deep * fx + side * fy, gy - deep * fy - side * fx, min(z, touch.highest * h))
                 return touch.hand, wrist, weight, False
         if agent.holds:
             last = max((u.at for u in step.touches if u.at + 2 * RAISE + HOLD <= since), default=None)

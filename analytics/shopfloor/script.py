@@ -41,12 +41,16 @@ class Touch:
         kind: ``take``, ``put_back`` or ``touch`` (nothing leaves the shelf).
         height: of the hand, metres; 0 for the shelf's middle board.
         hand: ``right`` or ``left``.
+        highest: of the hand at most, in heights of the body.
+        aside: of the hand from straight before the shoulder, metres to the person's left.
     """
 
     at: float
     kind: str = "take"
     height: float = 0.0
     hand: str = "right"
+    highest: float = 0.92
+    aside: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

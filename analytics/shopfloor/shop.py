@@ -30,13 +30,15 @@ class Camera:
 
     Attributes:
         place: optical centre, metres.
-        target: the point that it looks at, metres; the picture's up is the world's.
+        target: the point that it looks at, metres, not straight below it; the picture's up is the world's.
         focal: focal length, pixels.
+        roll: by which the camera is turned clockwise around its axis, radians.
     """
 
     place: tuple[float, float, float]
     target: tuple[float, float, float]
     focal: float
+    roll: float = 0.0
 
     @cache  # noqa: B019 - a camera is frozen, and there is one
     def axes(self) -> Array:
@@ -45,7 +47,9 @@ class Camera:
         forward = forward / np.linalg.norm(forward)
         right = np.cross(forward, (0.0, 0.0, 1.0))
         right = right / np.linalg.norm(right)
-        return np.stack([right, np.cross(forward, right), forward])
+        down = np.cross(forward, right)
+        c, s = math.cos(self.roll), math.sin(self.roll)
+        return np.stack([c * right + s * down, c * down - s * right, forward])
 
     def project(self, points: Array) -> Array:
         """Return (n, 3) pixel x, pixel y and depth in metres of (n, 3) world points; depth ≤ 0 is behind the camera."""

@@ -99,8 +99,8 @@ def _overlap(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return w * h / max(sum(areas) - w * h, 1e-6)
 
 
-def pictures(data: Path, work: Path) -> list[Picture]:
-    """Gather all source pictures; the labels of video are kept in `work`."""
+def filmed(data: Path, work: Path) -> list[Picture]:
+    """Gather the pictures of video; their labels are kept in `work`."""
     kept = work / "pictures.npz"
     if not kept.is_file():
         teacher = YOLO(str(data / CHECKPOINT))
@@ -118,7 +118,12 @@ def pictures(data: Path, work: Path) -> list[Picture]:
         found = [Picture(stored[f"{n}.image"], stored[f"{n}.boxes"], n.split(".", 1)[1]) for n in names]
     for origin, number in BY_EYE:
         found.remove([p for p in found if p.origin == origin][number])
-    real = [p for p in map(_without_small, found) if _fit(p)]
+    return [p for p in map(_without_small, found) if _fit(p)]
+
+
+def pictures(data: Path, work: Path) -> list[Picture]:
+    """Gather all source pictures: of video, renders, and shelves without people."""
+    real = filmed(data, work)
     for still in stills(work / "stills"):
         image, boxes = still.image(), still.boxes
         hidden = still.visible < LEAST_SEEN

@@ -2,9 +2,9 @@
 
 Rules
 - It learns from crops of single people: of the same licensed pictures as the person detector (never the MOT sequences,
-  ``EnterExitCrossingPaths1cor`` or the demo clip), points from YOLOv8n-pose on the crop enlarged to 640 pixels, and of
-  our own renders, points exact.
-- It starts from YOLOv8n-pose; the backbone stays as it is.
+  ``EnterExitCrossingPaths1cor``, the shelf clips of ``tests/bench/reaches.py`` or the demo clip), points from
+  YOLOv8n-pose on the crop enlarged to 640 pixels, and of our own renders, points exact.
+- It starts from YOLOv8n-pose; the first six modules of its backbone stay as they are.
 - The same command goes on where it stopped.
 
 What this does not do: measure the result; for that see ``tests/bench/pose.py``.
@@ -27,8 +27,8 @@ from analytics.detect import _letterbox
 from analytics.pose import POINTS, around
 from analytics.training import int8
 from analytics.training.fit import Batch, Schedule, fit
-from analytics.training.pictures import Picture, pictures, vary
-from analytics.training.stills import Still, reachers, stills
+from analytics.training.pictures import GREY, Picture, filmed, vary
+from analytics.training.stills import Still, above, beside, reachers, stills, stretching
 from analytics.training.yolo import YOLO, v8PoseLoss
 
 if TYPE_CHECKING:
@@ -37,8 +37,14 @@ if TYPE_CHECKING:
 CHECKPOINT = "models/detection/yolov8n-pose_dequantised.pt"
 SIZE = (192, 256)  # width and height of the net's input, pixels
 BATCH = 24
-SHARES = (0.4, 0.2, 0.4)  # of crops: people of video, of renders, and of renders of people before shelves
-REACHES, FIRST_REACH = 12, 5100  # shops of the last, and the seed of the first of them
+KINDS = ("of video", "of renders", "before shelves", "reaching high", "from above")
+SHARES = (0.3, 0.1, 0.25, 0.15, 0.2)  # of crops, by kind
+SHOPS = 3  # of the renders of the person detector, the first ones
+REACHES, FIRST_REACH = 12, 5100  # shops of those before shelves, and the seed of the first of them
+HIGH, FIRST_HIGH = 4, 6200  # of those who reach high
+ABOVE, FIRST_ABOVE = 14, 6100  # of those from above
+TILTED = 0.3  # share of crops that are turned: from above by any angle, others by 25 degrees or so
+MEASURED = "store-aisle-detection"  # a clip of the person detector's that `tests/bench/reaches.py` measures reaches on
 LEAST_TALL = 36.0  # pixels; of a smaller body no joint can be told
 LEAST_SEEN = 0.6  # visible share of a rendered body
 SURE = 0.5  # least confidence of a point of the labelling net
@@ -75,14 +81,14 @@ def _label(picture: Picture, teacher: Any) -> Iterator[Body]:
             yield Body(picture.image, box, points)
 
 
-def bodies(data: Path, work: Path) -> tuple[list[Body], list[Body], list[Body]]:
-    """Return the people of video, whose labels are kept in `work`, those of renders, and those before shelves.
+def bodies(data: Path, work: Path) -> tuple[list[Body], ...]:
+    """Return the people of each of `KINDS`; the labels of those of video are kept in `work`.
 
     Of the first renders hardly anybody has a hand in a shelf, and a net takes every arm that it cannot see well for a
     hanging one.
     """
-    real = [p for p in pictures(data, work) if p.origin not in ("still", "shelf")]
-    kept = work / "points.npz"
+    real = [p for p in filmed(data, work) if p.origin != MEASURED]
+    kept = work / "joints.npz"  # the number of a picture is its place among those of `filmed` but `MEASURED`
     if not kept.is_file():
         teacher = YOLO(str(data / CHECKPOINT))
         labels = [(n, body) for n, picture in enumerate(real) for body in _label(picture, teacher)]
@@ -95,8 +101,13 @@ def bodies(data: Path, work: Path) -> tuple[list[Body], list[Body], list[Body]]:
     with np.load(kept) as stored:
         rows = zip(stored["number"].tolist(), stored["box"], stored["points"], strict=True)
         seen = [Body(real[n].image, box, points) for n, box, points in rows]
-    reaching = stills(work / "reaches", REACHES, first_seed=FIRST_REACH, draw=reachers)
-    return seen, _drawn(stills(work / "stills")), _drawn(reaching)
+    return (
+        seen,
+        _drawn(stills(work / "stills", SHOPS)),
+        _drawn(stills(work / "reaches", REACHES, first_seed=FIRST_REACH, draw=reachers)),
+        _drawn(stills(work / "high", HIGH, first_seed=FIRST_HIGH, draw=stretching, hang=beside)),
+        _drawn(stills(work / "above", ABOVE, first_seed=FIRST_ABOVE, draw=stretching, hang=above)),
+    )
 
 
 def _drawn(pictures: list[Still]) -> list[Body]:
@@ -107,6 +118,23 @@ def _drawn(pictures: list[Still]) -> list[Body]:
             if visible >= LEAST_SEEN and box[3] - box[1] >= LEAST_TALL:
                 found.append(Body(image, box, points))
     return found
+
+
+def tilted(body: Body, degrees: float) -> Body:
+    """Return a body in a picture turned counterclockwise around its middle.
+
+    The new box is that of the ellipse in the old one: bodies have no corners.
+    """
+    middle, half = (body.box[:2] + body.box[2:]) / 2, (body.box[2:] - body.box[:2]) / 2
+    reach = 2 * int(np.ceil(np.hypot(*half)))
+    turn = np.asarray(cv2.getRotationMatrix2D((float(middle[0]), float(middle[1])), degrees, 1.0), np.float64)
+    turn[:, 2] += reach - middle
+    image = cv2.warpAffine(body.image, turn, (2 * reach, 2 * reach), borderValue=(GREY, GREY, GREY))
+    wide, tall = np.sqrt((turn[:, :2] ** 2) @ half**2)
+    points = body.points.copy()
+    points[:, :2] = points[:, :2] @ turn[:, :2].T + turn[:, 2]
+    box = np.array([reach - wide, reach - tall, reach + wide, reach + tall], np.float32)
+    return Body(np.asarray(image, np.uint8), box, points)
 
 
 def crop(body: Body, chance: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
@@ -144,8 +172,12 @@ def batches(kinds: Sequence[list[Body]], seed: tuple[int, ...]) -> Iterator[Batc
     chance = np.random.default_rng(seed)
     whole = np.array(SIZE, np.float32)
     while True:
-        groups = [kinds[k] for k in chance.choice(len(SHARES), BATCH, p=SHARES)]
-        cut = [crop(group[chance.integers(len(group))], chance) for group in groups]
+        cut = []
+        for kind in chance.choice(len(SHARES), BATCH, p=SHARES):
+            body = kinds[kind][chance.integers(len(kinds[kind]))]
+            if chance.random() < TILTED:
+                body = tilted(body, chance.uniform(-180, 180) if KINDS[kind] == "from above" else chance.normal(0, 25))
+            cut.append(crop(body, chance))
         boxes = np.stack([box for _, box, _ in cut])
         points = np.stack([found for _, _, found in cut])
         points[:, :, :2] /= whole
@@ -172,14 +204,14 @@ def main(words: list[str] | None = None) -> None:
     torch.set_num_threads(given.threads)
     torch.manual_seed(SEED)
     kinds = bodies(given.data, given.work)
-    print("people of video, of renders, before shelves:", *map(len, kinds), flush=True)
+    print("people", ", ".join(f"{k}: {len(v)}" for k, v in zip(KINDS, kinds, strict=True)), flush=True)
     model = YOLO(str(given.data / CHECKPOINT))
     model.model = fit(
         model.model.float(),
         v8PoseLoss,
         lambda number: batches(kinds, (SEED, number)),
         given.work / "pose.pt",
-        Schedule(rate=2e-4),
+        Schedule(frozen=6, rounds=60, rate=3e-4),
         device=given.device,
     )
     chance = np.random.default_rng(SEED)

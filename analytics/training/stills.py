@@ -1,8 +1,8 @@
 """Training pictures of shops that do not exist: random cameras, light, clothes and plans in the demo shop's rooms.
 
-Path-traced stills with the exact box and the exact head, wrists and ankles of everybody in them. Seeds, cameras and
-clothes are drawn here and are not those of the demo clip, which stays out of all training. Needs Blender; pictures that
-exist are kept, so that an interrupted run goes on where it stopped.
+Path-traced stills with the exact box and the exact head, wrists and ankles of everybody in them, seen from the corners
+of the room, or from above. Seeds, cameras and clothes are drawn here and are not those of the demo clip, which stays
+out of all training. Needs Blender; pictures that exist are kept, so that an interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -37,7 +37,8 @@ SCENES, STILLS = 24, 6  # shops, and pictures of each
 EVERY = 55  # frames of a tenth of a second from one picture to the next
 FIRST = 160  # frame of the first: by then the shop has filled
 SAMPLES = 16  # paths a pixel
-NEAREST = 0.7  # metres before the camera; who is nearer, or behind it, is taken out of the shop
+NEAREST = 0.7  # metres before a camera in a corner; who is nearer, or behind it, is taken out of the shop
+STEEPEST = 40.0  # degrees by which a camera that hangs above people looks past the vertical, at most
 LEAST_SEEN = 0.25  # visible share of a body from which it is labelled; below it is nobody's label and nobody's miss
 
 
@@ -66,6 +67,7 @@ class Still:
 
 
 Draw = Callable[[random.Random, float], list[Person]]  # people for a shop of so many seconds
+Hang = Callable[[random.Random], tuple[Camera, float]]  # a camera, and how near to it people may be, metres
 
 
 def shoppers(rng: random.Random, length_s: float) -> list[Person]:
@@ -95,7 +97,70 @@ def reachers(rng: random.Random, length_s: float) -> list[Person]:
     return found
 
 
-def _shop(seed: int, draw: Draw = shoppers) -> tuple[sight.Stage, Camera, float]:
+def stretching(rng: random.Random, length_s: float) -> list[Person]:
+    """Draw people before the shelves whose hands go higher than their heads, too, and aside."""
+    found = []
+    for person in reachers(rng, length_s):
+        (step,) = person.plan
+        assert isinstance(step, Browse)  # noqa: S101 - `reachers` has them do nothing else
+        touches = tuple(
+            replace(
+                touch,
+                height=touch.height and rng.choice((0.75, 1.1, 1.45, 1.7, 1.9, 2.1)),
+                highest=1.0,
+                aside=rng.gauss(0, 0.12),
+            )
+            for touch in step.touches
+        )
+        found.append(replace(person, plan=(replace(step, touches=touches),)))
+    return found
+
+
+def corner(rng: random.Random) -> tuple[Camera, float]:
+    """Hang a camera in a corner of the room, or at a wall."""
+    place = rng.choice(((-0.7, -0.7), (7.3, 0.2), (3.5, -1.6), (0.3, 5.9), (-1.2, 2.5), (7.2, 5.8)))
+    camera = Camera(
+        place=(place[0] + rng.uniform(-0.4, 0.4), place[1] + rng.uniform(-0.4, 0.4), rng.uniform(2.3, 3.1)),
+        target=(rng.uniform(3.2, 5.2), rng.uniform(2.6, 4.2), rng.uniform(0.3, 1.0)),
+        focal=rng.uniform(300, 520),
+    )
+    return camera, NEAREST
+
+
+def beside(rng: random.Random) -> tuple[Camera, float]:
+    """Hang a camera under the ceiling, a few steps from those before a tall shelf, anywhere around them."""
+    shelf = rng.choice([shelf for shelf in SHELVES.values() if not shelf.open_top])
+    x, y = shelf.spot(rng.uniform(0.2, 0.8))
+    angle, away = rng.uniform(math.radians(12), math.radians(168)), rng.uniform(1.8, 3.6)
+    camera = Camera(
+        place=(
+            min(7.6, max(-1.6, x + away * math.cos(angle))),
+            y + shelf.facing[1] * away * math.sin(angle),
+            rng.uniform(2.2, 3.2),
+        ),
+        target=(x + rng.uniform(-0.5, 0.5), y, rng.uniform(0.9, 1.4)),
+        focal=rng.uniform(280, 420),
+    )
+    return camera, NEAREST
+
+
+def above(rng: random.Random) -> tuple[Camera, float]:
+    """Hang a camera with a wide lens above those before a shelf, turned so that most stand upright in the picture."""
+    shelf = rng.choice(list(SHELVES.values()))
+    while True:
+        (x, y), along, out = shelf.spot(rng.uniform(0.1, 0.9)), rng.uniform(-1.2, 1.2), rng.uniform(-0.4, 1.3)
+        place = (x + along, y + out * shelf.facing[1], rng.uniform(2.4, 3.2))
+        target = (x + rng.gauss(0, 0.3), y + rng.gauss(0, 0.3), 0.9)
+        away = math.dist(place[:2], target[:2])
+        if away > 0.01 and math.degrees(math.atan2(away, place[2] - target[2])) <= STEEPEST:
+            break
+    flat = Camera(place, target, rng.uniform(190, 330))
+    head, feet = flat.project(np.array([(x, y, 1.5), (x, y, 0.0)]))[:, :2]
+    upright = math.atan2(head[0] - feet[0], feet[1] - head[1])
+    return replace(flat, roll=upright + rng.gauss(0, math.radians(35))), 0.3
+
+
+def _shop(seed: int, draw: Draw = shoppers, hang: Hang = corner) -> tuple[sight.Stage, Camera, float]:
     """Draw a shop: its people posed at every frame that is wanted, its camera, and how bright it is."""
     rng = random.Random(seed)  # noqa: S311 - a reproducible shop, no secret
     length = (FIRST + EVERY * STILLS) / 10
@@ -126,22 +191,19 @@ def _shop(seed: int, draw: Draw = shoppers) -> tuple[sight.Stage, Camera, float]
     instants, deeds = play(cast, length, 10)
     wanted = instants[FIRST::EVERY][:STILLS]
     performance = sight.posed(cast, looks, instants, deeds)
-    corner = rng.choice(((-0.7, -0.7), (7.3, 0.2), (3.5, -1.6), (0.3, 5.9), (-1.2, 2.5), (7.2, 5.8)))
-    camera = Camera(
-        place=(corner[0] + rng.uniform(-0.4, 0.4), corner[1] + rng.uniform(-0.4, 0.4), rng.uniform(2.3, 3.1)),
-        target=(rng.uniform(3.2, 5.2), rng.uniform(2.6, 4.2), rng.uniform(0.3, 1.0)),
-        focal=rng.uniform(300, 520),
-    )
+    camera, nearest = hang(rng)
     shown = []
     for instant in wanted:
         bodies = performance.posed[round(instant.t_s * 10)]
         depths = {n: camera.project(np.stack(list(b.points.values())))[:, 2].min() for n, b in bodies.items()}
-        shown.append({n: b for n, b in bodies.items() if depths[n] > NEAREST})
+        shown.append({n: b for n, b in bodies.items() if depths[n] > nearest})
     stage = sight.Stage(cast, looks, performance.parts, wanted, deeds, tuple(shown))
     return stage, camera, rng.uniform(0.6, 1.5)
 
 
-def stills(work: Path, scenes: int = SCENES, *, first_seed: int = 4100, draw: Draw = shoppers) -> list[Still]:
+def stills(
+    work: Path, scenes: int = SCENES, *, first_seed: int = 4100, draw: Draw = shoppers, hang: Hang = corner
+) -> list[Still]:
     """Return all stills with their truth; what is missing in `work` is rendered first.
 
     Args:
@@ -149,6 +211,7 @@ def stills(work: Path, scenes: int = SCENES, *, first_seed: int = 4100, draw: Dr
         scenes: how many shops.
         first_seed: of the first.
         draw: who is in them.
+        hang: where their cameras are.
 
     Raises:
         AnalyticsError: Blender is missing, or gave no picture.
@@ -158,7 +221,7 @@ def stills(work: Path, scenes: int = SCENES, *, first_seed: int = 4100, draw: Dr
         folder = work / f"shop{seed}"
         truth = folder / "truth.npz"
         if not truth.is_file():
-            _render(seed, folder, truth, draw)
+            _render(seed, folder, truth, draw, hang)
         with np.load(truth) as kept:
             count = sum(name.startswith("boxes") for name in kept.files)
             found += [
@@ -168,12 +231,12 @@ def stills(work: Path, scenes: int = SCENES, *, first_seed: int = 4100, draw: Dr
     return found
 
 
-def _render(seed: int, folder: Path, truth: Path, draw: Draw) -> None:
+def _render(seed: int, folder: Path, truth: Path, draw: Draw, hang: Hang) -> None:
     """Render the pictures of one shop, and write its truth last: where it lies, all is there."""
     program = shutil.which("blender")
     if program is None:
         raise AnalyticsError("rendering needs Blender 3.4 or later on the PATH (Debian: apt install blender)")
-    stage, camera, light = _shop(seed, draw)
+    stage, camera, light = _shop(seed, draw, hang)
     folder.mkdir(parents=True, exist_ok=True)
     render.write_scene(stage, folder, camera, dressing(seed))
     spec = json.loads((folder / "scene.json").read_text())

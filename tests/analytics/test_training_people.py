@@ -46,23 +46,45 @@ def test_boxes_stay_on_the_people_they_were_drawn_around(count: int, monkeypatch
     assert seen > 20 * count
 
 
-def test_points_stay_on_the_joints_they_mark() -> None:
+def marked() -> Any:
+    """A body whose joints are black squares on a light ground."""
     from analytics.pose import POINTS
-    from analytics.training import pose
+    from analytics.training.pose import Body
 
     image = np.full((400, 400, 3), 200, np.uint8)
     points = np.array([[150 + 6 * k, 100 + 12 * k, 1] for k in range(len(POINTS))], np.float32)
     for x, y, _ in points.astype(int):
         image[y - 5 : y + 6, x - 5 : x + 6] = 0
-    body = pose.Body(image, np.array([130, 80, 280, 330], np.float32), points)
+    return Body(image, np.array([130, 80, 280, 330], np.float32), points)
+
+
+@pytest.mark.parametrize("degrees", [0, 25, 90, -140])
+def test_points_stay_on_the_joints_they_mark(degrees: int) -> None:
+    from analytics.training import pose
+
+    body = pose.tilted(marked(), degrees) if degrees else marked()
     for seed in range(30):
         shown, box, found = pose.crop(body, np.random.default_rng(seed))
         grey = shown.mean(axis=2)
+        x1, y1, x2, y2 = box.round().astype(int)
+        ground = np.median(grey[y1:y2, x1:x2])
         for x, y, known in found:
             if known and 2 < x < 189 and 2 < y < 253:
-                assert grey[round(float(y)), round(float(x))] < np.median(grey) - 20
+                assert grey[round(float(y)), round(float(x))] < ground - 20
         assert box[0] < box[2] <= 192
         assert box[1] < box[3] <= 256
+
+
+def test_a_body_turned_by_a_quarter_lies_in_its_box_turned_by_a_quarter() -> None:
+    from analytics.training import pose
+
+    upright, lying = marked(), pose.tilted(marked(), 90)
+    size = upright.box[2:] - upright.box[:2]
+    np.testing.assert_allclose(lying.box[2:] - lying.box[:2], size[::-1], atol=1e-3)
+    off = upright.points[:, :2] - (upright.box[:2] + upright.box[2:]) / 2
+    middle = (lying.box[:2] + lying.box[2:]) / 2
+    # counterclockwise: what was on the right is on top
+    np.testing.assert_allclose(lying.points[:, :2] - middle, np.stack([off[:, 1], -off[:, 0]], axis=1), atol=1e-3)
 
 
 def test_a_mirror_swaps_left_and_right() -> None:
@@ -135,11 +157,45 @@ def test_no_clip_that_is_for_measuring_is_trained_on() -> None:
     assert not any("EnterExitCrossingPaths1cor" in name for name in CLIPS)
 
 
-def test_a_joint_of_a_render_lies_within_its_body() -> None:
+def test_the_pose_net_is_not_taught_the_clip_that_reaches_are_measured_on() -> None:
+    from analytics.training import pose
+    from analytics.training.pictures import CLIPS
+    from tests.bench import reaches
+
+    assert {Path(clip.path).stem for clip in reaches.CLIPS} & {Path(name).stem for name in CLIPS} <= {pose.MEASURED}
+
+
+def test_a_camera_above_looks_down_at_people_and_most_of_them_stand_upright() -> None:
+    import random
+
+    from analytics.training.stills import STEEPEST, _joints, _shop, above, stretching
+
+    for seed in range(40):
+        camera, _ = above(random.Random(seed))
+        assert np.degrees(np.arccos(-camera.axes()[2][2])) <= STEEPEST + 1e-6
+        assert 2.4 <= camera.place[2] <= 3.2
+    upright, raised = [], 0
+    for seed in (6100, 6101, 6102):
+        stage, camera, _ = _shop(seed, stretching, above)
+        for frame, people in enumerate(stage.posed):
+            for person, body in people.items():
+                joints = _joints(stage, camera, frame, person)
+                if (abs(joints[:, 0] - 320) < 320).all() and (abs(joints[:, 1] - 180) < 180).all():
+                    upright.append(joints[5:7, 1].mean() < joints[11:13, 1].mean())
+                raised += body.points["wrist_l"][2] > body.points["head"][2] + 0.05
+                raised += body.points["wrist_r"][2] > body.points["head"][2] + 0.05
+    assert len(upright) > 20
+    assert np.mean(upright) > 0.6
+    assert raised > 5
+
+
+@pytest.mark.parametrize("kind", ["corner", "above"])
+def test_a_joint_of_a_render_lies_within_its_body(kind: str) -> None:
     from analytics.shopfloor import sight
+    from analytics.training import stills
     from analytics.training.stills import _joints, _shop
 
-    stage, camera, _ = _shop(4100)
+    stage, camera, _ = _shop(4100) if kind == "corner" else _shop(6100, stills.stretching, stills.above)
     boxes: NDArray[Any] = np.array([b.box for b in sight.boxes(stage, camera=camera) if b.visible > 0.95])
     people = [b for b in sight.boxes(stage, camera=camera) if b.visible > 0.95]
     assert len(people) > 5

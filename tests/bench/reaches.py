@@ -2,8 +2,9 @@
 
 The shelves are drawn by eye, without calibration; when a hand goes in was noted by eye, too, and is good to two tenths
 of a second. A clip lasts five seconds, so there is one reach of each person, and no deliberation to speak of. A box is
-needed first: of somebody seen from straight above there is none. Told for each clip: how many of the true reaches were
-found (right), how many were made up (wrong), how many were missed, and how often a person was looked at.
+needed first, and a person detector wants heads up: clips from straight above are turned as their cameras would be, by
+`turn` of their settings. Told for each clip: how many of the true reaches were found (right), how many were made up
+(wrong), how many were missed, and how often a person was looked at.
 """
 
 from __future__ import annotations
@@ -46,11 +47,12 @@ shelf = {{ face = {face}, edge = {edge} }}
 
 @dataclass(frozen=True, slots=True)
 class Filmed:
-    """One clip: where it lies, its zone file, and the true reaches in it."""
+    """One clip: where it lies, its zone file, the true reaches in it, and its turn, degrees clockwise."""
 
     path: str
     zones: str
     reaches: tuple[Reached, ...]
+    turn: int = 0
 
 
 CLIPS = (
@@ -60,31 +62,34 @@ CLIPS = (
     Filmed(
         "shelf/retailaction_take_a.mp4",
         _TAKE.format(
-            polygon=[[132, 132], [429, 132], [396, 330], [198, 346]],
-            face=[[313, 280], [429, 297], [495, 462], [396, 544], [247, 511]],
-            edge=[[280, 356], [412, 313]],
+            polygon=[[468, 468], [171, 468], [204, 270], [402, 254]],
+            face=[[287, 320], [171, 303], [105, 138], [204, 56], [353, 89]],
+            edge=[[320, 244], [188, 287]],
         ),
         (Reached("shelf", 2.9),),
+        turn=180,
     ),
     # from above, to the top of a low shelf
     Filmed(
         "shelf/retailaction_take_b.mp4",
         _TAKE.format(
-            polygon=[[198, 99], [495, 99], [495, 363], [231, 363]],
-            face=[[231, 495], [346, 346], [544, 412], [511, 594], [214, 594]],
-            edge=[[247, 412], [495, 379]],
+            polygon=[[402, 501], [105, 501], [105, 237], [369, 237]],
+            face=[[369, 105], [254, 254], [56, 188], [89, 6], [386, 6]],
+            edge=[[353, 188], [105, 221]],
         ),
         (Reached("shelf", 1.5),),
+        turn=180,
     ),
     # from above, deep into an open cooler
     Filmed(
         "shelf/retailaction_take_c.mp4",
         _TAKE.format(
-            polygon=[[66, 132], [363, 132], [396, 363], [198, 396]],
-            face=[[214, 445], [396, 198], [599, 132], [599, 429], [297, 495]],
-            edge=[[214, 445], [380, 231]],
+            polygon=[[132, 534], [132, 237], [363, 204], [396, 402]],
+            face=[[445, 386], [198, 204], [132, 1], [429, 1], [495, 303]],
+            edge=[[445, 386], [231, 220]],
         ),
         (Reached("shelf", 0.7),),
+        turn=270,
     ),
 )
 
@@ -107,6 +112,7 @@ def main(words: Sequence[str] | None = None) -> int:
             fps=None,
             motion_gate=False,
             net=lambda: Pose(given.model),
+            turn=clip.turn,
         )
         right = len(match_reaches(clip.reaches, found.reaches))
         times = ", ".join(f"{one.zone} {one.onset_s:.2f} s" for one in found.reaches) or "none"
