@@ -8,6 +8,8 @@ Rules:
 * Whoever falls ten seconds behind the camera hangs up and dials again: what waits in the queue is old.
 * Every picture carries the instants between which it can have been taken; see `analytics.latency`.
 * Only the newest picture is kept. What was missed is told with it: since when, and why.
+* Of a camera that stays dark it can be asked before a picture comes. How long it is dark is counted without the clock,
+  as that may be set meanwhile, and time goes on from what was told.
 * Pauses between attempts grow from 0.5 s to 30 s, each shortened by up to a half at random, so that a shop's cameras
   do not all come back in one instant.
 
@@ -19,13 +21,14 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import av
 
 from analytics.latency import Latency
-from analytics.model import SECOND
+from analytics.model import SECOND, Blind
 from analytics.source import HOPELESS, Grid, Source, VideoError, connect, media_us, pictures, reason_of
 from consent.logs import plain
 
@@ -54,6 +57,7 @@ class Feed(threading.Thread):
         self._source, self._clock = source, clock
         self._grid = Grid(source.fps)
         self._arrived_us = now_us
+        self._counted = now_us, time.monotonic()  # the last picture: its time, and when it came
         self._shift: int | None = None  # media time + shift = UTC
         self._media_us: int | None = None
         self._timeless = 0  # pictures without a time, in a row
@@ -83,6 +87,17 @@ class Feed(threading.Thread):
             taken = (*self._newest, self._dark_from, self._reason)
             self._newest, self._dark_from, self._reason = None, None, "gap"
             return taken
+
+    def dark(self) -> Blind | None:
+        """Tell a hole that no picture can fill any more, once it is longer than a silence may be; each part once."""
+        with self._change:
+            last_us, came_s = self._counted
+            until = last_us + round((time.monotonic() - came_s) * SECOND) - BEHIND_US
+            if self._newest is not None or until - self.seen_us <= BLIND_AFTER_US:
+                return None
+            hole = Blind(self.seen_us, until, "reconnect" if self.down else "stalled")
+            self.seen_us = until
+            return hole
 
     def close(self) -> None:
         """Ask the thread to end; it does so at its next picture or timeout."""
@@ -135,6 +150,8 @@ class Feed(threading.Thread):
         if self._shift is not None:
             self._shift += self._latency.drift(arrived)
         with self._change:
+            if t <= self.seen_us:  # told as dark in this very moment
+                return True
             if self.down:
                 self._reason = "reconnect"
             elif arrived - self.seen_us > BLIND_AFTER_US:
@@ -145,6 +162,7 @@ class Feed(threading.Thread):
             if self.down:
                 _log.warning("%s is back", plain(self._source.name))
             self.seen_us, self.down = t, False
+            self._counted = t, time.monotonic()
             if self._grid.due(t):
                 self._newest = (t, taken, picture)
                 self._change.notify()

@@ -44,15 +44,17 @@ class Heads:
         core = ov.Core()
         try:
             model = core.read_model(file)
-        except RuntimeError as error:
+            shapes = [part.partial_shape.to_string() for part in (*model.inputs, *model.outputs)]
+            self._compiled: Any = core.compile_model(
+                model, "CPU", {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY"}
+            )
+        except (RuntimeError, ValueError) as error:  # a damaged name is no text
             raise ModelError(f"{file} is not a readable model; put the shipped one back") from error
         cells = _SIDE // _CELL
-        shapes = [part.partial_shape.to_string() for part in (*model.inputs, *model.outputs)]
         if shapes != [f"[1,3,{_SIDE},{_SIDE}]", f"[1,{cells},{cells}]"]:
             raise ModelError(f"{file} is no head finder of the form that is needed; put the shipped one back")
-        self._compiled: Any = core.compile_model(
-            model, "CPU", {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY"}
-        )
+        if not np.isfinite(self._compiled(np.full((1, 3, _SIDE, _SIDE), 0.5, np.float32))[0]).all():
+            raise ModelError(f"{file} is damaged, its answers are no numbers; put the shipped one back")
         row, column = (np.mgrid[0:cells, 0:cells] + 0.5) * _CELL - _SIDE / 2
         self._beside = np.hypot(column / _HEAD[0], row / _HEAD[1]) > _WIDE
 
@@ -71,7 +73,7 @@ class Heads:
         left, top = (max(0, round(_SIDE / 2 + (low - v) * scale)) for low, v in zip((x1, y1), nose, strict=True))
         size = (min(_SIDE - left, round((x2 - x1) * scale)), min(_SIDE - top, round((y2 - y1) * scale)))
         if min(size) < 1:
-            return 0.0
+            return 1.0  # nothing is seen of what is around it
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         blob[top : top + size[1], left : left + size[0]] = cv2.resize(image[y1:y2, x1:x2], size, interpolation=how)
         said = self._compiled(np.ascontiguousarray(blob.transpose(2, 0, 1)[None, ::-1]) / 255)[0][0]

@@ -258,7 +258,7 @@ def face_of(
             x, y = (one.box[0] + one.box[2]) / 2, (one.box[1] + one.box[3]) / 2
             if not (x1 < x < x2 and y1 < y < y2):
                 return Unread.PERHAPS  # so near, hair and shoulders reach 0.6, too
-    return Unread.PERHAPS if heads.beside(image, nose, apart) >= rules.head else crop
+    return crop if heads.beside(image, nose, apart) < rules.head else Unread.PERHAPS  # what is no number reads nobody
 
 
 def _frontal(nose: tuple[float, float], left: tuple[float, ...], right: tuple[float, ...], rules: FaceRules) -> bool:

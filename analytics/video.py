@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from analytics.feed import BEHIND_US, BLIND_AFTER_US, Feed
+from analytics.feed import BLIND_AFTER_US, Feed
 from analytics.model import SECOND, Blind, Frame
 from analytics.source import Grid, Source, VideoError, media_us, open_source, pictures, probe
 
@@ -117,23 +117,19 @@ def _live(source: Source, stop: Callable[[], bool], clock: Callable[[], int]) ->
         while not ending:
             ending = stop()
             if (taken := feed.take(0 if ending else POLL_S)) is None:
-                since, until = max(last, feed.seen_us), clock() - BEHIND_US  # no picture from before that can come now
-                if until - since > BLIND_AFTER_US:
-                    yield Blind(since, until, "reconnect" if feed.down else "stalled")
-                    last = until
+                if (hole := feed.dark()) is not None:
+                    yield hole
+                    last = hole.end_us
                 continue
             t, between, picture, dark_from, reason = taken
-            if t <= last:  # the clock was set back while it was dark
-                continue
             if dark_from is None and t - last > patience:  # pictures came, but were overtaken before anyone looked
                 dark_from = last
             if dark_from is not None:
-                yield Blind(max(dark_from, last), t, reason)
+                yield Blind(dark_from, t, reason)
             yield Frame(t, develop(picture), between)
             last = t
-        since, until = max(last, feed.seen_us), clock()
-        if until - since > BLIND_AFTER_US:
-            yield Blind(since, until, "reconnect" if feed.down else "stalled")
+        if (now := clock()) - feed.seen_us > BLIND_AFTER_US:
+            yield Blind(feed.seen_us, now, "reconnect" if feed.down else "stalled")
     finally:
         feed.close()
 

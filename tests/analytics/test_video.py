@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import av
@@ -651,7 +652,7 @@ def test_a_camera_that_stalls_is_blind_meanwhile() -> None:
 
 @pytest.mark.usefixtures("rtsp", "hasty")
 def test_a_camera_that_stays_dark_is_told_while_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(video, "BEHIND_US", SECOND // 2)
+    monkeypatch.setattr(feed, "BEHIND_US", SECOND // 2)
     told_at: list[int] = []
     items: list[Frame | Blind] = []
     with Camera() as camera:
@@ -883,3 +884,46 @@ def test_a_stall_that_lost_nothing_leaves_no_hole_and_one_that_did_does() -> Non
     lost = [(1000 + 40 * i, 40 * i) for i in range(25)] + [(5000 + 40 * i, 4000 + 40 * i) for i in range(100)]
     got = [t for t in mapped(lost) if t is not None]
     assert sorted(set(np.diff(got))) == [40, 3040]
+
+
+@pytest.mark.parametrize("set_by_s", [0, -1800, 1800])
+@pytest.mark.parametrize("redialled", [False, True])
+def test_a_clock_set_while_a_camera_is_dark_makes_no_hole_longer_and_nobody_deaf(
+    monkeypatch: pytest.MonkeyPatch, set_by_s: int, redialled: bool
+) -> None:
+    now_ms, counted_ms = [0], [0]
+    monkeypatch.setattr(feed, "time", SimpleNamespace(monotonic=lambda: counted_ms[0] / 1000))
+    reader = feed.Feed(Source("rtsp://127.0.0.1:9/x"), lambda: now_ms[0] * 1000, 0)
+    reader.close()  # it is fed by hand
+
+    def pass_time(ms: int) -> None:
+        now_ms[0] += ms
+        counted_ms[0] += ms
+
+    def look(times: int) -> list[int]:
+        """Return when pictures were, every 40 ms, as far as they were taken."""
+        seen = []
+        for _ in range(times):
+            pass_time(40)
+            if not reader._offer(SimpleNamespace(pts=counted_ms[0], time_base=Fraction(1, 1000))):
+                reader._shift = reader._media_us = None  # it hangs up and dials again
+            if taken := reader.take(0):
+                seen.append(taken[0])
+        return seen
+
+    last = look(25)[-1]
+    assert reader.dark() is None
+    pass_time(60_000)
+    now_ms[0] += set_by_s * 1000
+    assert reader.dark() == Blind(last, last + 50 * SECOND, "stalled")
+    assert reader.dark() is None
+    pass_time(5_000)
+    assert reader.dark() == Blind(last + 50 * SECOND, last + 55 * SECOND, "stalled")
+    if redialled:
+        reader._shift = reader._media_us = None
+    after = look(50)
+    assert len(after) >= 47
+    assert after[0] > last + 55 * SECOND
+    assert rising(after)
+    if set_by_s <= 0:
+        assert after[-1] - last < 68 * SECOND
