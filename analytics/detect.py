@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -141,6 +142,32 @@ def _reshape(model: Any, height: int, width: int) -> None:
     # not model.reshape(): its passes check the new grid against the old input first, and refuse
     model.get_parameters()[0].set_partial_shape(ov.PartialShape([1, 3, height, width]))
     model.validate_nodes_and_infer_types()
+
+
+def compiled(file: Path, shapes: Sequence[str], what: str) -> Any:
+    """Compile a net of one fixed form on the CPU, one thread.
+
+    Args:
+        file: any format that OpenVINO reads.
+        shapes: of its inputs and then its outputs, as OpenVINO writes them: ``[1,3,224,224]``.
+        what: the net is, for the message.
+
+    Raises:
+        ModelError: the file cannot be read, or is of another form.
+    """
+    quiet_parts()
+    import openvino as ov
+
+    core = ov.Core()
+    try:
+        model = core.read_model(file)
+        found = [part.partial_shape.to_string() for part in (*model.inputs, *model.outputs)]
+        net = core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY"})
+    except (RuntimeError, ValueError) as error:  # a damaged name is no text
+        raise ModelError(f"{file} is not a readable model; put the shipped one back") from error
+    if found != list(shapes):
+        raise ModelError(f"{file} is no {what} of the form that is needed; put the shipped one back")
+    return net
 
 
 _FIRST = threading.Lock()

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from analytics.detect import ModelError
+from analytics.detect import compiled
 from analytics.guard import overlap
-from analytics.quiet import quiet_parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,22 +58,9 @@ class Faces:
     """
 
     def __init__(self, file: Path | None = None) -> None:
-        quiet_parts()
-        import openvino as ov
-
-        file = OWN if file is None else file
-        core = ov.Core()
-        try:
-            model = core.read_model(file)
-        except RuntimeError as error:
-            raise ModelError(f"{file} is not a readable model; put the shipped one back") from error
-        cells = (_SIDE // _CELL) ** 2
-        shapes = [list(part.partial_shape.to_shape()) for part in (*model.inputs, *model.outputs)]
-        if shapes != [[1, _SIDE, _SIDE, 3], [1, cells, 2 * _POINTS], [1, cells, 1]]:
-            raise ModelError(f"{file} is no face detector of the form that is needed; put the shipped one back")
-        self._compiled: Any = core.compile_model(
-            model, "CPU", {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY"}
-        )
+        file, cells = OWN if file is None else file, (_SIDE // _CELL) ** 2
+        shapes = (f"[1,{_SIDE},{_SIDE},3]", f"[1,{cells},{2 * _POINTS}]", f"[1,{cells},1]")
+        self._compiled = compiled(file, shapes, "face detector")
         row, column = np.mgrid[0 : _SIDE // _CELL, 0 : _SIDE // _CELL]
         self._cells = np.stack([column.ravel() + 0.5, row.ravel() + 0.5], axis=1)[:, None] * _CELL
 

@@ -9,13 +9,12 @@ What it does not do: say whose head it is, or where it looks. It recognises nobo
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from analytics.detect import ModelError
-from analytics.quiet import quiet_parts
+from analytics.detect import ModelError, compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,22 +36,8 @@ class Heads:
     """
 
     def __init__(self, file: Path | None = None) -> None:
-        quiet_parts()
-        import openvino as ov
-
-        file = OWN if file is None else file
-        core = ov.Core()
-        try:
-            model = core.read_model(file)
-            shapes = [part.partial_shape.to_string() for part in (*model.inputs, *model.outputs)]
-            self._compiled: Any = core.compile_model(
-                model, "CPU", {"INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY"}
-            )
-        except (RuntimeError, ValueError) as error:  # a damaged name is no text
-            raise ModelError(f"{file} is not a readable model; put the shipped one back") from error
-        cells = _SIDE // _CELL
-        if shapes != [f"[1,3,{_SIDE},{_SIDE}]", f"[1,{cells},{cells}]"]:
-            raise ModelError(f"{file} is no head finder of the form that is needed; put the shipped one back")
+        file, cells = OWN if file is None else file, _SIDE // _CELL
+        self._compiled = compiled(file, (f"[1,3,{_SIDE},{_SIDE}]", f"[1,{cells},{cells}]"), "head finder")
         if not np.isfinite(self._compiled(np.full((1, 3, _SIDE, _SIDE), 0.5, np.float32))[0]).all():
             raise ModelError(f"{file} is damaged, its answers are no numbers; put the shipped one back")
         row, column = (np.mgrid[0:cells, 0:cells] + 0.5) * _CELL - _SIDE / 2

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import io
 
-import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from torch.nn import functional as F  # noqa: N812 - the name everybody knows it
 from torch.nn.utils import fuse_conv_bn_eval
 
 from analytics.training.expression_faces import LABELS, SIZE
+from analytics.training.half import halved
 
 
 class Block(nn.Module):
@@ -96,12 +96,4 @@ def export(net: nn.Module, divisor: float) -> onnx.ModelProto:
         dynamic_axes={"face": {0: "n"}, "expression": {0: "n"}},
         opset_version=17,
     )
-    graph = onnx.load_from_string(buffer.getvalue())
-    for weight in list(graph.graph.initializer):
-        values = onnx.numpy_helper.to_array(weight)
-        if values.dtype == np.float32 and values.size > 1000:
-            half = f"{weight.name}.half"
-            graph.graph.node.insert(0, onnx.helper.make_node("Cast", [half], [weight.name], to=onnx.TensorProto.FLOAT))
-            weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), half))
-    onnx.checker.check_model(graph, full_check=True)
-    return graph
+    return halved(buffer.getvalue())

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
 
 from analytics.heads import Heads
+from analytics.training.half import halved
 from analytics.training.heads_pictures import SIDE, Maker, lay
 from analytics.training.heads_sources import CHECKPOINT, Material, material
 from analytics.training.yolo import YOLO
@@ -146,15 +147,7 @@ def export(net: HeadNet) -> onnx.ModelProto:
         output_names=["heads"],
         opset_version=17,
     )
-    graph = onnx.load_from_string(buffer.getvalue())
-    for weight in list(graph.graph.initializer):
-        values = onnx.numpy_helper.to_array(weight)
-        if values.dtype == np.float32 and values.size > 1000:
-            half = f"{weight.name}.half"
-            graph.graph.node.insert(0, onnx.helper.make_node("Cast", [half], [weight.name], to=onnx.TensorProto.FLOAT))
-            weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), half))
-    onnx.checker.check_model(graph, full_check=True)
-    return graph
+    return halved(buffer.getvalue())
 
 
 def figures(finds: Heads, held: Material, count: int = FIGURES) -> dict[str, NDArray[np.float64]]:

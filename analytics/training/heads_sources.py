@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 import cv2
 import numpy as np
 
-from analytics.training.pictures import GREY, SHELVES, _frames
+from analytics.training.pictures import GREY, SHELVES, SURE, UNSURE, _frames
 from analytics.training.stills import LEAST_SEEN, reachers, stills
 from analytics.training.yolo import YOLO
 
@@ -39,7 +39,6 @@ CLIPS: dict[str, int] = {  # below the data folder: every so many pictures are t
 HELD_OUT = 0.3  # of each source, at its end
 SHOPS, FIRST_SHOP = 12, 5100  # renders, and the seed of the first
 FACE = 0.09  # width of a face, of the body's height
-SURE, UNSURE = 0.4, 0.12  # least confidence of a body; in between somebody is painted grey
 
 
 @dataclass(frozen=True, slots=True, eq=False)
