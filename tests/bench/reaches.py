@@ -1,7 +1,9 @@
 """Reaches on real clips of shoppers at shelves, against what is seen frame by frame: ``python -m tests.bench.reaches``.
 
-The shelves are drawn by eye, without calibration; when a hand goes in was noted by eye, too, and is good to two tenths
-of a second. A clip lasts five seconds, so there is one reach of each person, and no deliberation to speak of. A box is
+The shelves are drawn by eye, without calibration. When a hand goes in was noted twice from the frames alone, by eyes that
+did not know of each other or of any net's answer; the mean is taken, and the two are 0.34 s apart at most (take_b, whose
+bags on pegs have no edge). One further touch of the table in store-aisle, at 3.3 s, was sure to neither and is not counted.
+A clip lasts five seconds, so there is one reach of each person, and no deliberation to speak of. A box is
 needed first, and a person detector wants heads up: clips from straight above are turned as their cameras would be, by
 `turn` of their settings. Told for each clip: how many of the true reaches were found (right), how many were made up
 (wrong), how many were missed, and how often a person was looked at.
@@ -57,7 +59,7 @@ class Filmed:
 
 CLIPS = (
     # a man's hand is over the table when the clip begins, until 1.7 s; a woman's goes up to the shelf and stays there
-    Filmed("intel/store-aisle-detection.gif", _AISLE, (Reached("table", 0.0), Reached("shelf", 0.75))),
+    Filmed("intel/store-aisle-detection.gif", _AISLE, (Reached("table", 0.0), Reached("shelf", 0.8))),
     # from above, through a cooler's door
     Filmed(
         "shelf/retailaction_take_a.mp4",
@@ -66,10 +68,10 @@ CLIPS = (
             face=[[287, 320], [171, 303], [105, 138], [204, 56], [353, 89]],
             edge=[[320, 244], [188, 287]],
         ),
-        (Reached("shelf", 2.9),),
+        (Reached("shelf", 3.25),),
         turn=180,
     ),
-    # from above, to the top of a low shelf
+    # from above, to bags on pegs; head and arm hide all of the hand but its fingers
     Filmed(
         "shelf/retailaction_take_b.mp4",
         _TAKE.format(
@@ -77,7 +79,7 @@ CLIPS = (
             face=[[369, 105], [254, 254], [56, 188], [89, 6], [386, 6]],
             edge=[[353, 188], [105, 221]],
         ),
-        (Reached("shelf", 1.5),),
+        (Reached("shelf", 2.0),),
         turn=180,
     ),
     # from above, deep into an open cooler
@@ -88,7 +90,7 @@ CLIPS = (
             face=[[445, 386], [198, 204], [132, 1], [429, 1], [495, 303]],
             edge=[[445, 386], [231, 220]],
         ),
-        (Reached("shelf", 0.7),),
+        (Reached("shelf", 2.33),),
         turn=270,
     ),
 )
