@@ -1,12 +1,12 @@
 """Reaches on real clips of shoppers at shelves, against what is seen frame by frame: ``python -m tests.bench.reaches``.
 
-The shelves are drawn by eye, without calibration. When a hand goes in was noted twice from the frames alone, by eyes that
-did not know of each other or of any net's answer; the mean is taken, and the two are 0.34 s apart at most (take_b, whose
-bags on pegs have no edge). One further touch of the table in store-aisle, at 3.3 s, was sure to neither and is not counted.
-A clip lasts five seconds, so there is one reach of each person, and no deliberation to speak of. A box is
-needed first, and a person detector wants heads up: clips from straight above are turned as their cameras would be, by
-`turn` of their settings. Told for each clip: how many of the true reaches were found (right), how many were made up
-(wrong), how many were missed, and how often a person was looked at.
+The shelves are drawn by eye, without calibration. When a hand goes in was noted twice from the frames alone, by eyes
+that did not know of each other or of any net's answer; the mean is taken, and the two are 0.34 s apart at most
+(take_b, whose bags on pegs have no edge). One further touch of the table in store-aisle, at 3.3 s, was sure to
+neither and is not counted. A clip lasts five seconds, so there is one reach of each person, and no deliberation to
+speak of. A box is needed first, and a person detector wants heads up: clips from straight above are turned as their
+cameras would be, by `turn` of their settings. Told for each clip: how many of the true reaches were found (right),
+how many were made up (wrong), how many were missed, and how often a person was looked at.
 """
 
 from __future__ import annotations
