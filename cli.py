@@ -34,7 +34,7 @@ from analytics.commands import (
     witness,
 )
 from analytics.commands.opened import opened
-from consent.command import Commands, Parser, command, instant, is_taken, now_us, port, until_told
+from consent.command import Commands, Parser, command, instant, is_taken, now_us, port, software, until_told
 from retention.commands import audits, backups, cases, demo, doctor, level, retention, units, up, witnessed
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return what understands the words of every command."""
     whole = Parser(prog="openaisle", description="In-store dwell analytics with enforced consent.")
+    whole.add_argument("--version", action="version", version=f"openaisle {software()}")
     commands = whole.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     shop.add(commands)
     _add_processes(commands)

@@ -70,7 +70,10 @@ class State:
         if (root / RESTORING).exists() and not unfinished:
             raise ConfigError(f"{root} is not wholly restored; run the same `openaisle restore` again")
         if not path.is_file():
-            raise ConfigError(f"{root} is no state directory: it has no {STORE_TOML}; make one with `openaisle init`")
+            raise ConfigError(
+                f"{root} is no state directory: it has no {STORE_TOML}; name the shop's by --state or OPENAISLE_STATE,"
+                " or make one with `openaisle init DIR`"
+            )
         sha256 = digest(root)
         store = read_store(path)
         named = store.store.keys

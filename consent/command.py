@@ -18,6 +18,8 @@ import socket
 import threading
 import time
 from datetime import UTC, date, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
@@ -37,6 +39,15 @@ class Parser(argparse.ArgumentParser):
         if rest:
             self.error(f"unrecognized arguments: {' '.join(rest)}")
         return found, rest
+
+
+@cache
+def software() -> str:
+    """Return the version of openaisle, or `unknown` where it is not installed."""
+    try:
+        return version("openaisle")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # to which a module adds its own

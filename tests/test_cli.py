@@ -240,6 +240,13 @@ def test_one_name_typed_in_two_ways_is_not_two_people(tmp_path: Path, capsys: py
     capsys.readouterr()
 
 
+def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--version"])
+    assert not end.value.code
+    assert re.fullmatch(r"openaisle \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
 def test_help_is_help(place: Place) -> None:
     done = place.run("measure", "--help")
     assert (done.returncode, done.stderr) == (0, "")

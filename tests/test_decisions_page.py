@@ -63,7 +63,7 @@ def test_sentences_stand_first_and_each_has_n_coverage_and_metric_in_the_fold(lo
     longer = re.compile(r"\d s longer \(95 %: [\d.]+–[\d.]+ s\) than at the other shelves")
     expect(wine.filter(has_text=longer)).to_be_visible()
     expect(wine.filter(has_text=re.compile(r"\d% leave without touching anything, \d+ points more"))).to_be_visible()
-    expect(page.get_by_text("No shelf differs by more than noise.")).to_be_visible()
+    expect(page.get_by_text("No shelf differs from the week before by more than noise.")).to_be_visible()
     page.get_by_text(re.compile(r"What is known of \d shelves")).first.click()
     noise = page.get_by_text(re.compile("no difference that is more than noise .95 %: ")).filter(visible=True)
     expect(noise.first).to_be_visible()

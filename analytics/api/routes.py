@@ -17,8 +17,6 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import date
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, get_origin
 from urllib.parse import urlencode
 
@@ -39,6 +37,7 @@ from analytics.api.table import table
 from analytics.config import ConfigError
 from analytics.report import ReportError
 from analytics.state import State
+from consent.command import software
 from consent.events import ConsentError, Level
 from consent.ledger import Ledger
 from consent.signin.bearer import problem
@@ -246,12 +245,3 @@ async def _refused(_request: Request, error: Exception) -> Response:
 async def _broken(_request: Request, error: Exception) -> Response:
     _log.warning("a question could not be answered: %s", error)
     return problem(503, _TITLES[503], "the shop's files do not answer just now; its log says which")
-
-
-@cache
-def software() -> str:
-    """Return the version of openaisle."""
-    try:
-        return version("openaisle")
-    except PackageNotFoundError:
-        return "unknown"

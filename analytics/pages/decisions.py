@@ -113,7 +113,9 @@ def _advice(
     st.subheader("What to look at")
     for question in Question:
         mine = [one for one in found if one.question is question]
-        _answer(question, mine, f"{first - timedelta(days=WEEK)} to {first - timedelta(days=1)}")
+        _answer(
+            question, mine, f"{first} to {last} against {first - timedelta(days=WEEK)} to {first - timedelta(days=1)}"
+        )
     rows = [
         {
             "Question": one.question.value,
@@ -137,9 +139,9 @@ def _advice(
     beside(rows, name="What to look at", by=[Counted(how), *counted], numbers=numbers)
 
 
-def _answer(question: Question, found: Sequence[Finding], before: str) -> None:
+def _answer(question: Question, found: Sequence[Finding], weeks: str) -> None:
     clear = [one for one in found if one.clear]
-    st.markdown(f"**{question.value}**" + (f" Against {before}." if question is Question.CHANGE else ""))
+    st.markdown(f"**{question.value}**" + (f" {weeks}." if question is Question.CHANGE else ""))
     if not found:
         who = " who said yes" if question is Question.UNTOUCHED else ""
         st.markdown(f"Nothing can be said yet: no shelf has figures of enough people{who} in these days.")
@@ -151,7 +153,8 @@ def _answer(question: Question, found: Sequence[Finding], before: str) -> None:
         st.markdown(_ACT[question])
         label = f"{many(len(rest), 'other shelf', 'other shelves')}: nothing more than noise"
     else:
-        st.markdown("No shelf differs by more than noise.")
+        other = "the week before" if question is Question.CHANGE else "the others"
+        st.markdown(f"No shelf differs from {other} by more than noise.")
         label = f"What is known of {many(len(rest), 'shelf', 'shelves')}"
     if rest:
         with st.expander(label):
@@ -273,7 +276,10 @@ def _outcomes(report: Report, posed: _Kept, name: Callable[[Place], str]) -> Non
         numbers.append(number)
     left = {place: incidence(found, OUTCOMES.index(Outcome.NO_TOUCH)).share or 0.0 for place, found in known.items()}
     most = max(left, key=lambda place: left[place])
-    st.markdown(f"Most leave **{name(most)}** without touching anything: {left[most]:.0%} of decisions there.")
+    st.markdown(
+        f"Most often left without a touch is **{name(most)}**: {left[most]:.0%} of decisions there. Whether that is"
+        " more than noise stands at the top of this page."
+    )
     by = [Counted.of(summed(Figure.POSE, posed[0], Audience.CONSENTING), report.tz, _NO_SALE, left_out=posed[1])]
     show(partial(curves.shares, marks), rows, name="What came of it", told=_told(rows), by=by, numbers=numbers)
     st.dataframe(rows, hide_index=True)

@@ -118,7 +118,7 @@ def _coverage(cells: Sequence[Cell], visits: Sequence[Cell]) -> None:
         rows.append(
             {
                 "Zone": zone,
-                "Visits that were looked at": round(looked),
+                "Visits that were looked at, to 5": 5 * round(looked / 5),
                 "Of consenting shoppers' visits": f"{min(1.0, looked / of):.0%}" if of else "not known",
                 "Unknown or rare": f"{counts[-1] / sum(counts):.0%}",
             }

@@ -220,8 +220,9 @@ def _remains(lines: Sequence[Line], moment: Moment) -> list[str]:
     gone = sum(one.erased for one in personal)
     later = sum(one.count or 0 for one in moment.erasures)
     return [
-        f"Of {len(personal)} entries about people within a quarter of an hour, the words of {gone} are erased: what is"
-        " left of those is number, kind, and a commitment that says nothing without its key.",
+        f"Of {len(personal)} entries that name somebody, a shopper or a desk, within a quarter of an hour, the words of"
+        f" {gone} are erased: what is left of those is number, kind, and a commitment that says nothing without its"
+        " key.",
         f"Since then {len(moment.erasures)} erasures were carried out, of {later} people whose last yes had ended;"
         " nothing says whether they were here then.",
         "No picture, crop or face template was ever kept, so none is left.",
