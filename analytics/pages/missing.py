@@ -38,6 +38,7 @@ NAMES = {
 
 
 WALK_THROUGH = "nobody stops there: all walk through"
+NO_ZERO = "An hour without a figure is no zero: it is counted in the hour before it, or too few people came."
 KEEPER_S = 600.0  # a keeper that runs notes a pass every five minutes
 
 

@@ -186,6 +186,7 @@ def _by_hour(cells: Sequence[Cell], tz: str, by: Sequence[Counted]) -> None:
         f" ten are served within {duration(worst['90 % wait under'] or 0.0)}.",
         by=[*by, Counted("A cell of several hours stands at its first hour; what is longer than three is left out.")],
     )
+    st.caption(missing.NO_ZERO)
 
 
 def _waits_by_hour(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> Spec:
@@ -242,6 +243,7 @@ def _length(cells: Sequence[Cell], tz: str, left_out: int) -> None:
             told=f"Bars: mean number of people in line by hour; most at {top['Hour']}: {top['People in line']:.2f}.",
             by=by,
         )
+        st.caption(missing.NO_ZERO)
     with st.expander("How long the line was for those in it", icon=":material/groups:"):
         st.dataframe(
             [

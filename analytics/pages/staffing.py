@@ -141,6 +141,7 @@ def _crowds(cells: Sequence[Cell], tz: str) -> None:
         f" {fullest['Hour']}, {fullest['People at once']:.1f}.",
         by=by,
     )
+    st.caption(missing.NO_ZERO)
 
 
 def _full(rows: Sequence[dict[str, Any]], colours: Colours = LIGHT) -> Spec:
