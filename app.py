@@ -61,7 +61,8 @@ def draw() -> None:
     )
     if state.store.store.simulated:
         st.warning(
-            "**Simulated.** This shop does not exist: a program made up its people, and with them every figure.",
+            "**Simulated.** This shop does not exist: a program made up its people, and with them every figure."
+            " Managers' figures are of four fixed weeks; what officers see ends today and is not about them.",
             icon=":material/science:",
         )
     shown.run()

@@ -38,7 +38,8 @@ NAME = "Demo shop (simulated)"
 _NOTICE = hashlib.sha256(b"a notice that nobody was shown: the shop is simulated").digest()
 _FOOTNOTES = (
     "true and found: how many; same: found where and when they were; error: mean difference of those; counted: in"
-    " figures, as far as enough people are in them; outcome: how many came to what they truly came to.",
+    " figures, as far as enough people are in them; outcome: how many came to what they truly came to;"
+    " rows: stays written down, of those that there truly were after the yes.",
     "Who is hidden behind the counter or behind another is found late, or taken for two, or for the other.",
     "After an objection nobody is counted whose box met the objector's, for they may have changed numbers; a link ends"
     " in the same way. In a shop this small and full that takes in many. In doubt nobody is linked or written down.",
