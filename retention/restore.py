@@ -106,7 +106,8 @@ def restore(
     try:
         ring = KeyRing.open(keys, Role.KEEPER, state=root)
     except ConsentError as error:
-        raise BackupError(f"the keys that open this backup are missing ({error}); name them with --keys") from error
+        why = error if keys.is_dir() else f"there is no folder {keys}"
+        raise BackupError(f"the keys that open this backup are missing ({why}); name them with --keys") from error
     staging = root.parent / f".{root.name}.restoring"
     if not root.parent.is_dir():
         raise BackupError(f"there is no folder {root.parent}; make it first, or name another place")
@@ -133,12 +134,13 @@ def _restore(
             live = _live(root)
             if live and not replace_state:
                 raise BackupError(f"{root} is a shop already; add --replace to delete it, and all that is only in it")
+            if not live and root.exists() and any(root.iterdir()) and not (root / RESTORING).exists():
+                raise BackupError(f"{root} is not empty and no shop; name another place")
+            _not_anothers(journal, root)
             unread = None
             if live:
                 unread = _follow(root, ring, journal, manifest.store, now_us)
                 stack.enter_context(alone(root))
-            elif root.exists() and any(root.iterdir()) and not (root / RESTORING).exists():
-                raise BackupError(f"{root} is not empty and no shop; name another place")
             origin = f"openaisle/{manifest.store}"
             lines = _since(read(journal, ring.public_keys("log"), origin), manifest)
             checkpoints = _known(known, ring, origin, lines[-1], witness)
@@ -168,6 +170,16 @@ def _places(root: Path, keys: Path | None, journal: Path | None) -> tuple[Path, 
     if named is not None:
         return named.keys, journal or named.journal
     return keys or keys_beside(root), journal or journal_beside(root)
+
+
+def _not_anothers(journal: Path, root: Path) -> None:
+    """Refuse the journal beside a shop that is there, for another place: its keeper would stop at what is written."""
+    shop = journal.absolute().with_name(journal.name.removesuffix("-journal"))
+    if shop != journal.absolute() and _live(shop) and shop.resolve() != root.resolve():
+        raise BackupError(
+            f"{journal} is the journal of {shop}, which is there, and whose keeper would stop: restore that shop by"
+            f" `--state {shop} --replace`; to rehearse, copy the journal and name the copy with --journal"
+        )
 
 
 @contextmanager

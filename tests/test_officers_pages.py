@@ -210,6 +210,13 @@ def test_a_request_is_written_down(board: Board, officer: Watched) -> None:
     page.get_by_role("button", name="Write it down").click()
     expect(page.get_by_text("is in the register; it is to be answered by")).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_role("cell", name="access", exact=True).first).to_be_visible()
+    page.get_by_role("button", name="Close or extend it").click()  # nothing is chosen before an officer does
+    expect(page.get_by_text("nothing was changed")).to_be_visible(timeout=PATIENCE_MS)
+    for label, option in (("Number", re.compile(r"^\d+$")), ("How", "closed: answered")):
+        page.get_by_role("combobox", name=label, exact=False).first.click()
+        page.get_by_role("option", name=option).first.click()
+    page.get_by_role("button", name="Close or extend it").click()
+    expect(page.get_by_text(re.compile(r"Case \d+ is closed: answered"))).to_be_visible(timeout=PATIENCE_MS)
     officer.check()
 
 

@@ -126,7 +126,7 @@ def _grant(arguments: argparse.Namespace) -> int:
                 if answer.outcome in (PadOutcome.LINKED, PadOutcome.ALREADY_LINKED):
                     return 0
                 return _say_not_linked(f"the camera answered {answer.outcome}")
-        return _say_not_linked("the pad did not answer; is `openaisle watch` running?")
+        return _say_not_linked("the pad did not answer; is `openaisle watch` running, and does it see?")
 
 
 def _say_not_linked(why: str) -> int:

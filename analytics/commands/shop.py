@@ -43,7 +43,10 @@ def _init(arguments: argparse.Namespace) -> int:
 
     state = init(arguments.dir, arguments.keys, now_us=now_us(), name=arguments.name, timezone=arguments.timezone)
     print(f"made {state.root} (level counts: nobody is recorded) and its keys in {state.keys}")
-    print(f"next: write your camera into {state.root / 'store.toml'}, then run `openaisle up --state {state.root}`")
+    print(
+        f"next: write your camera into {state.root / 'store.toml'}, then run `openaisle up --state {state.root}`;"
+        " `--without kiosk` until [controller] says who you are"
+    )
     return 0
 
 

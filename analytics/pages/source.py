@@ -122,7 +122,8 @@ def told(total: Sum, tz: str, *, left_out: int = 0) -> str:
     if total.coverage is not None and total.coverage < FLAGGED:
         coverage = f"**{coverage}, under 90 %**"
     missing = f" · {total.suppressed} more suppressed: too few people" if total.suppressed else ""
-    units = " and ".join(map(people, total.units))
+    both = set(total.units) == {"visitors", "visitor_days"}
+    units = f"{people('visitors')} and days of theirs" if both else " and ".join(map(people, total.units))
     return (
         f"`{total.metric}` · rule {total.rule} · n = {total.n:,} {unit_of(total.metric.partition('.')[2])}"
         f" · {many(total.cells, 'cell')} of {units}{missing}{beside} · {whole} · {coverage}"

@@ -82,13 +82,20 @@ def _register(state: State, ledger: Ledger) -> None:
     if still:
         with st.form("change", border=True):
             st.markdown("**Close or extend one**")
-            number = st.selectbox("Number", still)
+            # nothing is chosen beforehand: a case is closed once
+            number = st.selectbox("Number", still, index=None, placeholder="Which of those that are open")
             ended = st.selectbox(
-                "How", [*(f"closed: {one}" for one in Outcome), *(f"extended: {one}" for one in Reason)]
+                "How",
+                [*(f"closed: {one}" for one in Outcome), *(f"extended: {one}" for one in Reason)],
+                index=None,
+                placeholder="Closed or extended, and why",
             )
-            if st.form_submit_button("Do it") and number and ended:
+            if st.form_submit_button("Close or extend it"):
                 require(Action.CHANGE_REQUESTS)
-                _change(ledger, int(number), ended, today)
+                if number is None or ended is None:
+                    st.error("Choose a number and how; nothing was changed.")
+                else:
+                    _change(ledger, int(number), ended, today)
     _letter(state, ledger, today)
 
 

@@ -544,6 +544,20 @@ def test_a_folder_that_is_no_shop_is_not_written_over(shop: Shop, place: Path) -
     assert (place / "photos" / "cat.jpg").read_bytes() == b"cat"
 
 
+def test_a_rehearsal_leaves_the_shop_that_is_there_alone(shop: Shop, place: Path) -> None:
+    run_once(shop, NOON)
+    made = backup(shop.state, shop.ledger, place, NOON + MINUTE)
+    journal, elsewhere = shop.state.journal, place / "rehearsal"
+    before = {path.name: path.read_bytes() for path in journal.iterdir()}
+    with pytest.raises(BackupError, match=r"is the journal of .*shop, which is there.*copy the journal"):
+        restore.restore(made, elsewhere, NOON + 2 * MINUTE, keys=shop.state.keys, journal=journal)
+    assert {path.name: path.read_bytes() for path in journal.iterdir()} == before
+    assert not elsewhere.exists()
+    shutil.copytree(journal, place / "rehearsal-journal")
+    restore.restore(made, elsewhere, NOON + 2 * MINUTE, keys=shop.state.keys)
+    run_once(shop, NOON + 3 * MINUTE)  # its keeper goes on
+
+
 def test_another_shops_backup_is_refused(shop: Shop, place: Path) -> None:
     other = Shop.make(place / "other")
     made = backup(other.state, other.ledger, place / "b.tar", NOON)
