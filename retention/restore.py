@@ -103,6 +103,7 @@ def restore(
     """
     root = root.absolute()
     keys, journal = _places(root, keys, journal)
+    root = root.resolve() if root.is_symlink() else root  # the folder is replaced, and not the link to it
     try:
         ring = KeyRing.open(keys, Role.KEEPER, state=root)
     except ConsentError as error:
@@ -136,7 +137,7 @@ def _restore(
                 raise BackupError(f"{root} is a shop already; add --replace to delete it, and all that is only in it")
             if not live and root.exists() and any(root.iterdir()) and not (root / RESTORING).exists():
                 raise BackupError(f"{root} is not empty and no shop; name another place")
-            _not_anothers(journal, root)
+            _not_anothers(journal, root, keys)
             unread = None
             if live:
                 unread = _follow(root, ring, journal, manifest.store, now_us)
@@ -146,7 +147,7 @@ def _restore(
             checkpoints = _known(known, ring, origin, lines[-1], witness)
             _prepare(staging, root)
             unpack(tar, manifest, staging)
-            state = _staged(staging, keys, journal)
+            state = _staged(staging, root, keys, journal)
             if state.store.store.id != manifest.store:
                 raise BackupError(f"the backup's store.toml is of another shop than {manifest.store}")
             kept = live and _keep_figures(root, staging)
@@ -172,14 +173,28 @@ def _places(root: Path, keys: Path | None, journal: Path | None) -> tuple[Path, 
     return keys or keys_beside(root), journal or journal_beside(root)
 
 
-def _not_anothers(journal: Path, root: Path) -> None:
-    """Refuse the journal beside a shop that is there, for another place: its keeper would stop at what is written."""
-    shop = journal.absolute().with_name(journal.name.removesuffix("-journal"))
-    if shop != journal.absolute() and _live(shop) and shop.resolve() != root.resolve():
-        raise BackupError(
-            f"{journal} is the journal of {shop}, which is there, and whose keeper would stop: restore that shop by"
-            f" `--state {shop} --replace`; to rehearse, copy the journal and name the copy with --journal"
-        )
+def _not_anothers(journal: Path, root: Path, keys: Path) -> None:
+    """Refuse the journal of a shop that is there, for another place: its keeper would stop at what is written.
+
+    Shops are looked for beside the place, the keys and the journal.
+    """
+    journal, root = journal.resolve(), root.resolve()
+    for folder in {journal.parent, root.parent, keys.resolve().parent}:
+        with contextlib.suppress(OSError):
+            for shop in folder.iterdir():
+                if shop.resolve() != root and _live(shop) and _journal_of(shop) == journal:
+                    raise BackupError(
+                        f"{journal} is the journal of {shop}, which is there, and whose keeper would stop: restore that"
+                        f" shop by `--state {shop} --replace`; to rehearse, copy the journal and name the copy with"
+                        " --journal"
+                    )
+
+
+def _journal_of(shop: Path) -> Path:
+    """Return the journal of a shop, by its `store.toml` where that can be read."""
+    with contextlib.suppress(AnalyticsError):
+        return State.read(shop).journal.resolve()
+    return journal_beside(shop).resolve()
 
 
 @contextmanager
@@ -295,12 +310,14 @@ def _prepare(staging: Path, root: Path) -> None:
             shutil.copy2(root / name, staging / name)
 
 
-def _staged(staging: Path, keys: Path, journal: Path) -> State:
+def _staged(staging: Path, root: Path, keys: Path, journal: Path) -> State:
     """Return the shop in the folder, with the journal of the shop that it will be."""
     try:
         state = State.read(staging, keys, unfinished=True)
     except ConfigError as error:
         raise BackupError(f"the backup's store.toml does not fit: {error}") from error
+    if state.store.store.journal is not None:  # which it would use from then on, whatever was named here
+        _not_anothers(root / state.store.store.journal, root, keys)
     table = state.store.store.model_copy(update={"journal": journal.absolute()})
     return replace(state, store=state.store.model_copy(update={"store": table}))
 

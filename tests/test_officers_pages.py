@@ -277,6 +277,11 @@ def test_a_hold_is_placed_and_released(shop: Shop, board: Board, officer: Watche
     expect(page.get_by_text("Placed: hold")).to_be_visible(timeout=PATIENCE_MS)
     with shop.ledger(Role.DASHBOARD) as ledger:
         assert [one.classes for one in holds.holds(ledger)] == [("dwell",)]
+        page.get_by_role("button", name="Release it").click()  # nothing is chosen before an officer does
+        expect(page.get_by_text("nothing was released")).to_be_visible(timeout=PATIENCE_MS)
+        assert holds.holds(ledger)
+        page.get_by_role("combobox", name="Release the hold of entry").click()
+        page.get_by_role("option").first.click()
         page.get_by_role("button", name="Release it").click()
         expect(page.get_by_text("Released (entry")).to_be_visible(timeout=PATIENCE_MS)
         assert holds.holds(ledger) == []

@@ -48,10 +48,15 @@ def holding(state_dir: Path) -> None:
             border="horizontal",
         )
         with st.form("release", border=True):
-            entry = st.selectbox("Release the hold of entry", [one.entry for one in placed])
-            if st.form_submit_button("Release it; what is due by then is erased at once") and entry is not None:
+            # nothing is chosen beforehand: what a release erases does not come back
+            numbers = [one.entry for one in placed]
+            entry = st.selectbox("Release the hold of entry", numbers, index=None, placeholder="Which of those above")
+            if st.form_submit_button("Release it; what is due by then is erased at once"):
                 require(Action.HOLD)
-                _release(ledger, entry, who.account)
+                if entry is None:
+                    st.error("Choose the entry of the hold; nothing was released.")
+                else:
+                    _release(ledger, entry, who.account)
     else:
         st.info("No hold is in force: everything goes when its term is over. Place one where a dispute needs it kept.")
     st.header("Place a hold")

@@ -558,6 +558,52 @@ def test_a_rehearsal_leaves_the_shop_that_is_there_alone(shop: Shop, place: Path
     run_once(shop, NOON + 3 * MINUTE)  # its keeper goes on
 
 
+@pytest.mark.parametrize("way", ["a link", "a link as the default", "from inside it", "named in store.toml"])
+def test_a_shops_journal_is_known_by_every_name(
+    shop: Shop, place: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, told = shop.state.journal, place / "link"
+    if way == "named in store.toml":
+        journal = told = place / "elsewhere"
+        toml = shop.state.root / "store.toml"
+        toml.write_text(toml.read_text().replace("[store]", f'[store]\njournal = "{told}"', 1))
+        shop.state = State.read(shop.state.root)
+        assert shop.state.journal == told
+    run_once(shop, NOON)
+    made = backup(shop.state, shop.ledger, place, NOON + MINUTE)
+    if way == "a link":
+        told.symlink_to(journal)
+    elif way == "a link as the default":
+        told = place / "T-journal"
+        told.symlink_to(journal)
+    elif way == "from inside it":
+        monkeypatch.chdir(journal)
+        told = Path()
+    before = {path.name: path.read_bytes() for path in journal.iterdir()}
+    with pytest.raises(BackupError, match="which is there, and whose keeper would stop"):
+        restore.restore(made, place / "T", NOON + 2 * MINUTE, keys=shop.state.keys, journal=told)
+    if way == "named in store.toml":  # the copy would go on in that journal, too
+        shutil.copytree(told, place / "T-journal")
+        with pytest.raises(BackupError, match="which is there, and whose keeper would stop"):
+            restore.restore(made, place / "T", NOON + 2 * MINUTE, keys=shop.state.keys)
+    assert {path.name: path.read_bytes() for path in journal.iterdir()} == before
+    assert not (place / "T").exists()
+    run_once(shop, NOON + 3 * MINUTE)
+
+
+def test_a_shop_behind_a_link_is_replaced_and_not_the_link(shop: Shop, place: Path) -> None:
+    run_once(shop, NOON)
+    made = backup(shop.state, shop.ledger, place, NOON + MINUTE)
+    link = place / "link"
+    link.symlink_to(shop.state.root)
+    shop.ledger.close()
+    restore.restore(made, link, NOON + 2 * MINUTE, keys=shop.state.keys, journal=shop.state.journal, replace_state=True)
+    assert link.is_symlink()
+    shop.state = State.read(shop.state.root)
+    shop.ledger = shop.state.open_ledger(Role.ADMIN)
+    run_once(shop, NOON + 3 * MINUTE)
+
+
 def test_another_shops_backup_is_refused(shop: Shop, place: Path) -> None:
     other = Shop.make(place / "other")
     made = backup(other.state, other.ledger, place / "b.tar", NOON)
