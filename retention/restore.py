@@ -180,8 +180,8 @@ def _not_anothers(journal: Path, root: Path, keys: Path) -> None:
     """
     journal, root = journal.resolve(), root.resolve()
     for folder in {journal.parent, root.parent, keys.resolve().parent}:
-        with contextlib.suppress(OSError):
-            for shop in folder.iterdir():
+        for shop in folder.iterdir() if os.access(folder, os.R_OK | os.X_OK) else ():
+            with contextlib.suppress(OSError):  # somebody else's
                 if shop.resolve() != root and _live(shop) and _journal_of(shop) == journal:
                     raise BackupError(
                         f"{journal} is the journal of {shop}, which is there, and whose keeper would stop: restore that"
