@@ -29,7 +29,7 @@ def _report(arguments: argparse.Namespace) -> int:
     else:
         days = answers(state.root).days()
         if not days:
-            raise WeekError("there are no figures yet; `openaisle up` must run and see people for some hours first")
+            raise WeekError("there are no figures yet; run `openaisle up`, and let it see people for some hours")
         week = Week.of(days[-1])
     if arguments.out.exists() and not arguments.out.read_bytes().startswith(b"%PDF"):
         raise WeekError(f"{arguments.out} is there and is no PDF; name another file")
