@@ -132,8 +132,8 @@ class Reader:
             if seen is not Seen.FACE:
                 return Look(seen)
             piece = crop(image, found[0]).astype("float32")[None, :, :, None] / 255
-            (answer,) = net.run(None, {net.get_inputs()[0].name: piece})
-            return Look(seen, score.smile([float(p) for p in answer[0]]))
+            (smile,) = net.run(["smile"], {net.get_inputs()[0].name: piece})
+            return Look(seen, float(smile[0, 0]))
 
 
 def unpack(jpeg: bytes) -> NDArray[np.uint8]:

@@ -1,12 +1,11 @@
 """How much of a smile a face shows, and what that takes off a price.
 
 Rules:
-- The score is one function of the expression net's seven outputs, 2 ln happy − ln neutral − ½ ln sad − ½ ln angry. On
-  the public smile pictures it has an AUC of 0.957, and happy alone 0.952; `docs/smile.md` says how that was measured.
+- The score is the second output of the expression net, 0 no smile, 1/3 a faint one, 2/3 a clear one, 1 a broad one:
+  `analytics.training.expression_smile` says how it was learned, `docs/smile.md` how it was measured.
 - The crop has the framing of the faces that the net learned from: eyes 0.374 of its side apart and 0.384 below its top.
   These are medians over FER2013 as `analytics.faces` sees them, and not chosen by any smile.
-- From `NONE`, the score that one in twenty not smiling faces reaches, the price begins to fall; at `WHOLE`, which half
-  of the smiling ones reach, all of the discount is given.
+- The price begins to fall midway between a faint smile and a clear one, and midway to a broad one all of it is given.
 
 Pure: no file, no net, no picture that is not handed over.
 """
@@ -14,19 +13,9 @@ Pure: no file, no net, no picture that is not handed over.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
-CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # the order of the net's outputs
-NONE, WHOLE = 8.3, 10.3
+NONE, WHOLE = 1 / 2, 5 / 6
 EYES_APART, EYES_DOWN = 0.374, 0.384  # of the side of the crop
-_WEIGHTS = {"happy": 2.0, "neutral": -1.0, "sad": -0.5, "angry": -0.5}
-_LEAST = 1e-7  # of a probability: its logarithm has to be a number
-
-
-def smile(outputs: Sequence[float]) -> float:
-    """Return the score of seven probabilities in the order of `CLASSES`; higher is more of a smile."""
-    shown = dict(zip(CLASSES, outputs, strict=True))
-    return sum(weight * math.log(max(_LEAST, float(shown[name]))) for name, weight in _WEIGHTS.items())
 
 
 def degree(score: float) -> float:

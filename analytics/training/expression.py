@@ -11,6 +11,7 @@ Rules
   fifth fits its temperature.
 - Non-faces are taught the even answer (1/7 each). Doubt about the face and doubt about the expression then look
   alike, and one threshold on the largest probability serves both.
+- A second output, how much of a smile the face shows, is read from the finished third net: see `expression_smile`.
 - A checkpoint after every epoch; the same command goes on where it stopped, with the same random choices.
 
 What this does not do: find faces, learn who somebody is, or measure a finished file; for the last see
@@ -45,11 +46,13 @@ from analytics.training.expression_faces import (
     TRAINING,
     clutter,
     hold_out,
+    numbers,
     read,
     twins,
 )
 from analytics.training.expression_figures import answers, threshold
 from analytics.training.expression_net import ExpressionNet, export
+from analytics.training.expression_smile import fit, grades
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ class Material:
         held_last: (n,) of these, those that the last net does not learn from either.
         nonfaces: (m, SIZE, SIZE) uint8 to learn from.
         nonfaces_held: those that only choose.
+        smiles: (n,) how much of a smile each face shows, 0 to 1; NaN where nobody said, see `expression_smile.grades`.
     """
 
     faces: NDArray[np.uint8]
@@ -137,13 +141,15 @@ class Material:
     held_last: NDArray[np.bool_]
     nonfaces: NDArray[np.uint8]
     nonfaces_held: NDArray[np.uint8]
+    smiles: NDArray[np.float64]
 
 
 def gather(data: Path) -> Material:
     """Read the archives below a folder: ``emotion/fer2013_train.zip`` and ``products/grocery_store_small.zip``."""
     faces, classes = read(data / TRAINING)
     groups = twins(faces)
-    return Material(faces, classes, hold_out(groups), hold_out(groups, last=True), *clutter(data / PRODUCTS, NONFACES))
+    parts = hold_out(groups), hold_out(groups, last=True), *clutter(data / PRODUCTS, NONFACES)
+    return Material(faces, classes, *parts, grades(numbers(data / TRAINING)))
 
 
 def vary(x: Tensor, side: int) -> Tensor:
@@ -204,7 +210,7 @@ def tensor(grey: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(grey)[:, None].float() / 255
 
 
-def train(material: Material, checkpoint: Path, recipe: Recipe, before: Sequence[nn.Module] = ()) -> nn.Module:
+def train(material: Material, checkpoint: Path, recipe: Recipe, before: Sequence[nn.Module] = ()) -> ExpressionNet:
     """Train one net; returns it with averaged weights.
 
     Args:
@@ -220,7 +226,7 @@ def train(material: Material, checkpoint: Path, recipe: Recipe, before: Sequence
     said = torch.stack([probabilities(net, material) for net in before]).mean(0) if before else None
     even = torch.full((len(LABELS),), 1 / len(LABELS))
     torch.manual_seed(recipe.seed)
-    net = ExpressionNet().to(memory_format=torch.channels_last)
+    net: ExpressionNet = ExpressionNet().to(memory_format=torch.channels_last)
     if recipe.last and before:
         net.load_state_dict(before[-1].state_dict())
     mean = copy.deepcopy(net)
@@ -296,6 +302,21 @@ def temperature(answer: Tensor, classes: Tensor) -> float:
     return float(tries[torch.stack([F.cross_entropy(answer / t, classes) for t in tries]).argmin()])
 
 
+def smile_of(net: ExpressionNet, material: Material) -> nn.Module:
+    """Fit what reads the smile from a finished net, on the graded faces but those held from the last net."""
+    learn = ~np.isnan(material.smiles) & ~material.held_last
+    net.eval()
+    with torch.inference_mode():
+        parts = torch.split(tensor(material.faces[learn]), 256)
+        inner = torch.cat([(net.inner(part) + net.inner(part.flip(3))) / 2 for part in parts]).numpy()
+    weights, bias = fit(inner, material.smiles[learn])
+    smile = nn.Linear(len(weights), 1)
+    with torch.no_grad():
+        smile.weight.copy_(torch.from_numpy(weights)[None])
+        smile.bias.fill_(bias)
+    return smile
+
+
 def main(words: list[str] | None = None) -> None:
     """Train, calibrate, choose the threshold, write the file."""
     parser = argparse.ArgumentParser(description="Train the expression net and write it in DeepFace's ONNX form.")
@@ -310,7 +331,7 @@ def main(words: list[str] | None = None) -> None:
     second = train(material, given.checkpoint.with_suffix(".second.pt"), SECOND, [first])
     net = train(material, given.checkpoint.with_suffix(".third.pt"), THIRD, [first, second])
     divisor = calibrated(net, material, last=True)
-    graph = export(net, divisor)
+    graph = export(net, divisor, smile_of(net, material))
     session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
     least = threshold(answers(session, material.nonfaces_held))
     # a file carries its own threshold, so that a shop's own file can bring another

@@ -71,6 +71,13 @@ def read(archive: Path, labels: tuple[str, ...] = LABELS) -> tuple[NDArray[np.ui
     return np.stack(pictures), np.array(classes, np.int64)
 
 
+def numbers(archive: Path) -> NDArray[np.int64]:
+    """Return the number in the name of each picture of an archive, in the order of `read`; (n,) int64."""
+    with zipfile.ZipFile(archive) as pack:
+        names = sorted(name for name in pack.namelist() if name.lower().endswith((".jpg", ".jpeg", ".png")))
+    return np.array([int("".join(filter(str.isdigit, name.rsplit("/", 1)[-1])) or -1) for name in names], np.int64)
+
+
 def shrink(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Bring one grey picture to (SIZE, SIZE) by area, so that nothing aliases."""
     return cv2.resize(picture, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)

@@ -30,12 +30,14 @@ from analytics.training.expression_faces import (
     TRAINING,
     clutter,
     hold_out,
+    numbers,
     pattern,
     read,
     signatures,
     square,
     twins,
 )
+from analytics.training.expression_smile import concordance, grades
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,8 +67,17 @@ def as_deepface(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def answers(session: onnxruntime.InferenceSession, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Probabilities (n, 7) for square grey crops (n, side, side) uint8."""
+    return _output(session, grey, "expression")
+
+
+def smile_of(session: onnxruntime.InferenceSession, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How much of a smile each crop shows, (n,), 0 to 1."""
+    return _output(session, grey, "smile")[:, 0]
+
+
+def _output(session: onnxruntime.InferenceSession, grey: NDArray[np.uint8], which: str) -> NDArray[np.float32]:
     name = session.get_inputs()[0].name
-    parts = [session.run(None, {name: as_deepface(grey[i : i + 256])})[0] for i in range(0, len(grey), 256)]
+    parts = [session.run([which], {name: as_deepface(grey[i : i + 256])})[0] for i in range(0, len(grey), 256)]
     return np.concatenate(parts).astype(np.float32)
 
 
@@ -190,8 +201,16 @@ def measure(model: Path, data: Path, *, test: bool) -> dict[str, Any]:
     smiling = answers(session, smiles)
     said["smiles"] = {
         "faces": len(kinds),
-        "auc": area_under_curve(smiling[:, HAPPY], kinds == 1),
+        "auc": area_under_curve(smile_of(session, smiles), kinds == 1),
+        "auc_of_happy": area_under_curve(smiling[:, HAPPY], kinds == 1),
         "answered": float((smiling.max(axis=1) >= least).mean()),
+    }
+    grade = grades(numbers(data / TRAINING))
+    sure = held & ~np.isnan(grade)
+    by = {"smile": smile_of(session, faces[sure]), "happy": answers(session, faces[sure])[:, HAPPY]}
+    said["held_out_smiles"] = {"faces": int(sure.sum())} | {
+        name: {"auc": area_under_curve(one, grade[sure] > 0), "concordance": concordance(one, grade[sure])}
+        for name, one in by.items()
     }
     chance = np.random.default_rng(SEED + 1)
     others = {

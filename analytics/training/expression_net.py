@@ -53,18 +53,21 @@ class ExpressionNet(nn.Module):
         self.drop = nn.Dropout(0.3)
         self.head = nn.Linear(256, len(LABELS))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Standardise each picture by itself: a dim shop and a bright one look alike to the net."""
+    def inner(self, x: Tensor) -> Tensor:
+        """(n, 256) before the outputs. Pictures are standardised one by one: a dim shop and a bright one look alike."""
         centred = x - x.mean((2, 3), keepdim=True)
         x = centred / (centred.square().mean((2, 3), keepdim=True).sqrt() + 0.03)
-        x = self.blocks(F.relu(self.norm0(self.conv0(x))))
-        return self.head(self.drop(x.mean((2, 3))))
+        return self.blocks(F.relu(self.norm0(self.conv0(x)))).mean((2, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, 7) logits."""
+        return self.head(self.drop(self.inner(x)))
 
 
 class Deployed(nn.Module):
     """What the file holds: normalisation folded into the convolutions, weights in half precision, DeepFace's shapes."""
 
-    def __init__(self, net: nn.Module, divisor: float) -> None:
+    def __init__(self, net: ExpressionNet, divisor: float, smile: nn.Module) -> None:
         super().__init__()
         net = copy.deepcopy(net).eval()
         for part in (net, *net.blocks):
@@ -76,24 +79,30 @@ class Deployed(nn.Module):
                     setattr(part, norm, nn.Identity())
         self.net = net
         self.divisor = divisor
+        self.smile = smile
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, 48, 48, 1) in [0, 1] to (n, 7) probabilities."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, 48, 48, 1) in [0, 1] to (n, 7) probabilities and (n, 1) smiles."""
         x = x.permute(0, 3, 1, 2)
-        return ((self.net(x) + self.net(x.flip(3))) / (2 * self.divisor)).softmax(1)
+        one, other = self.net.inner(x), self.net.inner(x.flip(3))
+        both = (self.net.head(one) + self.net.head(other)) / (2 * self.divisor)
+        return both.softmax(1), self.smile((one + other) / 2).sigmoid()
 
 
-def export(net: nn.Module, divisor: float) -> onnx.ModelProto:
-    """Write the graph, its larger weights stored in half precision and widened when the file is loaded."""
+def export(net: ExpressionNet, divisor: float, smile: nn.Module) -> onnx.ModelProto:
+    """Write the graph, its larger weights stored in half precision and widened when the file is loaded.
+
+    The seven probabilities come first: DeepFace takes the first output and knows of no other.
+    """
     buffer = io.BytesIO()
     torch.onnx.export(
-        Deployed(net, divisor),
+        Deployed(net, divisor, smile),
         (torch.rand(2, SIZE, SIZE, 1),),
         buffer,
         dynamo=False,  # the newer exporter needs one more package and gains nothing for a graph this plain
         input_names=["face"],
-        output_names=["expression"],
-        dynamic_axes={"face": {0: "n"}, "expression": {0: "n"}},
+        output_names=["expression", "smile"],
+        dynamic_axes={"face": {0: "n"}, "expression": {0: "n"}, "smile": {0: "n"}},
         opset_version=17,
     )
     return halved(buffer.getvalue())

@@ -23,7 +23,7 @@ from tests.analytics.smile.faces import jpeg, scene
 from tests.consent.kiosk.front import Browser
 
 EN = Messages.load("en")
-SMILING, HALF, NEUTRAL = (Look(Seen.FACE, one) for one in (20.0, (NONE + WHOLE) / 2, -3.0))
+SMILING, HALF, NEUTRAL = (Look(Seen.FACE, one) for one in (1.0, (NONE + WHOLE) / 2, 0.0))
 PICTURE = jpeg(scene())
 
 
