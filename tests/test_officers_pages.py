@@ -106,6 +106,20 @@ def test_each_page_is_drawn_for_an_officer(browser: Browser, board: Board, width
         watched.check()
 
 
+def test_a_table_that_grows_too_wide_without_a_change_of_its_words_is_reached_by_key(
+    browser: Browser, board: Board
+) -> None:
+    """As when a font comes late: what scrolls must be reached without a mouse."""
+    with visiting(browser, board.url, board.link(Desk.COMPLIANCE), width=390) as watched:
+        page = opened(watched, address(board, "log"), PAGES["log"])
+        box = page.locator("[data-testid=stTable] > div").first
+        expect(box).to_be_visible(timeout=PATIENCE_MS)
+        settle(page)
+        page.add_style_tag(content="[data-testid=stTable] table {min-width: 60rem}")
+        expect(box).to_have_attribute("tabindex", "0")
+        assert violations(page) == []
+
+
 @pytest.mark.parametrize("desk", [Desk.MANAGER, Desk.ADMINISTRATOR])
 def test_nobody_else_sees_or_reaches_one(browser: Browser, board: Board, desk: Desk) -> None:
     with visiting(browser, board.url, board.link(desk)) as watched:

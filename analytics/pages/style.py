@@ -53,10 +53,13 @@ if (!window.menuGivesWay) {
       document.querySelector("[data-testid=stSidebarCollapseButton] button")?.click();
     }
   });
+  const sizes = new ResizeObserver((seen) => seen.forEach(({target}) => {  // a font that comes late changes no node
+    const box = target.closest("[data-testid=stTable] > div");
+    if (box && box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  }));
   new MutationObserver(() => {
-    document.querySelectorAll("[data-testid=stTable] > div:not([tabindex])").forEach((box) => {
-      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-    });
+    const tables = document.querySelectorAll("[data-testid=stTable] > div, [data-testid=stTable] table");
+    tables.forEach((one) => sizes.observe(one));  // once each, however often it is said
   }).observe(document.body, {childList: true, subtree: true});
 }
 </script>
