@@ -322,7 +322,8 @@ class Access:
         account = self.accounts.use_link(code, now_us=self.now_us())
         if account is None:
             self.log.denied(Refusal.CODE)
-            raise DeniedError(Refusal.CODE, "this link was used already, or is over")
+            why = "this link was used already, or is over; the demo gives new ones when it is started anew"
+            raise DeniedError(Refusal.CODE, why)
         return self.let_in(account, address)
 
     def slow_down(self, address: str) -> None:

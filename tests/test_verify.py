@@ -57,7 +57,7 @@ def test_all_three_together_are_true_in_one_line_each(handed: Handed) -> None:
     status, said, complaint = handed.verify(handed.export, "--receipt", handed.receipt, "--record", handed.record)
     assert (status, complaint) == (0, "")
     first, second, third = said.splitlines()
-    assert first == "intact: 7 entries, held against 0 other checkpoints"
+    assert first == "intact: 7 entries, held against no other checkpoint (--known adds some)"
     assert second == "receipt: true, entry 5 of openaisle/main-street, with a checkpoint of 1 entries, both in this log"
     assert third == "record: true, 1 of 1 entries in the signed log, controller as fixed at the yes"
 

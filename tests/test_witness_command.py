@@ -63,7 +63,7 @@ def test_a_witness_by_files_alone_and_a_log_held_against_it(place: Place) -> Non
     grow(state, 2)
     assert place.run("consent", "export", "--state", state.root, "out").returncode == 0
     words = ["consent", "verify", "out", "--key", key, "--known", "cosigned", "--witness", witness_key]
-    assert place.run(*words).stdout == f"intact: {state_size(state)} entries, held against 1 other checkpoints\n"
+    assert place.run(*words).stdout == f"intact: {state_size(state)} entries, held against 1 other checkpoint\n"
 
     # who holds every key, and goes back: the newest checkpoint of the witness is not in the log
     older = place.here / "older"

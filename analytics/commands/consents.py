@@ -219,7 +219,9 @@ def _verify(arguments: argparse.Namespace) -> int:
     proof = None
     if arguments.out is not None:
         verified = desk.verify(arguments.out, arguments.key, known=arguments.known, witness=arguments.witness)
-        print(f"intact: {verified.checkpoint.size} entries, held against {verified.known} other checkpoints")
+        others = f"{verified.known} other checkpoint{'s' * (verified.known != 1)}"
+        beside = others if verified.known else "no other checkpoint (--known adds some)"
+        print(f"intact: {verified.checkpoint.size} entries, held against {beside}")
     if arguments.receipt is not None:
         proof = desk.verify_receipt(arguments.receipt, arguments.key, export=arguments.out)
         seen = "no checkpoint" if proof.checkpoint is None else f"a checkpoint of {proof.checkpoint.size} entries"

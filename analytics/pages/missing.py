@@ -195,7 +195,10 @@ def not_shown(report: Report, first: date, last: date, figures: Iterable[Figure]
     if not rows and not waiting:
         st.caption(":material/visibility: Nothing is held back in this period.")
         return
-    held = [f"{len(rows):,} suppressed"] * bool(rows) + [f"{len(waiting)} waited for"] * bool(waiting)
+    newest = max(report.days(), default=last)
+    over = newest < local(time.time_ns() // 1000, report.tz).date() - timedelta(days=1)
+    awaited = f"{len(waiting)} {'not reached' if over else 'waited for'}"
+    held = [f"{len(rows):,} suppressed"] * bool(rows) + [awaited] * bool(waiting)
     with st.expander(f"Not shown: {', '.join(held)}", icon=":material/visibility_off:"):
         if rows:
             verb, them = ("stands", "It") if len(rows) == 1 else ("stand", "They")
@@ -205,8 +208,6 @@ def not_shown(report: Report, first: date, last: date, figures: Iterable[Figure]
             )
             st.dataframe(rows, hide_index=True)
         if waiting:
-            newest = max(report.days(), default=last)
-            over = newest < local(time.time_ns() // 1000, report.tz).date() - timedelta(days=1)
             st.markdown(
                 f"**Not reached** up to {newest}, the last day with figures: too few people. Nothing more is expected"
                 " unless the shop is watched again."

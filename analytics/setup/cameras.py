@@ -59,11 +59,10 @@ def _seen(state_dir: Path, names: list[str]) -> None:
     """Say of each camera whether it is seen now, from the live tally."""
     seen = read_zones(desk().state.live)
     if seen is None:
-        st.info(
-            "Whether a camera is seen now is not known: `openaisle watch` does not run."
-            f" `openaisle up --state {state_dir}` runs everything.",
-            icon=":material/visibility_off:",
-        )
+        why = f"`openaisle watch` does not run. `openaisle up --state {state_dir}` runs everything."
+        if desk().state.store.store.simulated:
+            why = "this shop is simulated, and nothing looks at a camera of it."
+        st.info(f"Whether a camera is seen now is not known: {why}", icon=":material/visibility_off:")
         return
     st.table(
         [

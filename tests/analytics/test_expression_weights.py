@@ -361,3 +361,27 @@ def test_the_smile_is_read_beside_the_seven_answers_and_changes_none(tmp_path: P
         one = torch.sigmoid((reading(net.inner(x)) + reading(net.inner(x.flip(3)))) / 2)
     np.testing.assert_allclose(expression, seven.numpy(), atol=2e-3)
     np.testing.assert_allclose(told, one.numpy(), atol=2e-3)
+
+
+@pytest.mark.yolo
+def test_the_smile_is_learned_from_graded_faces_but_those_held_from_the_last_net() -> None:
+    import dataclasses
+
+    import torch
+
+    from analytics.training import expression
+    from analytics.training.expression_net import ExpressionNet
+
+    torch.manual_seed(0)
+    net, shown = ExpressionNet(), np.stack([face_like(seed) for seed in range(60)])
+    first = np.arange(60) < 10
+    grade = np.where(np.arange(60) % 7, np.arange(60) % 4 / 3, np.nan)
+    none = np.zeros(60, np.int64)
+    material = expression.Material(shown, none, first, first, shown, shown, grade)
+
+    def weights(smiles: NDArray[np.float64]) -> Any:
+        return expression.smile_of(net, dataclasses.replace(material, smiles=smiles)).state_dict()["weight"]
+
+    as_it_is = weights(grade)
+    torch.testing.assert_close(weights(np.where(first, 1 - grade, grade)), as_it_is, rtol=0, atol=0)
+    assert (weights(np.where(first, grade, 1 - grade)) - as_it_is).abs().max() > 0.01
