@@ -389,6 +389,16 @@ class SmileTable(Strict):
         return Offer(self.item, self.currency, decimals, price, floor, budget, self.minutes)
 
 
+class ExpressionTable(Strict):
+    """``[expression]``: another file that reads faces than the one that came along, of the same form."""
+
+    model: Path | None = None
+
+    def file(self, base: Path) -> Path | None:
+        """Return the file; a relative path goes from `base`, the state directory. None for the one that came along."""
+        return None if self.model is None else base / self.model
+
+
 class StaffTable(Strict):
     """``[staff]``: the numbers of the printed markers that staff wear; see `analytics.tags`."""
 
@@ -570,6 +580,7 @@ class StoreFile(Strict):
     staff: StaffTable = StaffTable()
     pad: PadTable = PadTable()
     smile: SmileTable | None = None
+    expression: ExpressionTable = ExpressionTable()
     camera: tuple[CameraTable, ...] = ()
 
     @model_validator(mode="after")

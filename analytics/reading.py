@@ -136,6 +136,47 @@ class FaceReader:
         return self._net.read(crop)
 
 
+def checked(file: Path, *, smile: bool = False) -> Path:
+    """Return a shop's own file, once it is found to be of the form of the one that came along.
+
+    Args:
+        file: ONNX: (n, 48, 48, 1) in, first (n, 7) out, and what it says of itself under `answer_at_least`.
+        smile: whether it must have an output called `smile`, (n, 1), too.
+
+    Raises:
+        ModelError: it is not.
+    """
+    own = "correct `model` under [expression] in store.toml"
+    if not file.is_file():
+        raise ModelError(f"no expression model at {file}; {own}")
+    quiet_parts()
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as onnx
+
+    theirs = tuple(e for e in vars(onnx).values() if isinstance(e, type) and issubclass(e, Exception))
+    builtin = (OSError, RuntimeError, ValueError)
+    try:
+        net = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        face = {net.get_inputs()[0].name: np.zeros((2, SIDE, SIDE, 1), np.float32)}
+        said = dict(zip((one.name for one in net.get_outputs()), net.run(None, face), strict=True))
+    except builtin + theirs as error:
+        raise ModelError(f"{file} cannot be run on a face of {SIDE} x {SIDE} pixels; {own}") from error
+    if next(iter(said.values())).shape != (2, len(CLASSES) - 1):
+        raise ModelError(f"{file} does not give seven probabilities first; {own}")
+    _least(net, file)
+    if smile and ("smile" not in said or said["smile"].shape != (2, 1)):
+        raise ModelError(f"{file} reads no smile, which the page /smile needs; give one that does, or remove [smile]")
+    return file
+
+
+def _least(net: Any, file: Path) -> float:
+    """Return from which probability on a net answers, as its file says."""
+    try:
+        return float(net.get_modelmeta().custom_metadata_map["answer_at_least"])
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"{file} does not say from which probability on it answers (answer_at_least)") from error
+
+
 class DeepFaceReader:
     """DeepFace with our own net, on onnxruntime. It finds its file here, fetches nothing, and writes nothing.
 
@@ -172,11 +213,7 @@ class DeepFaceReader:
 
             self._deepface: Any = DeepFace
             session = DeepFace.build_model("Emotion", task="facial_attribute").model
-        said = session.get_modelmeta().custom_metadata_map
-        try:
-            self.least = float(said["answer_at_least"])
-        except (KeyError, ValueError) as error:
-            raise ModelError(f"{file} does not say from which probability on it answers (answer_at_least)") from error
+        self.least = _least(session, file)
         self.read(np.zeros((SIDE, SIDE, 3), np.uint8))  # the first one takes longest
 
     def read(self, crop: NDArray[np.uint8]) -> int:

@@ -167,6 +167,9 @@ polygon = [[0, 0], [7680, 0], [7680, 4320], [0, 4320]]
 # budget = "40.00"              # discounts of one day together
 # minutes = 60                  # that a voucher holds at least
 
+# [expression]                  # level "emotion": another net than the one that came along, of the same form
+# model = "/etc/openaisle/faces.onnx"
+
 # [pad]
 # ring_m = 0.6                  # nobody else may stand this near to the pad, metres
 """

@@ -125,7 +125,13 @@ def watch(
     board = Board(peephole.answer)
     if level() > Level.COUNTS and not state.store.pads():
         _log.warning("no pad is drawn: nobody can say yes, so nobody is measured; draw a zone of kind pad")
-    follow = Following(level.shop, check, board)
+
+    def fits(shop: State) -> None:
+        check(shop)
+        if shop.store.expression != state.store.expression:  # DeepFace holds one net as long as the process lives
+            raise ConfigError("`model` under [expression] is taken at the start; start `openaisle watch` anew")
+
+    follow = Following(level.shop, fits, board)
     ends_us: dict[str, int] = {}  # of each camera that was watched by former settings
 
     def run(shop: State, camera: CameraTable, holders: dict[str, str], ended: threading.Event) -> Watched:
@@ -164,7 +170,7 @@ def watch(
                     holders=holders,
                     audit=audit,
                     net=Pose,
-                    reader=_face_reader,
+                    reader=lambda: _face_reader(shop.store.expression.file(shop.root)),
                     tags=Tags,
                 )
                 since_us = unwatched_since(shop, camera.name, item.t_us) if source.live else None
@@ -228,6 +234,7 @@ def check(state: State, start_us: int | None = None) -> None:
 
     Raises:
         ConfigError: they cannot; a line that says what to do.
+        ModelError: the shop's own expression file is of another form.
     """
     for camera in state.store.camera:
         if camera.source == PLACEHOLDER:
@@ -253,6 +260,11 @@ def check(state: State, start_us: int | None = None) -> None:
             )
         if start_us > utc_us():
             raise ConfigError("--start lies in the future; give the instant at which the file was recorded")
+    own = state.store.expression.file(state.root)
+    if own is not None:
+        from analytics.reading import checked
+
+        checked(own)
 
 
 def _sum(one: Watched, other: Watched) -> Watched:
@@ -270,11 +282,11 @@ def _source(state: State, camera: CameraTable, start_us: int | None) -> Source:
     )
 
 
-def _face_reader() -> Reader:
+def _face_reader(file: Path | None) -> Reader:
     """Load what reads expressions; not before it is needed, for DeepFace comes with it."""
     from analytics.reading import FaceReader
 
-    return FaceReader()
+    return FaceReader(file)
 
 
 def unwatched_since(state: State, camera: str, now_us: int) -> int | None:

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from analytics import models
 from analytics.config import CameraTable, ConfigError
+from analytics.model import AnalyticsError
 from analytics.source import Source, VideoError
 from analytics.start import PLACEHOLDER
 from analytics.state import State
@@ -92,6 +93,16 @@ def _models(state: State, _now_us: int) -> Iterator[Finding]:
             sound = Grade.FINE if one.sound else Grade.WRONG
             told = f"{one.bytes:,} bytes, {'as it should be' if one.sound else 'NOT what it should be'}"
             yield Finding(f"model {one.name}", sound, told, "" if one.sound else f"restore {one.path}")
+    own = state.store.expression.file(state.root)
+    if own is not None:
+        from analytics.reading import checked
+
+        try:
+            checked(own, smile=state.store.smile is not None)
+            yield Finding("own expression model", Grade.FINE, f"{own} has the form that is needed")
+        except AnalyticsError as error:
+            what, _, to_do = str(error).partition("; ")
+            yield Finding("own expression model", Grade.WRONG, what, to_do)
 
 
 def _opencv(_state: State, _now_us: int) -> Iterator[Finding]:

@@ -33,7 +33,7 @@ from starlette.staticfiles import StaticFiles
 
 from analytics.config import ConfigError
 from analytics.smile.offer import Offer
-from analytics.smile.reader import MOST_BYTES, BusyError, Look, PictureError, Reader, Seen
+from analytics.smile.reader import MOST_BYTES, NET, BusyError, Look, PictureError, Reader, Seen
 from analytics.smile.till import till
 from analytics.state import State
 from consent import receipts
@@ -91,11 +91,17 @@ def mounted(state: State, ledger: Ledger) -> Mount:
     Raises:
         ConfigError: `store.toml` has no ``[smile]``.
         ConsentError: the kiosk holds no key for vouchers.
+        ModelError: the shop's own expression file reads no smile.
     """
     if state.store.smile is None:
         raise ConfigError("store.toml has no table [smile]; see docs/smile.md for one")
     vouchers = Vouchers(state.root / FOLDER, ledger.keys, state.store.timezone)
-    return smile(state.store.smile.offer(), vouchers, Reader())
+    own = state.store.expression.file(state.root)
+    if own is not None:
+        from analytics.reading import checked
+
+        checked(own, smile=True)
+    return smile(state.store.smile.offer(), vouchers, Reader(own or NET))
 
 
 def smile(offer: Offer, vouchers: Vouchers, reader: Reader) -> Mount:

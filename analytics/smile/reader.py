@@ -79,9 +79,14 @@ class Look:
 
 
 class Reader:
-    """Looks at pictures; see `load`. Safe to share between threads."""
+    """Looks at pictures; see `load`. Safe to share between threads.
 
-    def __init__(self) -> None:
+    Args:
+        file: ONNX with an output called `smile`.
+    """
+
+    def __init__(self, file: Path = NET) -> None:
+        self._file = file
         self._lock = threading.Lock()
         self._loaded: tuple[Faces, Any] | None = None
 
@@ -100,7 +105,7 @@ class Reader:
 
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = options.inter_op_num_threads = 1
-            net = onnxruntime.InferenceSession(str(NET), options, providers=["CPUExecutionProvider"])
+            net = onnxruntime.InferenceSession(str(self._file), options, providers=["CPUExecutionProvider"])
             self._loaded = Faces(), net
         return self._loaded
 

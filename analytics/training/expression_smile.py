@@ -3,9 +3,10 @@
 Rules
 - *Happy* is what onlookers guessed a person felt; a smile is what mouth and cheeks do, little or much. Of 2,369 evenly
   drawn faces of FER2013 that were graded without doubt 4 % of those called happy show no smile, and 3 % of the others
-  do. So 13,438 training faces were graded for the smile alone: those held from the first net, and of the others more
-  of those whose *happy* was uncertain. `smiles.csv` beside this file holds the grades, by the number in the name of
-  the picture, and no pixel.
+  do. So 13,438 training faces were graded for the smile alone: those held from the first net, one of each group of
+  near-identical pictures, and of the others more of those whose *happy* was uncertain. `smiles.csv` beside this file
+  holds the grades, by the number in the name of the picture, and no pixel. 12,162 are without doubt; 465 of these are
+  held from the last net and only measured on, and 11,697 are learned from.
 - A look graded a face as n: no smile, s: slight, c: clear, b: broad, d: doubtful, x: no face. In the column
   ``three_steps`` c means clear or broad. A face that any look found doubtful is not learned from.
 - The net stays as it is. What is fitted is one logistic regression on the 256 numbers before its seven outputs, to the

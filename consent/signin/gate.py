@@ -26,6 +26,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
@@ -37,6 +38,7 @@ from consent.access import Access
 from consent.desks import Action, Refusal, Who
 from consent.events import ConsentError
 from consent.kiosk.door import bare
+from consent.signin.bearer import problem
 from consent.signin.files import PLACE, Files
 
 SESSION_HEADER = "x-openaisle-session"
@@ -178,13 +180,15 @@ class Gate:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        path = scope["path"]
+        part = path.strip("/").partition("/")[0]
         foreign = self._foreign(request)
         if foreign is not None:
             self._access.log.denied(foreign)
-            await _plain(foreign)(scope, receive, send)
+            status, text = _TOLD[foreign]
+            answer = problem(status, HTTPStatus(status).phrase, text) if part in self._programs else _plain(foreign)
+            await answer(scope, receive, send)
             return
-        path = scope["path"]
-        part = path.strip("/").partition("/")[0]
         if part in self._own_paths or part in self._programs:
             await self._programs.get(part, self._own)(scope, receive, send)
             return

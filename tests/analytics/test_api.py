@@ -371,6 +371,17 @@ def keys(shop: State) -> Keys:
     return Keys(shop)
 
 
+@pytest.mark.parametrize(("header", "status"), [("x-forwarded", 403), ("origin", 403), ("host", 421)])
+def test_a_program_that_is_turned_away_at_the_door_is_told_in_the_form_of_the_document(
+    board: Board, keys: Keys, header: str, status: int
+) -> None:
+    answer = requests.get(f"{board.url}/api/v1/stores", headers={**keys(), header: "elsewhere.example"}, timeout=60)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    assert requests.get(board.url, headers={header: "elsewhere.example"}, timeout=60).text.startswith("this page")
+
+
 @pytest.fixture(scope="module")
 def described(board: Board, keys: Keys) -> Any:
     return schemathesis.openapi.from_url(f"{board.url}/api/openapi.json", headers=keys())

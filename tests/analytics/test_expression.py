@@ -15,10 +15,11 @@ import pytest
 from numpy.typing import NDArray
 
 from analytics.body import Box
+from analytics.detect import ModelError
 from analytics.expression import Expression, Unread
 from analytics.faces import Face
 from analytics.model import SECOND, Frame, Sighting
-from analytics.reading import SIDE, DeepFaceReader, FaceReader, FaceRules, face_of, sharpness
+from analytics.reading import OWN, SIDE, DeepFaceReader, FaceReader, FaceRules, checked, face_of, sharpness
 from analytics.row import CLASSES
 from analytics.training import expression_faces, expression_figures
 from analytics.video import Source, frames
@@ -364,6 +365,24 @@ def test_without_its_file_nothing_is_fetched(tmp_path: Path) -> None:
     done = watch(program, root=tmp_path)
     assert done.status == 0, done.said
     assert done.calls == []
+
+
+def test_a_shop_gives_a_file_of_its_own_and_one_of_another_form_is_refused(tmp_path: Path) -> None:
+    own, text = OWN.read_bytes(), tmp_path / "text.onnx"
+    text.write_text("no net")
+    assert checked(OWN, smile=True) == OWN
+    for name, was, now in (("mute", b"smile", b"smirk"), ("unsure", b"answer_at_least", b"answer_as_least")):
+        assert was in own
+        (tmp_path / f"{name}.onnx").write_bytes(own.replace(was, now))
+    mute = tmp_path / "mute.onnx"
+    assert checked(mute) == mute
+    with pytest.raises(ModelError, match="reads no smile"):
+        checked(mute, smile=True)
+    with pytest.raises(ModelError, match="answer_at_least"):
+        checked(tmp_path / "unsure.onnx")
+    for file in (text, OWN.parent / "heads.onnx", tmp_path):
+        with pytest.raises(ModelError, match=r"expression"):
+            checked(file)
 
 
 def test_importing_the_parts_of_watch_loads_nothing_of_it() -> None:

@@ -172,6 +172,7 @@ def test_mirror_and_light_do_not_change_the_answer(
     shown = sample[0][:40]
     answer = figures.answers(net, shown)
     np.testing.assert_allclose(figures.answers(net, shown[:, :, ::-1]), answer, atol=1e-3)
+    np.testing.assert_allclose(figures.smile_of(net, shown[:, :, ::-1]), figures.smile_of(net, shown), atol=1e-3)
     dim = (shown * 0.6 + 10).astype(np.uint8)
     assert (figures.answers(net, dim).argmax(axis=1) == answer.argmax(axis=1)).mean() >= 0.9
 
@@ -267,13 +268,15 @@ def test_a_grade_is_the_mean_of_its_looks_and_doubt_of_one_is_doubt(
 
 def test_the_fit_finds_what_made_the_grades_and_pairs_are_counted_as_they_stand() -> None:
     chance = np.random.default_rng(3)
-    inner = chance.normal(2, 3, (4000, 5)).astype(np.float32)
+    inner = chance.normal((2, 0, 1, -4, 3), 3, (4000, 5)).astype(np.float32)
     grade = 1 / (1 + np.exp(-(inner[:, 0] - inner[:, 3])))
     weights, bias = smile.fit(inner, grade.astype(np.float64))
     assert weights[0] > 0.5
     assert weights[3] < -0.5
     assert np.abs(weights[[1, 2, 4]]).max() < 0.05
-    assert np.corrcoef(1 / (1 + np.exp(-(inner @ weights + bias))), grade)[0, 1] > 0.98
+    said = 1 / (1 + np.exp(-(inner @ weights + bias)))
+    assert np.corrcoef(said, grade)[0, 1] > 0.98
+    assert said.mean() == pytest.approx(grade.mean(), abs=0.01)
     assert smile.concordance(np.array([3, 1, 2, 2], np.float32), np.array([1, 0, 0.5, 1])) == pytest.approx(4.5 / 5)
 
 
@@ -385,3 +388,26 @@ def test_the_smile_is_learned_from_graded_faces_but_those_held_from_the_last_net
     as_it_is = weights(grade)
     torch.testing.assert_close(weights(np.where(first, 1 - grade, grade)), as_it_is, rtol=0, atol=0)
     assert (weights(np.where(first, grade, 1 - grade)) - as_it_is).abs().max() > 0.01
+    mirrored = dataclasses.replace(material, faces=shown[:, :, ::-1].copy(), smiles=grade)
+    torch.testing.assert_close(
+        expression.smile_of(net, mirrored).state_dict()["weight"], as_it_is, rtol=1e-3, atol=1e-3
+    )
+
+
+@pytest.mark.yolo
+def test_each_grade_goes_with_the_face_of_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from analytics.training import expression
+
+    (tmp_path / "emotion").mkdir()
+    (tmp_path / "products").mkdir()
+    shown = {("sad", 5): face_like(5), ("happy", 40): face_like(40), ("angry", 9): face_like(9)}
+    pack(tmp_path / faces.TRAINING, {f"{label}/Training_{n}.png": face for (label, n), face in shown.items()})
+    pack(tmp_path / faces.PRODUCTS, {f"{i}.png": face_like(1000 + i) for i in range(10)})
+    (tmp_path / "g.csv").write_text("face,three_steps,four_steps\n40,,b\n5,n,n\n")
+    monkeypatch.setattr(smile, "GRADES", tmp_path / "g.csv")
+    monkeypatch.setattr(expression, "NONFACES", 8)
+    material = expression.gather(tmp_path)
+    by_picture = {face.tobytes(): grade for face, grade in zip(material.faces, material.smiles, strict=True)}
+    assert by_picture[face_like(40).tobytes()] == 1
+    assert by_picture[face_like(5).tobytes()] == 0
+    assert np.isnan(by_picture[face_like(9).tobytes()])

@@ -14,6 +14,7 @@ from analytics import watch as watching
 from analytics.following import TRIAL_S, Following
 from analytics.live import Board, InForce, read_settings
 from analytics.model import Blind, Frame
+from analytics.reading import OWN
 from analytics.settings import current
 from analytics.start import PLACEHOLDER
 from analytics.state import STORE_TOML, State
@@ -101,6 +102,12 @@ def test_what_is_saved_is_watched_by_and_what_cannot_be_is_refused(
                 assert cameras.going[0].url.endswith("192.0.2.1/door")
                 assert change(shop, address, "rtsp://192.0.2.1/door") == digest
                 until(lambda: in_force() == InForce(digest))
+            # the net that reads faces is held as long as the process lives
+            change(shop, "[controller]", f'[expression]\nmodel = "{OWN}"\n\n[controller]')
+            until(lambda: "start `openaisle watch` anew" in in_force().refused)
+            assert in_force().digest == digest
+            assert change(shop, f'[expression]\nmodel = "{OWN}"\n\n', "") == digest
+            until(lambda: in_force() == InForce(digest))
             # a text that is none changes nothing either
             whole = (shop.root / STORE_TOML).read_text()
             (shop.root / STORE_TOML).write_text("[")
@@ -115,7 +122,7 @@ def test_what_is_saved_is_watched_by_and_what_cannot_be_is_refused(
             thread.join(WAIT_S)
     assert not thread.is_alive()
     assert read_settings(shop.live) is None
-    assert [record.levelname for record in caplog.records if "not followed" in record.message] == ["WARNING"] * 2
+    assert [record.levelname for record in caplog.records if "not followed" in record.message] == ["WARNING"] * 3
 
 
 def test_a_failure_long_after_a_change_is_not_the_change(shop: State) -> None:

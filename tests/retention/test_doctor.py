@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import cli
-from analytics import models
+from analytics import models, reading
 from analytics.config import ConfigError
 from analytics.shopfloor import record
 from analytics.start import init
@@ -96,6 +96,19 @@ def test_a_changed_model(shop: State, tmp_path: Path, monkeypatch: pytest.Monkey
     real = models.models
     monkeypatch.setattr(models, "models", lambda catalogue, where: real(catalogue, where, weights))
     assert set(wrong(shop)) == {"model person"}
+
+
+def test_a_face_model_of_the_shops_own(shop: State, tmp_path: Path) -> None:
+    def found(model: object) -> Finding:
+        write(shop.root, lambda text: text.partition("\n[expression]")[0] + f'\n[expression]\nmodel = "{model}"\n')
+        (one,) = (f for f in examined(shop) if f.what == "own expression model")
+        return one
+
+    assert found(reading.OWN).grade is Grade.FINE
+    assert found(CLIP).grade is Grade.WRONG
+    gone = found("gone.onnx")
+    assert gone.found == f"no expression model at {shop.root}/gone.onnx"
+    assert "[expression]" in gone.do
 
 
 def test_two_wheels_of_opencv(shop: State, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from analytics.config import SmileTable, StoreFile
+from analytics.reading import OWN
 from analytics.smile.offer import Offer
+from analytics.start import PLACEHOLDER
 from tests.command import Place
 from tests.conftest import ROOT
 from tests.consent.kiosk.front import make_shop
@@ -64,6 +66,21 @@ def test_a_shop_without_the_key_is_told_how_to_make_it(tmp_path: Path) -> None:
     made = place.run("keys", "voucher", "--state", state.root)
     assert (made.returncode, "generation 1 in use" in made.stdout) == (0, True)
     assert "generation 2 in use" in place.run("keys", "voucher", "--state", state.root).stdout
+
+
+@pytest.mark.parametrize(("command", "model"), [("watch", "gone.onnx"), ("kiosk", "gone.onnx"), ("kiosk", "mute.onnx")])
+def test_a_file_of_the_shops_own_that_cannot_read_is_told_at_the_start(
+    tmp_path: Path, command: str, model: str
+) -> None:
+    place, state = Place(tmp_path / "place"), make_shop(tmp_path / "shop")
+    (state.root / "mute.onnx").write_bytes(OWN.read_bytes().replace(b"smile", b"smirk"))
+    text = (state.root / "store.toml").read_text().replace(PLACEHOLDER, "rtsp://192.0.2.1/door")
+    (state.root / "store.toml").write_text(f'{text}\n[expression]\nmodel = "{model}"\n')
+    done = place.run(command, "--state", state.root)
+    assert done.returncode == 2
+    assert f"{state.root}/{model}" in done.stderr
+    assert ("reads no smile" if model == "mute.onnx" else "under [expression]") in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
 
 
 def test_a_till_is_paired_by_a_command(tmp_path: Path) -> None:

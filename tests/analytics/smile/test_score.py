@@ -25,7 +25,9 @@ COFFEE = Offer("Coffee", "EUR", 2, 250, 200, 4000, 60)
 def test_no_smile_and_a_faint_one_are_worth_nothing_and_a_broad_one_the_whole() -> None:
     none, faint, clear, broad = (score.degree(step / 3) for step in range(4))
     assert (none, faint, broad) == (0, 0, 1)
-    assert 0 < clear < 1
+    assert clear == pytest.approx(0.5)
+    assert score.degree(1 / 2) == 0 < score.degree(1 / 2 + 0.01)
+    assert score.degree(5 / 6 - 0.01) < 1 == score.degree(5 / 6)
 
 
 @given(st.floats(-100, 100))
@@ -63,7 +65,7 @@ ZOOM = 0.79  # the eyes of these crops are 0.475 apart, those that the net learn
 
 @pytest.mark.data
 def test_smiles_score_above_others(data: Path) -> None:
-    """Public smile pictures, none of which chose anything, brought to the framing that the page cuts."""
+    """Public smile pictures, of which the net learned from none, brought to the framing that the page cuts."""
     net = onnxruntime.InferenceSession(str(NET), providers=["CPUExecutionProvider"])
     smiling, not_smiling = list(faces(data / SMILES, "smile")), list(faces(data / SMILES, "nosmile"))
     assert (len(smiling), len(not_smiling)) == (800, 800)
