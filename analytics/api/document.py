@@ -19,6 +19,7 @@ _REFUSED = {
     "403": "The token is for something else, or the request came from elsewhere.",
     "404": "There is no such thing at the privacy level in force.",
     "405": "Here is only read.",
+    "421": "The shop does not answer under this name.",
     "422": "The question has no answer; the detail says why.",
     "429": "Too many requests; wait as `Retry-After` says.",
     "503": "The shop's files do not answer just now.",
