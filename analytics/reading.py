@@ -140,7 +140,7 @@ def checked(file: Path, *, smile: bool = False) -> Path:
     """Return a shop's own file, once it is found to be of the form of the one that came along.
 
     Args:
-        file: ONNX: (n, 48, 48, 1) in, first (n, 7) out, and what it says of itself under `answer_at_least`.
+        file: ONNX: (n, 48, 48, 1) in, first (n, 7) out; of itself it says its `labels` and `answer_at_least`.
         smile: whether it must have an output called `smile`, (n, 1), too.
 
     Raises:
@@ -163,18 +163,22 @@ def checked(file: Path, *, smile: bool = False) -> Path:
         raise ModelError(f"{file} cannot be run on a face of {SIDE} x {SIDE} pixels; {own}") from error
     if next(iter(said.values())).shape != (2, len(CLASSES) - 1):
         raise ModelError(f"{file} does not give seven probabilities first; {own}")
-    _least(net, file)
+    if _least(net) is None:
+        raise ModelError(f"{file} must say `answer_at_least`, above 0 and below 1, in its metadata; {own}")
+    if net.get_modelmeta().custom_metadata_map.get("labels", "").split(",") != list(CLASSES[:-1]):
+        raise ModelError(f"{file} must say `labels` in its metadata, {','.join(CLASSES[:-1])} in this order; {own}")
     if smile and ("smile" not in said or said["smile"].shape != (2, 1)):
         raise ModelError(f"{file} reads no smile, which the page /smile needs; give one that does, or remove [smile]")
     return file
 
 
-def _least(net: Any, file: Path) -> float:
-    """Return from which probability on a net answers, as its file says."""
+def _least(net: Any) -> float | None:
+    """Return from which probability on a net answers, as its file says; None where it says none that can be."""
     try:
-        return float(net.get_modelmeta().custom_metadata_map["answer_at_least"])
-    except (KeyError, ValueError) as error:
-        raise ModelError(f"{file} does not say from which probability on it answers (answer_at_least)") from error
+        said = float(net.get_modelmeta().custom_metadata_map["answer_at_least"])
+    except (KeyError, ValueError):
+        return None
+    return said if 0 < said < 1 else None
 
 
 class DeepFaceReader:
@@ -213,7 +217,10 @@ class DeepFaceReader:
 
             self._deepface: Any = DeepFace
             session = DeepFace.build_model("Emotion", task="facial_attribute").model
-        self.least = _least(session, file)
+        least = _least(session)
+        if least is None:
+            raise ModelError(f"{file} does not say from which probability on it answers (answer_at_least)")
+        self.least = least
         self.read(np.zeros((SIDE, SIDE, 3), np.uint8))  # the first one takes longest
 
     def read(self, crop: NDArray[np.uint8]) -> int:

@@ -168,7 +168,7 @@ polygon = [[0, 0], [7680, 0], [7680, 4320], [0, 4320]]
 # minutes = 60                  # that a voucher holds at least
 
 # [expression]                  # level "emotion": another net than the one that came along, of the same form
-# model = "/etc/openaisle/faces.onnx"
+# model = "/etc/openaisle/faces.onnx"                    # or from here; weights/expression.md says which form
 
 # [pad]
 # ring_m = 0.6                  # nobody else may stand this near to the pad, metres

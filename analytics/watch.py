@@ -261,7 +261,7 @@ def check(state: State, start_us: int | None = None) -> None:
         if start_us > utc_us():
             raise ConfigError("--start lies in the future; give the instant at which the file was recorded")
     own = state.store.expression.file(state.root)
-    if own is not None:
+    if own is not None and state.store.store.level >= Level.EMOTION:
         from analytics.reading import checked
 
         checked(own)

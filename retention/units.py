@@ -121,6 +121,7 @@ def _service(name: str, state: State, program: Path, keys: Path, called: Iterabl
     needs = _NEEDS[name]
     root = state.root.resolve()
     house = [] if ip_address(serves(state.store, name)).is_loopback else ["IPAddressAllow=" + " ".join(_HOUSE)]
+    read = [root, keys, program, *([own] if (own := state.store.expression.file(root)) else [])]
     writable = [root, *([state.journal.resolve()] if needs.journal else [])]
     lines = [
         "[Unit]",
@@ -151,7 +152,7 @@ def _service(name: str, state: State, program: Path, keys: Path, called: Iterabl
         "",
         "# what it may touch",
         "ProtectSystem=strict",
-        "ProtectHome=true" if not _below(("/home", "/root"), (root, keys, program)) else "ProtectHome=read-only",
+        "ProtectHome=true" if not _below(("/home", "/root"), read) else "ProtectHome=read-only",
         *(f"ReadWritePaths={_quoted(path)}" for path in writable),
         "PrivateTmp=true",
         "PrivateDevices=true" if not needs.devices else "DevicePolicy=closed",

@@ -734,10 +734,14 @@ def test_another_sites_page_uses_up_no_try(tmp_path: Path) -> None:
 
 def test_a_link_signs_in_once(board: Board) -> None:
     path = board.link(Desk.MANAGER).removeprefix(board.url)
+    assert ask(board, path, "HEAD").status == 204  # a preview of the link does not use it up
     first, second = ask(board, path), ask(board, path)
     assert (first.status, second.status) == (303, 403)
     session = f"openaisle-{board.port}={first.cookies[f'openaisle-{board.port}']}"
     assert ask(board, "/", Cookie=session).status == 200
+    again = ask(board, path, Cookie=session)  # by whoever it signed in
+    assert (again.status, again.headers["location"]) == (303, "/")
+    assert "set-cookie" not in {name.lower() for name in again.headers}
     assert ask(board, "/enter/").status in (401, 404)
 
 

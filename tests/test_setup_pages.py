@@ -558,6 +558,8 @@ def test_a_camera_is_tested_added_changed_and_removed(browser: Browser, board: B
         clip = page.locator(".st-key-camera-clip")
         clip.get_by_text("Change or test it").click()
         clip.get_by_label("Looks a second").fill("5")
+        clip.get_by_label("Looks a second").press("Tab")  # what a field says while it is typed in moves what is below
+        settle(page)
         clip.get_by_role("button", name="Review the change").click()
         expect(page.get_by_text("camera clip: other looks a second")).to_be_visible()
         save(page, "Slower")

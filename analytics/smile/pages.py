@@ -37,7 +37,7 @@ from analytics.smile.reader import MOST_BYTES, NET, BusyError, Look, PictureErro
 from analytics.smile.till import till
 from analytics.state import State
 from consent import receipts
-from consent.events import ConsentError, Purpose
+from consent.events import ConsentError, Level, Purpose
 from consent.kiosk import holder
 from consent.kiosk.app import Mount, page
 from consent.kiosk.messages import Messages
@@ -97,7 +97,7 @@ def mounted(state: State, ledger: Ledger) -> Mount:
         raise ConfigError("store.toml has no table [smile]; see docs/smile.md for one")
     vouchers = Vouchers(state.root / FOLDER, ledger.keys, state.store.timezone)
     own = state.store.expression.file(state.root)
-    if own is not None:
+    if own is not None and state.store.store.level >= Level.EMOTION:
         from analytics.reading import checked
 
         checked(own, smile=True)

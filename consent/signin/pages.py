@@ -271,9 +271,13 @@ async def _enter(visit: _Visit) -> Response:
     if not visit.here:
         visit.parts.access.log.denied(Refusal.ELSEWHERE)
         return visit.page("told", "Not here", 403, text="This link works on the shop's own computer only.", onward="/")
+    if visit.request.method == "HEAD":  # whoever looks ahead of a person does not use it up
+        return Response(status_code=204)
     try:
         token = await run_in_threadpool(visit.parts.access.use_link, visit.request.path_params["code"], visit.address)
     except DeniedError as error:
+        if await visit.who() is not None:  # it was used here
+            return RedirectResponse("/", 303)
         return await _ask(visit, f"{str(error).capitalize()}.", 403)
     return visit.inside(token)
 

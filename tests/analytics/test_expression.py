@@ -371,15 +371,22 @@ def test_a_shop_gives_a_file_of_its_own_and_one_of_another_form_is_refused(tmp_p
     own, text = OWN.read_bytes(), tmp_path / "text.onnx"
     text.write_text("no net")
     assert checked(OWN, smile=True) == OWN
-    for name, was, now in (("mute", b"smile", b"smirk"), ("unsure", b"answer_at_least", b"answer_as_least")):
+    for name, was, now in (
+        ("mute", b"smile", b"smirk"),
+        ("unsure", b"answer_at_least", b"answer_as_least"),
+        ("percent", b"\x040.50", b"\x0450.0"),
+        ("mixed", b"angry,disgust", b"disgust,angry"),
+    ):
         assert was in own
         (tmp_path / f"{name}.onnx").write_bytes(own.replace(was, now))
     mute = tmp_path / "mute.onnx"
     assert checked(mute) == mute
     with pytest.raises(ModelError, match="reads no smile"):
         checked(mute, smile=True)
-    with pytest.raises(ModelError, match="answer_at_least"):
-        checked(tmp_path / "unsure.onnx")
+    for name, why in (("unsure", "answer_at_least"), ("percent", "answer_at_least"), ("mixed", "labels")):
+        with pytest.raises(ModelError, match=why) as told:
+            checked(tmp_path / f"{name}.onnx")
+        assert "[expression] in store.toml" in str(told.value)
     for file in (text, OWN.parent / "heads.onnx", tmp_path):
         with pytest.raises(ModelError, match=r"expression"):
             checked(file)

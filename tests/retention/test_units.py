@@ -60,6 +60,18 @@ def test_each_process_may_call_whom_it_calls_and_nobody_else(state: State) -> No
     assert all("\nIPAddressDeny=any\n" in text for name, text in found.items() if name.endswith(".service"))
 
 
+def test_a_face_model_under_home_is_in_sight_of_the_services(state: State) -> None:
+    told = {}
+    for model in ("/etc/openaisle/faces.onnx", "/home/shop/faces.onnx"):
+        path = state.root / "store.toml"
+        path.write_text(path.read_text().partition("\n[expression]")[0] + f'\n[expression]\nmodel = "{model}"\n')
+        told[model] = re.findall(
+            r"^ProtectHome=(.*)$", written(State.read(state.root))["openaisle-watch.service"], re.M
+        )
+    assert told["/home/shop/faces.onnx"] == ["read-only"]
+    assert told["/etc/openaisle/faces.onnx"] == ["true"]
+
+
 def test_every_host_that_a_setting_can_name_is_somebodys(state: State) -> None:
     """A setting with a new address must be let through for the process that uses it, and for that one alone."""
     path = state.root / "store.toml"
