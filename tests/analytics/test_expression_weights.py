@@ -364,6 +364,13 @@ def test_the_smile_is_read_beside_the_seven_answers_and_changes_none(tmp_path: P
         one = torch.sigmoid((reading(net.inner(x)) + reading(net.inner(x.flip(3)))) / 2)
     np.testing.assert_allclose(expression, seven.numpy(), atol=2e-3)
     np.testing.assert_allclose(told, one.numpy(), atol=2e-3)
+    with torch.inference_mode():  # a reading that hardly sees anything but left and right
+        away = net.inner(x)[0] - net.inner(x.flip(3))[0]
+    with torch.no_grad():
+        reading.weight.copy_(4 * away / away.square().sum())
+    session = onnxruntime.InferenceSession(export(net, 1.5, reading).SerializeToString())
+    told, mirrored = (session.run(["smile"], {"face": shown})[0] for shown in (crops, crops[:, :, ::-1]))
+    np.testing.assert_allclose(told, mirrored, atol=1e-3)
 
 
 @pytest.mark.yolo
