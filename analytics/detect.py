@@ -298,6 +298,14 @@ def _no_settings() -> None:
         atexit.register(shutil.rmtree, os.environ["YOLO_CONFIG_DIR"], ignore_errors=True)
 
 
+def onnx_errors() -> tuple[type[Exception], ...]:
+    """Return what onnxruntime raises over a file that it cannot run; its own kinds share no base but Exception."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as onnx
+
+    builtin = (OSError, RuntimeError, ValueError)
+    return builtin + tuple(e for e in vars(onnx).values() if isinstance(e, type) and issubclass(e, Exception))
+
+
 class UltralyticsDetector:
     """Any model ultralytics loads: ``.pt``, ``.onnx``, an engine, on CPU or GPU. Needs the `yolo` set."""
 
@@ -309,15 +317,12 @@ class UltralyticsDetector:
             from ultralytics import YOLO
         except ImportError as error:
             raise ModelError(f"{model} needs ultralytics: install the yolo set, or use an OpenVINO export") from error
-        from onnxruntime.capi import onnxruntime_pybind11_state as onnx
-
-        theirs = tuple(e for e in vars(onnx).values() if isinstance(e, type) and issubclass(e, Exception))
-        builtin = (OSError, RuntimeError, ValueError, TypeError, AttributeError, LookupError, ImportError)
+        builtin = (TypeError, AttributeError, LookupError, ImportError)
         self._thresholds = thresholds or Thresholds()
         try:
             self._model = YOLO(str(model), task="detect")
             self.detect(np.zeros((64, 64, 3), np.uint8))  # most kinds of file are opened at the first look only
-        except builtin + theirs as error:
+        except builtin + onnx_errors() as error:
             raise ModelError(f"ultralytics cannot load {model}; check that the file is a YOLO detector") from error
         if self._model.names.get(PERSON) != "person":
             raise ModelError(f"{model} does not detect people as class {PERSON}; use a COCO or one-class model")

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import cv2
 import numpy as np
 
-from analytics.detect import ModelError
+from analytics.detect import ModelError, onnx_errors
 from analytics.expression import Unread
 from analytics.faces import Face, Faces
 from analytics.guard import intersection
@@ -151,15 +151,12 @@ def checked(file: Path, *, smile: bool = False) -> Path:
         raise ModelError(f"no expression model at {file}; {own}")
     quiet_parts()
     import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as onnx
 
-    theirs = tuple(e for e in vars(onnx).values() if isinstance(e, type) and issubclass(e, Exception))
-    builtin = (OSError, RuntimeError, ValueError)
     try:
         net = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         face = {net.get_inputs()[0].name: np.zeros((2, SIDE, SIDE, 1), np.float32)}
         said = dict(zip((one.name for one in net.get_outputs()), net.run(None, face), strict=True))
-    except builtin + theirs as error:
+    except onnx_errors() as error:
         raise ModelError(f"{file} cannot be run on a face of {SIDE} x {SIDE} pixels; {own}") from error
     if next(iter(said.values())).shape != (2, len(CLASSES) - 1):
         raise ModelError(f"{file} does not give seven probabilities first; {own}")

@@ -121,7 +121,8 @@ def _service(name: str, state: State, program: Path, keys: Path, called: Iterabl
     needs = _NEEDS[name]
     root = state.root.resolve()
     house = [] if ip_address(serves(state.store, name)).is_loopback else ["IPAddressAllow=" + " ".join(_HOUSE)]
-    read = [root, keys, program, *([own] if (own := state.store.expression.file(root)) else [])]
+    faces = state.store.expression.file(root) if name in {"watch", "kiosk"} else None  # no other process reads them
+    read = [path for path in (root, keys, program, faces) if path is not None]
     writable = [root, *([state.journal.resolve()] if needs.journal else [])]
     lines = [
         "[Unit]",

@@ -35,17 +35,21 @@ HELD_OUT = 0.1  # share of the training faces that only chooses and calibrates
 LAST = 5  # one in so many of them is kept from the last net, too, and calibrates it
 
 
+def _names(pack: zipfile.ZipFile) -> list[str]:
+    """Return the pictures of an archive in sorted order, so that a seed and a number mean the same everywhere."""
+    return sorted(name for name in pack.namelist() if name.lower().endswith((".jpg", ".jpeg", ".png")))
+
+
 def _pictures(archive: Path) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Yield (path inside the archive, grey picture) in sorted order, so that a seed means the same everywhere."""
+    """Yield (path inside the archive, grey picture) in the order of `_names`."""
     if not archive.is_file():
         raise AnalyticsError(f"no archive at {archive}; pass the folder that holds it with --data")
     with zipfile.ZipFile(archive) as pack:
-        for name in sorted(pack.namelist()):
-            if name.lower().endswith((".jpg", ".jpeg", ".png")):
-                picture = cv2.imdecode(np.frombuffer(pack.read(name), np.uint8), cv2.IMREAD_GRAYSCALE)
-                if picture is None:
-                    raise AnalyticsError(f"{archive} holds a picture that cannot be decoded; fetch the archive again")
-                yield name, picture.astype(np.uint8, copy=False)
+        for name in _names(pack):
+            picture = cv2.imdecode(np.frombuffer(pack.read(name), np.uint8), cv2.IMREAD_GRAYSCALE)
+            if picture is None:
+                raise AnalyticsError(f"{archive} holds a picture that cannot be decoded; fetch the archive again")
+            yield name, picture.astype(np.uint8, copy=False)
 
 
 def read(archive: Path, labels: tuple[str, ...] = LABELS) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -74,7 +78,7 @@ def read(archive: Path, labels: tuple[str, ...] = LABELS) -> tuple[NDArray[np.ui
 def numbers(archive: Path) -> NDArray[np.int64]:
     """Return the number in the name of each picture of an archive, in the order of `read`; (n,) int64."""
     with zipfile.ZipFile(archive) as pack:
-        names = sorted(name for name in pack.namelist() if name.lower().endswith((".jpg", ".jpeg", ".png")))
+        names = _names(pack)
     return np.array([int("".join(filter(str.isdigit, name.rsplit("/", 1)[-1])) or -1) for name in names], np.int64)
 
 

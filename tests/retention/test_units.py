@@ -69,6 +69,7 @@ def test_a_face_model_under_home_is_in_sight_of_the_services(state: State) -> No
             r"^ProtectHome=(.*)$", written(State.read(state.root))["openaisle-watch.service"], re.M
         )
     assert told["/home/shop/faces.onnx"] == ["read-only"]
+    assert "\nProtectHome=true\n" in written(State.read(state.root))["openaisle-keeper.service"]
     assert told["/etc/openaisle/faces.onnx"] == ["true"]
 
 
